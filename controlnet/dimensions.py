@@ -1,0 +1,109 @@
+"""The dimensions of an LDM ControlNet, read off the shapes of its weights: no configuration file."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of every tensor by its key, in LDM names without prefix (`input_blocks.0.0.weight`, ...)."""
+
+HINT_STRIDES = (1, 1, 2, 1, 2, 1, 2, 1)
+"""Strides of the eight convolutions of `input_hint_block`: pixels to latents, 8 to 1 (paper, section 3.2)."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One encoder stage: a residual block with `depth` transformer layers, or a downsampling convolution."""
+
+    channels: int
+    depth: int | None = None
+    """Transformer layers; None: no transformer at all (0 is a bare projection, as in SDXL small's middle)."""
+    downsample: bool = False
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """All that shapes a ControlNet."""
+
+    in_channels: int
+    hint_channels: int
+    hint_widths: tuple[int, ...]
+    model_channels: int
+    blocks: tuple[Block, ...]
+    """The input blocks after the first convolution."""
+    middle: Block
+    context_dim: int | None
+    adm_channels: int | None
+    linear_projection: bool
+
+    @property
+    def time_channels(self) -> int:
+        return 4 * self.model_channels
+
+    @property
+    def residual_channels(self) -> tuple[int, ...]:
+        """Channels of every residual in order: the skips of the encoder, then the middle."""
+        return (self.model_channels, *(b.channels for b in self.blocks), self.middle.channels)
+
+    def heads(self, channels: int) -> int:
+        """SD1.5 has 8 heads at every width; SD2 and SDXL have heads of 64 channels."""
+        return 8 if self.context_dim == 768 else channels // 64
+
+    @property
+    def family(self) -> str:
+        """The base model family that this network was made for, for messages."""
+        return family_name(self.context_dim, self.adm_channels)
+
+
+def family_name(context_dim: int | None, adm_channels: int | None) -> str:
+    """Name the Stable Diffusion family by its prompt width and its size-and-crop vector (`adm`)."""
+    if adm_channels == 2816:
+        return "SDXL"
+    if adm_channels == 2560:
+        return "SDXL refiner"
+    if context_dim == 768:
+        return "SD1.5"
+    if context_dim == 1024:
+        return "SD2.x"
+    return f"an unknown family (context {context_dim}, adm {adm_channels})"
+
+
+def infer_dimensions(shapes: Shapes) -> Dimensions:
+    """Read the dimensions of a ControlNet off its weights.
+
+    shapes: of the whole state dict in LDM keys. Raises ValueError when a part is missing.
+    """
+    first = _shape(shapes, "input_blocks.0.0.weight")
+    hint = [_shape(shapes, f"input_hint_block.{2 * i}.weight") for i in range(len(HINT_STRIDES))]
+    count = 1 + max(int(match[1]) for key in shapes if (match := re.match(r"input_blocks\.(\d+)\.", key)))
+    contexts = [shape[1] for key, shape in shapes.items() if key.endswith(".attn2.to_k.weight")]
+    projections = [shape for key, shape in shapes.items() if key.endswith(".1.proj_in.weight")]
+    label = shapes.get("label_emb.0.0.weight")
+    return Dimensions(
+        in_channels=first[1],
+        hint_channels=hint[0][1],
+        hint_widths=tuple(shape[0] for shape in hint[:-1]),
+        model_channels=first[0],
+        blocks=tuple(_block(shapes, f"input_blocks.{i}") for i in range(1, count)),
+        middle=_block(shapes, "middle_block"),
+        context_dim=contexts[0] if contexts else None,
+        adm_channels=label[1] if label else None,
+        linear_projection=bool(projections) and len(projections[0]) == 2,
+    )
+
+
+def _block(shapes: Shapes, prefix: str) -> Block:
+    down = shapes.get(f"{prefix}.0.op.weight")
+    if down:
+        return Block(down[0], downsample=True)
+    channels = _shape(shapes, f"{prefix}.0.in_layers.2.weight")[0]
+    if f"{prefix}.1.proj_in.weight" not in shapes:
+        return Block(channels)
+    layer = re.compile(re.escape(f"{prefix}.1.transformer_blocks.") + r"(\d+)\.")
+    return Block(channels, depth=len({match[1] for key in shapes if (match := layer.match(key))}))
+
+
+def _shape(shapes: Shapes, key: str) -> tuple[int, ...]:
+    if key not in shapes:
+        raise ValueError(f"This ControlNet file is incomplete: the tensor '{key}' is missing. Download it again.")
+    return tuple(shapes[key])

@@ -1,0 +1,39 @@
+"""Every stored form of a ControlNet: recognised by keys, described by shapes, loaded into one network."""
+
+from collections import Counter
+from pathlib import Path
+
+from torch import Tensor
+
+from .diffusers import DIFFUSERS
+from .files import read_state_dict
+from .format import Format
+from .ldm import LDM
+
+FORMATS: tuple[Format, ...] = (LDM, DIFFUSERS)
+
+__all__ = ["FORMATS", "Format", "load_ldm_state_dict", "recognise"]
+
+
+def recognise(tensors: dict[str, Tensor]) -> Format:
+    """Find the format of a state dict. Raises ValueError that says what was seen and what is supported."""
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    for form in FORMATS:
+        if form.recognise(shapes):
+            return form
+    groups = Counter(key.split(".")[0] for key in tensors)
+    seen = ", ".join(f"{name} ({count})" for name, count in groups.most_common(5))
+    known = "; ".join(form.label for form in FORMATS)
+    raise ValueError(f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. Known: {known}.")
+
+
+def load_ldm_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a ControlNet file of any known format as tensors in LDM keys.
+
+    Raises ValueError, naming the file, when it is damaged or of an unknown kind.
+    """
+    tensors = read_state_dict(path)
+    try:
+        return recognise(tensors).convert(tensors)
+    except ValueError as error:
+        raise ValueError(f"'{Path(path).name}': {error}") from error

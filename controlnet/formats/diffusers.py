@@ -1,0 +1,84 @@
+"""The layout of diffusers' `ControlNetModel` (`controlnet_cond_embedding.conv_in.weight`) in one file.
+
+Key names from diffusers `models/controlnets/controlnet.py`; a stage of the encoder is a `down_blocks.{i}` of
+`resnets.{j}`, `attentions.{j}` and at its end `downsamplers.0`.
+"""
+
+import re
+
+from torch import Tensor
+
+from ..dimensions import Shapes
+from .format import Format
+
+MARK = "controlnet_cond_embedding.conv_in.weight"
+
+_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+_EMBEDDINGS = {"time_embedding": "time_embed", "add_embedding": "label_emb.0", "class_embedding": "label_emb.0"}
+_SINGLE = {
+    "conv_in": "input_blocks.0.0",
+    "controlnet_mid_block": "middle_block_out.0",
+    "controlnet_cond_embedding.conv_in": "input_hint_block.0",
+}
+
+
+def _recognise(shapes: Shapes) -> bool:
+    return MARK in shapes
+
+
+def _convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    blocks = [int(m[1]) for key in tensors if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", key))]
+    names = {**_SINGLE, "controlnet_cond_embedding.conv_out": f"input_hint_block.{2 * (max(blocks, default=-1) + 2)}"}
+    starts = _stage_starts(tensors)
+    return {_ldm_key(key, names, starts): value for key, value in tensors.items()}
+
+
+def _stage_starts(tensors: dict[str, Tensor]) -> list[int]:
+    """Index of the first input block of every `down_blocks.{i}`."""
+    starts, stage = [1], 0
+    while f"down_blocks.{stage}.resnets.0.conv1.weight" in tensors:
+        resnet = 0
+        while f"down_blocks.{stage}.resnets.{resnet}.conv1.weight" in tensors:
+            resnet += 1
+        down = f"down_blocks.{stage}.downsamplers.0.conv.weight" in tensors
+        starts.append(starts[-1] + resnet + down)
+        stage += 1
+    return starts
+
+
+def _ldm_key(key: str, names: dict[str, str], starts: list[int]) -> str:
+    """LDM name of a diffusers key; a key that diffusers does not use is returned as it is."""
+    module, _, kind = key.rpartition(".")
+    if module in names:
+        return f"{names[module]}.{kind}"
+    if m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)$", module):
+        return f"input_hint_block.{2 * (int(m[1]) + 1)}.{kind}"
+    if m := re.match(r"controlnet_down_blocks\.(\d+)$", module):
+        return f"zero_convs.{m[1]}.0.{kind}"
+    if m := re.match(r"(\w+)\.linear_([12])$", module):
+        return f"{_EMBEDDINGS.get(m[1], m[1])}.{2 * (int(m[2]) - 1)}.{kind}"
+    if m := re.match(r"down_blocks\.(\d+)\.(resnets|attentions|downsamplers)\.(\d+)\.(.+)$", module):
+        stage, part, index = int(m[1]), m[2], int(m[3])
+        if part == "downsamplers":
+            return f"input_blocks.{starts[stage + 1] - 1}.0.op.{kind}"
+        return f"input_blocks.{starts[stage] + index}.{_inner(part, m[4])}.{kind}"
+    if m := re.match(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)$", module):
+        part, index = m[1], int(m[2])
+        rest = _inner(part, m[3]).partition(".")[2]
+        return f"middle_block.{2 * index if part == 'resnets' else 1}.{rest}.{kind}"
+    return key
+
+
+def _inner(part: str, name: str) -> str:
+    """Position and name inside a stage: the residual block is 0, the transformer 1."""
+    return f"0.{_RESNET.get(name, name)}" if part == "resnets" else f"1.{name}"
+
+
+DIFFUSERS = Format("diffusers", "ControlNet, diffusers layout", _recognise, _convert)

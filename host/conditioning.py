@@ -1,0 +1,77 @@
+"""Attach controls to ComfyUI's conditionings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Conditioning = list[list[Any]]
+"""ComfyUI's CONDITIONING: a list of [prompt embeddings, dictionary]."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One control with its settings.
+
+    control: a `ControlBase` from our loader, core's or another pack's. image: BHWC, 0..1. strength: 0..10.
+    start, end: 0..1, fractions of the timesteps. vae: a host VAE, for controls that see latents.
+    """
+
+    control: Any
+    image: Tensor
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    vae: Any = None
+
+
+def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tuple[Conditioning, Conditioning]:
+    """New conditionings with the control at the end of their chains; the given ones are left as they are.
+
+    Positive and negative share one control object for each chain, or the sampler could not batch them together.
+    Raises ValueError for a start after the end, a missing VAE, or a hint that is no picture.
+    """
+    if unit.strength == 0:
+        return positive, negative
+    if unit.start > unit.end:
+        raise ValueError(
+            f"start_percent ({unit.start:g}) is after end_percent ({unit.end:g}): the control would never act. "
+            "Lower start_percent or raise end_percent."
+        )
+    if getattr(unit.control, "latent_format", None) is not None and unit.vae is None:
+        raise ValueError("This ControlNet sees the hint through the model's VAE. Wire the VAE to Apply ControlNet.")
+    hint = hint_from_image(unit.image)
+    chained: dict[Any, Any] = {}
+
+    def attach(conditioning: Conditioning) -> Conditioning:
+        attached = []
+        for embeddings, settings in conditioning:
+            previous = settings.get("control")
+            if previous not in chained:
+                control = unit.control.copy()
+                control.set_cond_hint(hint, unit.strength, (unit.start, unit.end), vae=unit.vae)
+                chained[previous] = control.set_previous_controlnet(previous)
+            control_settings = {"control": chained[previous], "control_apply_to_uncond": False}
+            attached.append([embeddings, {**settings, **control_settings}])
+        return attached
+
+    return attach(positive), attach(negative)
+
+
+def hint_from_image(image: Tensor) -> Tensor:
+    """The hint as networks take it: BHWC 0..1 with 1, 3 or 4 channels -> B3HW.
+
+    Transparent parts count as not drawn: black. Raises ValueError for an empty picture or one with NaN.
+    """
+    if image.dim() != 4 or 0 in image.shape or image.shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            f"The hint is no picture: its shape is {tuple(image.shape)}, expected (batch, height, width, 3)."
+        )
+    if not torch.isfinite(image).all():
+        raise ValueError("The hint image holds NaN or infinite values. Look at the node that made it.")
+    if image.shape[-1] == 4:
+        image = image[..., :3] * image[..., 3:]
+    elif image.shape[-1] == 1:
+        image = image.expand(-1, -1, -1, 3)
+    return image.movedim(-1, 1)

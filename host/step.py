@@ -1,0 +1,64 @@
+"""What is true of one sampling step, found out once for a whole chain of controls and with one device sync."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+STEP_OPTION = "zeroconv_step"
+"""Key under which the outermost control of a chain hands the step to the controls before it."""
+
+MAX_CONTEXTS = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """sigma: of the step. The flags as in `controlnet.network.Inputs`.
+
+    context: the prompt embeddings; equal content within one sampling is the same tensor, whatever the host passes.
+    """
+
+    sigma: float
+    shared: bool
+    shared_y: bool
+    uniform_time: bool
+    context: Tensor
+
+
+class StepReader:
+    """Reads steps; remembers the last few prompts of the sampling to tell equal ones."""
+
+    def __init__(self) -> None:
+        self._contexts: list[Tensor] = []
+
+    def clear(self) -> None:
+        self._contexts.clear()
+
+    def read(self, x: Tensor, t: Tensor, cond: Mapping[str, Any], groups: int) -> Step:
+        """x: (rows, ...) latents. t: (rows,) sigmas. cond: the host's conditioning of all rows."""
+        context = cond.get("crossattn_controlnet", cond["c_crossattn"]).to(x.device)
+        alike = [c for c in self._contexts if c.shape == context.shape and c.dtype == context.dtype]
+        flags = [
+            _equal_groups(x, groups) & _equal_groups(t, groups),
+            _equal_groups(cond.get("y"), groups, like=x),
+            (t == t[0]).all(),
+            *((c == context).all() for c in alike),
+        ]
+        sigma, shared, shared_y, uniform, *same = torch.stack([t[0].float(), *(f.float() for f in flags)]).tolist()
+        known = next((c for c, equal in zip(alike, same, strict=True) if equal), None)
+        if known is None:
+            known = context
+            self._contexts = [*self._contexts, context][-MAX_CONTEXTS:]
+        return Step(sigma, bool(shared), bool(shared_y), bool(uniform), known)
+
+
+def _equal_groups(values: Tensor | None, groups: int, like: Tensor | None = None) -> Tensor:
+    """Whether the rows of every group equal those of the first: a boolean tensor on the device of `values`."""
+    if values is None:
+        return torch.ones((), dtype=torch.bool, device=like.device if like is not None else None)
+    if values.shape[0] % groups:
+        return torch.zeros((), dtype=torch.bool, device=values.device)
+    grouped = values.unflatten(0, (groups, -1))
+    return (grouped == grouped[:1]).all()

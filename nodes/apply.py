@@ -1,0 +1,79 @@
+"""Apply a ControlNet to the prompt."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..host.conditioning import Conditioning, Unit, apply_unit
+
+
+class ZeroConvApply(io.ComfyNode):
+    """Attach a ControlNet and its hint to the positive and negative prompt."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZeroConvApply",
+            display_name="Apply ControlNet (ZeroConv)",
+            category="ZeroConv/control",
+            description="Lets a ControlNet steer the sampling by a hint image. Wire one to the next to chain several.",
+            inputs=[
+                io.Conditioning.Input("positive", tooltip="The prompt, or the output of another Apply ControlNet."),
+                io.Conditioning.Input("negative", tooltip="The negative prompt; it is controlled in the same way."),
+                io.ControlNet.Input("control_net", tooltip="From Load ControlNet, ours or ComfyUI's."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The hint: edges, depth, pose ... One image for all latents of a batch, or one for each.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How strongly the hint steers. 0 is exactly no control, and costs nothing.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Where in the sampling the control begins, as a fraction of the timesteps.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Where in the sampling the control ends, as a fraction of the timesteps.",
+                ),
+                io.Vae.Input(
+                    "vae", optional=True, tooltip="Only for ControlNets that see latents (SD3, Flux): the model's VAE."
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="The prompt with the control."),
+                io.Conditioning.Output(display_name="negative", tooltip="The negative prompt with the control."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        positive: Conditioning,
+        negative: Conditioning,
+        control_net: Any,
+        image: torch.Tensor,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+        vae: Any = None,
+    ) -> io.NodeOutput:
+        unit = Unit(control_net, image, strength, start_percent, end_percent, vae)
+        return io.NodeOutput(*apply_unit(unit, positive, negative))
+
+
+NODES = [ZeroConvApply]
