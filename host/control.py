@@ -5,6 +5,7 @@ Core never calls `cleanup` when a run fails or is cancelled, so `pre_run` resets
 """
 
 import copy
+import ctypes
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -222,4 +223,4 @@ def check_family(network: ControlNet, unet_config: dict[str, Any]) -> None:
 
 def _float32(value: float) -> float:
     """The value as the host's float32 sigmas see it, so that equal bounds compare equal."""
-    return torch.tensor(value, dtype=torch.float32).item()
+    return ctypes.c_float(value).value

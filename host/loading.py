@@ -30,7 +30,7 @@ def load_control(name: str, model: Any = None) -> ZeroConvControl:
     model: a MODEL to check the family against, or None. Raises FileNotFoundError, or ValueError that names the file.
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
-    loaded = _build(load_ldm_state_dict(path))
+    loaded = build_loaded(load_ldm_state_dict(path))
     if model is not None:
         check_family(loaded.network, model.model.model_config.unet_config)
     control = ZeroConvControl(loaded)
@@ -38,7 +38,8 @@ def load_control(name: str, model: Any = None) -> ZeroConvControl:
     return control
 
 
-def _build(tensors: dict[str, Tensor]) -> LoadedNetwork:
+def build_loaded(tensors: dict[str, Tensor]) -> LoadedNetwork:
+    """Build the network of a state dict in LDM keys, in the dtype and from the layers that the host chooses."""
     management = comfy.model_management
     stored = next(iter(tensors.values())).dtype
     weight_dtype = management.unet_dtype(model_params=-1, weight_dtype=stored)

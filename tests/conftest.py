@@ -1,0 +1,35 @@
+"""One ComfyUI server for all tests that need one."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from support.checkpoints import model_files
+from support.server import REPOSITORY, ComfyServer, comfyui_directory
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A running ComfyUI with this pack, the test pack, and generated model files."""
+    if not (comfyui_directory() / "main.py").is_file():
+        pytest.fail(f"No ComfyUI in {comfyui_directory()}: run `make test`, or `make setup` once.")
+    packs = {"zeroconv-test-support": REPOSITORY / "tests" / "support" / "pack"}
+    running = ComfyServer(tmp_path_factory.mktemp("comfyui"), packs)
+    for place, file in model_files():
+        (running.base / "models" / place).symlink_to(file)
+    with running:
+        yield running
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the end of the server's log below a failing test that used the server."""
+    outcome = yield
+    report = outcome.get_result()
+    running = getattr(item, "funcargs", {}).get("server")
+    if report.when == "call" and report.failed and isinstance(running, ComfyServer):
+        report.sections.append(("ComfyUI log, last lines", running.log()[-4000:]))

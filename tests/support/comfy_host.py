@@ -1,0 +1,59 @@
+"""ComfyUI's own modules in the test process, on the CPU: for what a server cannot show, such as counts."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+COMFYUI_DIR = Path(os.environ.get("COMFYUI_DIR", ROOT / ".cache" / "comfyui"))
+
+
+def import_host() -> None:
+    """Make `comfy` importable, with `--cpu`, which it reads from the command line at import."""
+    if "comfy.model_management" in sys.modules:
+        return
+    sys.path.insert(0, str(COMFYUI_DIR))
+    with mock.patch.object(sys, "argv", ["main.py", "--cpu"]):
+        importlib.import_module("comfy.options").enable_args_parsing()
+        importlib.import_module("comfy.model_management")
+
+
+def small_model(width: int = 64, seed: int = 0):
+    """A MODEL of the SD1.5 family with random weights: `width` channels, four levels."""
+    import_host()
+    import comfy.model_patcher
+    import comfy.supported_models
+
+    config = comfy.supported_models.SD15(
+        {
+            "image_size": 32,
+            "in_channels": 4,
+            "out_channels": 4,
+            "model_channels": width,
+            "num_res_blocks": [2, 2, 2, 2],
+            "channel_mult": [1, 2, 4, 4],
+            "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
+            "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+            "transformer_depth_middle": 1,
+            "use_linear_in_transformer": False,
+            "use_spatial_transformer": True,
+            "context_dim": 768,
+            "legacy": False,
+            "adm_in_channels": None,
+            "use_temporal_attention": False,
+            "use_temporal_resblock": False,
+            "num_heads": 8,
+            "num_head_channels": -1,
+        }
+    )
+    model = config.get_model({}, "", device=torch.device("cpu"))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.diffusion_model.parameters():
+            scale = 1.0 if parameter.dim() == 1 else parameter[0].numel() ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+    return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
