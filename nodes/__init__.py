@@ -4,7 +4,7 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
-TOPICS = ("load", "apply", "preprocess")
+TOPICS = ("load", "apply")
 
 
 class ZeroConvExtension(ComfyExtension):

@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..host.conditioning import Conditioning, Unit, apply_unit
+from .compat import schema
 
 
 class ZeroConvApply(io.ComfyNode):
@@ -13,11 +14,12 @@ class ZeroConvApply(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="ZeroConvApply",
             display_name="Apply ControlNet (ZeroConv)",
             category="ZeroConv/control",
             description="Lets a ControlNet steer the sampling by a hint image. Wire one to the next to chain several.",
+            search_aliases=["controlnet apply", "apply control", "control net", "hint"],
             inputs=[
                 io.Conditioning.Input("positive", tooltip="The prompt, or the output of another Apply ControlNet."),
                 io.Conditioning.Input("negative", tooltip="The negative prompt; it is controlled in the same way."),

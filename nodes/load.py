@@ -5,6 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..host.loading import list_controlnets, load_control
+from .compat import schema
 
 
 class ZeroConvLoad(io.ComfyNode):
@@ -12,11 +13,12 @@ class ZeroConvLoad(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="ZeroConvLoad",
             display_name="Load ControlNet (ZeroConv)",
             category="ZeroConv/control",
             description="Loads a ControlNet of the SD1.5, SD2.x or SDXL family. The file says itself what it is.",
+            search_aliases=["controlnet loader", "load control", "control net"],
             inputs=[
                 io.Combo.Input(
                     "control_net",

@@ -9,11 +9,11 @@ from support.networks import dimensions, random_network
 
 import_host()
 
-import comfy.controlnet  # noqa: E402
-import comfy.sample  # noqa: E402
-from zeroconv.host.conditioning import Unit, apply_unit  # noqa: E402
-from zeroconv.host.control import ZeroConvControl  # noqa: E402
-from zeroconv.host.loading import build_loaded  # noqa: E402
+import comfy.controlnet
+import comfy.sample
+from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.control import ZeroConvControl
+from zeroconv.host.loading import build_loaded
 
 DIMS = dimensions("SD1.5", 64)
 
