@@ -35,6 +35,8 @@ class Dimensions:
     context_dim: int | None
     adm_channels: int | None
     linear_projection: bool
+    union_types: int = 0
+    """Kinds of hint that a union network tells apart; 0 for a plain one."""
 
     @property
     def time_channels(self) -> int:
@@ -89,6 +91,7 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
         context_dim=contexts[0] if contexts else None,
         adm_channels=label[1] if label else None,
         linear_projection=bool(projections) and len(projections[0]) == 2,
+        union_types=shapes["task_embedding"][0] if "task_embedding" in shapes else 0,
     )
 
 

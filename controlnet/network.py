@@ -4,7 +4,7 @@ Zhang, Rao, Agrawala 2023 (arXiv 2302.05543), section 3.2 and figure 3. Module n
 so that official files load unchanged.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .blocks import Downsample, KeysValues, Parts, Pass, ResBlock, SpatialTransformer, Stage, TransformerLayer
-from .dimensions import HINT_STRIDES, Block, Dimensions, infer_dimensions
+from .dimensions import HINT_STRIDES, Block, Dimensions
 from .layers import Attention, Ops, Options, match_rows, repeat_rows, timestep_embedding, torch_attention
 from .residuals import Residuals
 
@@ -23,7 +23,7 @@ class Inputs:
 
     x: (rows, in_channels, h, w), scaled as the UNet expects it. timesteps: (rows,), 0..999. y: (rows, adm_channels)
     for SDXL. `shared`: x and timesteps are equal in every one of `groups` groups; `shared_y`: so is y.
-    `uniform_time`: all timesteps are equal.
+    `uniform_time`: all timesteps are equal. union_types: kinds of hint in use, for a union network.
     """
 
     x: Tensor
@@ -33,6 +33,7 @@ class Inputs:
     shared: bool = False
     shared_y: bool = False
     uniform_time: bool = False
+    union_types: tuple[int, ...] = ()
     options: Options = field(default_factory=dict)
 
 
@@ -152,31 +153,3 @@ def _hint_encoder(dims: Dimensions, ops: Ops) -> nn.Sequential:
     for before, after, stride in zip(widths, widths[1:], HINT_STRIDES, strict=False):
         layers += [ops.Conv2d(before, after, 3, padding=1, stride=stride), nn.SiLU()]
     return nn.Sequential(*layers[:-1])
-
-
-def build_controlnet(
-    state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
-) -> ControlNet:
-    """Make the network that a state dict in LDM keys describes, around the very tensors given (no copy).
-
-    Raises ValueError when keys are missing or left over.
-    """
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
-    with torch.device("meta"):
-        network = ControlNet(dims, ops, attention)
-    expected = network.state_dict()
-    missing, extra = sorted(expected.keys() - state_dict.keys()), sorted(state_dict.keys() - expected.keys())
-    if missing or extra:
-        raise ValueError(
-            f"This ControlNet file does not fit its own shape: {_some('missing', missing)}{_some('unknown', extra)}."
-        )
-    wrong = [key for key, value in expected.items() if value.shape != state_dict[key].shape]
-    if wrong:
-        raise ValueError(f"This ControlNet file has tensors of an unexpected shape: {_some('', wrong)}.")
-    network.load_state_dict(dict(state_dict), strict=True, assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def _some(what: str, keys: list[str]) -> str:
-    shown = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
-    return f"{len(keys)} {what} tensors ({shown}) " if keys else ""

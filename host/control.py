@@ -6,9 +6,8 @@ Core never calls `cleanup` when a run fails or is cancelled, so `pre_run` resets
 
 import copy
 import ctypes
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management
@@ -18,16 +17,16 @@ import torch
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
+from ..controlnet.blocks import KeysValues
 from ..controlnet.dimensions import family_name
 from ..controlnet.network import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
-from ..controlnet.reuse import Reuse
+from ..controlnet.reuse import Memory, Reuse
+from ..controlnet.union import UnionControlNet, UnionHint
+from .merge import Control, merge
 from .step import STEP_OPTION, Step, StepReader
 
-Control = dict[str, list[Tensor | None]]
-"""What the host's models read: lists `input`, `middle`, `output`."""
-
-MAX_HINT_SIZES = 4
+MAX_FITTED_HINTS = 8
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,16 @@ class ZeroConvControl(ControlBase):
     def __init__(self, loaded: LoadedNetwork) -> None:
         super().__init__()
         self.loaded = loaded
+        self.union_hints: tuple[UnionHint, ...] = ()
+        """More hints of a union network, beside the one that Apply gives."""
         self._sampling: Any = None
-        self._hints: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._hints: Memory[Tensor] = Memory(MAX_FITTED_HINTS)
         self._steps = StepReader()
 
     def copy(self) -> "ZeroConvControl":
         twin = ZeroConvControl(self.loaded)
         self.copy_to(twin)
+        twin.union_hints = self.union_hints
         return twin
 
     def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> "ZeroConvControl":
@@ -80,7 +82,17 @@ class ZeroConvControl(ControlBase):
         super().pre_run(model, percent_to_timestep_function)
         self._forget()
         check_family(self.loaded.network, model.model_config.unet_config)
+        if isinstance(self.loaded.network, UnionControlNet):
+            for kind in self.union_types:
+                self.loaded.network.check_type(kind)
         self._sampling = model.model_sampling
+
+    @property
+    def union_types(self) -> tuple[int, ...]:
+        """Kinds of all hints, the one of Apply first; empty when none was chosen, or for a plain network."""
+        if not self.loaded.network.dims.union_types:
+            return ()
+        return (*self.extra_args.get("control_type", ()), *(item.type for item in self.union_hints))
 
     def cleanup(self) -> None:
         super().cleanup()
@@ -113,7 +125,7 @@ class ZeroConvControl(ControlBase):
         if not self._acts(step):
             return previous
         residuals = self._evaluate(step, x_noisy, t, cond, batched_number, transformer_options)
-        return self._merge(residuals, previous)
+        return merge(residuals, previous, self.strength, self.global_average_pooling)
 
     def _acts(self, step: Step) -> bool:
         if self.strength == 0:
@@ -126,82 +138,61 @@ class ZeroConvControl(ControlBase):
     def _evaluate(
         self, step: Step, x: Tensor, t: Tensor, cond: dict[str, Any], groups: int, options: dict[str, Any]
     ) -> Residuals:
-        loaded = self.loaded
-        network, reuse, dtype = loaded.network, loaded.reuse, loaded.dtype
-        token = (getattr(loaded.patcher, "patches_uuid", None), dtype)
-        hint = self._fit_hint(x, groups)
+        loaded, counts = self.loaded, self.loaded.reuse.counts
         y = cond.get("y")
         inputs = Inputs(
-            x=self._sampling.calculate_input(t, x).to(dtype),
+            x=self._sampling.calculate_input(t, x).to(loaded.dtype),
             timesteps=self._sampling.timestep(t),
-            y=None if y is None else y.to(x.device, dtype),
+            y=None if y is None else y.to(x.device, loaded.dtype),
             groups=groups,
             shared=step.shared,
             shared_y=step.shared_y,
             uniform_time=step.uniform_time,
+            union_types=self.union_types,
             options=options,
         )
 
+        def project() -> list[KeysValues]:
+            counts.context_projections += 1
+            return loaded.network.project_context(step.context.to(loaded.dtype))
+
+        hint = self._embed_hint(x, groups)
+        projected = loaded.reuse.contexts.get(step.context, self._weights_state(), project)
+        counts.forwards += 1
+        return loaded.network(inputs, hint, projected)
+
+    def _embed_hint(self, x: Tensor, groups: int) -> Tensor:
+        network, types = self.loaded.network, self.union_types
+        hint = self._fit_hint(self.cond_hint_original, x, groups)
+
         def embed() -> Tensor:
-            reuse.counts.hint_embeddings += 1
-            return network.embed_hint(hint)
+            self.loaded.reuse.counts.hint_embeddings += 1
+            if not isinstance(network, UnionControlNet) or not types:
+                return network.embed_hint(hint)
+            others = [replace(item, hint=self._fit_hint(item.hint, x, groups)) for item in self.union_hints]
+            return network.embed_union([UnionHint(hint, types[0]), *others])
 
-        def project() -> list[tuple[Tensor, Tensor]]:
-            reuse.counts.context_projections += 1
-            return network.project_context(step.context.to(dtype))
+        return self.loaded.reuse.hints.get(hint, (self._weights_state(), types), embed)
 
-        embedded = reuse.hints.get(hint, token, embed)
-        projected = reuse.contexts.get(step.context, token, project)
-        reuse.counts.forwards += 1
-        return network(inputs, embedded, projected)
+    def _weights_state(self) -> Hashable:
+        """Changes whenever the host patches the weights."""
+        return getattr(self.loaded.patcher, "patches_uuid", None), self.loaded.dtype
 
-    def _fit_hint(self, x: Tensor, groups: int) -> Tensor:
+    def _fit_hint(self, image: Tensor, x: Tensor, groups: int) -> Tensor:
         """The hint at the pixel size of the latent: (1 or pictures, channels, 8h, 8w), resized as core does."""
         pictures = x.shape[0] // groups
-        given = self.cond_hint_original.shape[0]
-        if given not in (1, pictures):
+        if image.shape[0] not in (1, pictures):
             raise ValueError(
-                f"The hint of a ControlNet has {given} images, but {pictures} latents are sampled together. "
+                f"The hint of a ControlNet has {image.shape[0]} images, but {pictures} latents are sampled together. "
                 "Give one hint image, or as many as the latent batch holds."
             )
-        size = (x.shape[-2] * self.compression_ratio, x.shape[-1] * self.compression_ratio)
-        if size not in self._hints:
-            hint = comfy.utils.common_upscale(
-                self.cond_hint_original, size[1], size[0], self.upscale_algorithm, "center"
-            )
-            self._hints[size] = self.preprocess_image(hint).to(x.device, self.loaded.dtype)
-            if len(self._hints) > MAX_HINT_SIZES:
-                self._hints.popitem(last=False)
-        return self._hints[size]
+        height, width = (side * self.compression_ratio for side in x.shape[-2:])
 
-    def _merge(self, residuals: Residuals, previous: Control | None) -> Control:
-        """Scale by the strength and add what the controls before gave; in place, since the residuals are ours."""
-        merged: Control = {}
-        for part in ("input", "middle", "output"):
-            own = [self._scale(residual) for residual in getattr(residuals, part)]
-            merged[part] = _add(own, previous.get(part) or [] if previous is not None else [])
-        return merged
+        def resize() -> Tensor:
+            resized = comfy.utils.common_upscale(image, width, height, self.upscale_algorithm, "center")
+            return self.preprocess_image(resized).to(x.device, self.loaded.dtype)
 
-    def _scale(self, residual: Tensor) -> Tensor:
-        pooled = residual.mean(dim=(2, 3), keepdim=True) if self.global_average_pooling else residual
-        if self.strength != 1.0:
-            pooled = pooled.mul_(self.strength)
-        return pooled.expand_as(residual).contiguous() if self.global_average_pooling else pooled
-
-
-def _add(own: list[Tensor], before: list[Tensor | None]) -> list[Tensor | None]:
-    """Sum two lists of residuals index by index; the longer one sets the length."""
-    merged: list[Tensor | None] = []
-    for index in range(max(len(own), len(before))):
-        mine = own[index] if index < len(own) else None
-        other = before[index] if index < len(before) else None
-        if mine is None or other is None:
-            merged.append(mine if other is None else other)
-        elif mine.shape == other.shape:
-            merged.append(mine.add_(other))
-        else:
-            merged.append(mine + other)
-    return merged
+        return self._hints.get(image, (height, width), resize)
 
 
 def check_family(network: ControlNet, unet_config: dict[str, Any]) -> None:

@@ -10,10 +10,10 @@ import folder_paths
 import torch
 from torch import Tensor
 
+from ..controlnet.build import build_controlnet
 from ..controlnet.dimensions import infer_dimensions
 from ..controlnet.formats import load_ldm_state_dict
 from ..controlnet.layers import Attention, Options
-from ..controlnet.network import build_controlnet
 from .control import LoadedNetwork, ZeroConvControl, check_family
 
 FOLDER = "controlnet"

@@ -4,7 +4,7 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
-TOPICS = ("load", "apply")
+TOPICS = ("load", "apply", "union")
 
 
 class ZeroConvExtension(ComfyExtension):

@@ -9,7 +9,7 @@ import re
 from torch import Tensor
 
 from ..dimensions import Shapes
-from .format import Format
+from .format import Format, rename_union
 
 MARK = "controlnet_cond_embedding.conv_in.weight"
 
@@ -37,7 +37,7 @@ def _convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     blocks = [int(m[1]) for key in tensors if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", key))]
     names = {**_SINGLE, "controlnet_cond_embedding.conv_out": f"input_hint_block.{2 * (max(blocks, default=-1) + 2)}"}
     starts = _stage_starts(tensors)
-    return {_ldm_key(key, names, starts): value for key, value in tensors.items()}
+    return rename_union({_ldm_key(key, names, starts): value for key, value in tensors.items()})
 
 
 def _stage_starts(tensors: dict[str, Tensor]) -> list[int]:
@@ -62,8 +62,8 @@ def _ldm_key(key: str, names: dict[str, str], starts: list[int]) -> str:
         return f"input_hint_block.{2 * (int(m[1]) + 1)}.{kind}"
     if m := re.match(r"controlnet_down_blocks\.(\d+)$", module):
         return f"zero_convs.{m[1]}.0.{kind}"
-    if m := re.match(r"(\w+)\.linear_([12])$", module):
-        return f"{_EMBEDDINGS.get(m[1], m[1])}.{2 * (int(m[2]) - 1)}.{kind}"
+    if (m := re.match(r"(\w+)\.linear_([12])$", module)) and m[1] in _EMBEDDINGS:
+        return f"{_EMBEDDINGS[m[1]]}.{2 * (int(m[2]) - 1)}.{kind}"
     if m := re.match(r"down_blocks\.(\d+)\.(resnets|attentions|downsamplers)\.(\d+)\.(.+)$", module):
         stage, part, index = int(m[1]), m[2], int(m[3])
         if part == "downsamplers":

@@ -20,3 +20,8 @@ class Format:
     label: str
     recognise: Callable[[Shapes], bool]
     convert: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+def rename_union(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give a union file's packed attention projection a module of its own: `in_proj_weight` -> `in_proj.weight`."""
+    return {key.replace(".attn.in_proj_", ".attn.in_proj."): value for key, value in tensors.items()}

@@ -6,7 +6,7 @@ Also inside a whole checkpoint, beside the Stable Diffusion model that it was tr
 from torch import Tensor
 
 from ..dimensions import Shapes
-from .format import Format
+from .format import Format, rename_union
 
 PREFIX = "control_model."
 MARK = "zero_convs.0.0.weight"
@@ -23,8 +23,8 @@ def _convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             "Use the full version of it."
         )
     if PREFIX + MARK in tensors:
-        return {key.removeprefix(PREFIX): value for key, value in tensors.items() if key.startswith(PREFIX)}
-    return tensors
+        tensors = {key.removeprefix(PREFIX): value for key, value in tensors.items() if key.startswith(PREFIX)}
+    return rename_union(tensors)
 
 
 LDM = Format("ldm", "ControlNet, LDM layout", _recognise, _convert)

@@ -1,11 +1,16 @@
 """Our network and diffusers' `ControlNetModel` on the same random weights, through the diffusers file format."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from diffusers import ControlNetModel
+from diffusers import ControlNetModel, ControlNetUnionModel
 from safetensors.torch import save_file
+from support.networks import dimensions
+from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
-from zeroconv.controlnet.network import Inputs, build_controlnet
+from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.union import UnionControlNet, UnionHint
 
 PLAIN, CROSS = "DownBlock2D", "CrossAttnDownBlock2D"
 XL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}
@@ -66,3 +71,47 @@ def test_residuals_equal_diffusers(family, tmp_path):
         result = ours(Inputs(x, timesteps, y), ours.embed_hint(hint), ours.project_context(context))
     for mine, other in zip([*result.output, *result.middle], [*skips, middle], strict=True):
         assert torch.linalg.norm(mine - other) / torch.linalg.norm(other) <= 1e-5
+
+
+@pytest.mark.parametrize("types", [(3,), (1, 6)], ids=str)
+def test_union_residuals_equal_diffusers(types, tmp_path):
+    torch.manual_seed(0)
+    width = (320, 64, 128)  # the first width is fixed by the reference's token transformer
+    settings = {**FAMILIES["SDXL mid"], "block_out_channels": width, "attention_head_dim": (5, 1, 2)}
+    theirs = ControlNetUnionModel(
+        conditioning_embedding_out_channels=(16, 32, 96, 256), num_control_type=8, **settings
+    ).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+    save_file(theirs.state_dict(), tmp_path / "union.safetensors")
+    ours = build_controlnet(load_ldm_state_dict(tmp_path / "union.safetensors"))
+    assert ours.dims.union_types == 8
+
+    x = torch.randn(1, 4, 16, 8).repeat(2, 1, 1, 1)
+    context, text = torch.randn(2, 9, 2048), torch.randn(2, 1280)
+    hints = [torch.rand(1, 3, 128, 64) for _ in types]
+    strengths = [0.7, 1.6][: len(types)]
+    timesteps = torch.tensor([333.0, 333.0])
+    sizes = torch.randint(0, 1024, (2, 6)).float()
+    y = torch.cat([text, theirs.add_time_proj(sizes.flatten()).reshape(2, -1)], dim=1)
+    flags = torch.zeros(2, 8)
+    flags[:, list(types)] = 1
+    with torch.no_grad():
+        skips, middle = theirs(
+            x, timesteps, context, [hint.repeat(2, 1, 1, 1) for hint in hints], flags, list(types),
+            conditioning_scale=strengths, added_cond_kwargs={"text_embeds": text, "time_ids": sizes}, return_dict=False,
+        )  # fmt: skip
+        fused = ours.embed_union([UnionHint(*item) for item in zip(hints, types, strengths, strict=True)])
+        inputs = Inputs(x, timesteps, y, groups=2, shared=True, uniform_time=True, union_types=types)
+        result = ours(inputs, fused, ours.project_context(context))
+    scale = strengths[0] if len(types) == 1 else 1.0
+    for mine, other in zip([*result.output, *result.middle], [*skips, middle], strict=True):
+        assert torch.linalg.norm(scale * mine - other) / torch.linalg.norm(other) <= 1e-5
+
+
+def test_a_union_file_refuses_kinds_that_it_lacks():
+    network = UnionControlNet(replace(dimensions("SDXL mid", 64), union_types=6))
+    with pytest.raises(ValueError, match="tile"):
+        network.embed_union([UnionHint(torch.zeros(1, 3, 64, 64), 6)])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.networks import dimensions, random_network
+from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
-from zeroconv.controlnet.network import build_controlnet
 
 
 @pytest.fixture(scope="module")

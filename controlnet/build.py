@@ -1,0 +1,40 @@
+"""Make the network that a state dict describes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .dimensions import infer_dimensions
+from .layers import Attention, Ops, torch_attention
+from .network import ControlNet
+from .union import UnionControlNet
+
+
+def build_controlnet(
+    state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
+) -> ControlNet:
+    """Make the network that a state dict in LDM keys describes, around the very tensors given (no copy).
+
+    Raises ValueError when keys are missing or left over.
+    """
+    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    with torch.device("meta"):
+        kind = UnionControlNet if dims.union_types else ControlNet
+        network = kind(dims, ops, attention)
+    expected = network.state_dict()
+    missing, extra = sorted(expected.keys() - state_dict.keys()), sorted(state_dict.keys() - expected.keys())
+    if missing or extra:
+        raise ValueError(
+            f"This ControlNet file does not fit its own shape: {_some('missing', missing)}{_some('unknown', extra)}."
+        )
+    wrong = [key for key, value in expected.items() if value.shape != state_dict[key].shape]
+    if wrong:
+        raise ValueError(f"This ControlNet file has tensors of an unexpected shape: {_some('', wrong)}.")
+    network.load_state_dict(dict(state_dict), strict=True, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _some(what: str, keys: list[str]) -> str:
+    shown = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
+    return f"{len(keys)} {what} tensors ({shown}) " if keys else ""
