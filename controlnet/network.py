@@ -92,10 +92,13 @@ class ControlNet(nn.Module):
         """
         return [m.project(context) for m in self.modules() if isinstance(m, TransformerLayer)]
 
-    def forward(self, inputs: Inputs, hint: Tensor, projected: Sequence[KeysValues]) -> Residuals:
+    def forward(
+        self, inputs: Inputs, hint: Tensor, projected: Sequence[KeysValues], needed: int | None = None
+    ) -> Residuals:
         """Evaluate the network.
 
-        hint: from `embed_hint`, (1 or pictures or rows, width, h, w). projected: from `project_context`.
+        hint: from `embed_hint`, (1 or pictures or rows, width, h, w). projected: from `project_context`. needed: stop
+        after so many residuals, counted from the first skip; None: all.
         Returns residuals with all rows, in the dtype of x.
         """
         rows = inputs.x.shape[0]
@@ -104,11 +107,13 @@ class ControlNet(nn.Module):
         h = self.input_blocks[0](x)
         h = h + match_rows(hint, h.shape[0])
         outputs = [repeat_rows(self.zero_convs[0](h), rows)]
-        for block, zero_conv in zip(self.input_blocks[1:], self.zero_convs[1:], strict=True):
+        blocks = list(zip(self.input_blocks[1:], self.zero_convs[1:], strict=True))
+        blocks.append((self.middle_block, self.middle_block_out))
+        for block, zero_conv in blocks[: None if needed is None else needed - 1]:
             h = self._run(block, h, flow)
             outputs.append(repeat_rows(zero_conv(h), rows))
-        h = self._run(self.middle_block, h, flow)
-        return Residuals(tuple(outputs), (repeat_rows(self.middle_block_out(h), rows),))
+        skips = len(self.zero_convs)
+        return Residuals(tuple(outputs[:skips]), tuple(outputs[skips:]))
 
     def memory_floats(self, rows: int, height: int, width: int) -> int:
         """Numbers alive at once at the worst moment of a forward, for a latent of height x width.

@@ -24,6 +24,8 @@ class Counts:
     hint_embeddings: int = 0
     context_projections: int = 0
     forwards: int = 0
+    rows: int = 0
+    """Rows of all forwards: cond and uncond of one picture are two."""
 
 
 class Memory(Generic[Kept]):

@@ -1,10 +1,15 @@
 """Attach controls to ComfyUI's conditionings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..controlnet.block_weights import BlockWeights
+from ..controlnet.mask import Mask
+from ..controlnet.schedule import Schedule
+from .shaped import ShapedControl
 
 Conditioning = list[list[Any]]
 """ComfyUI's CONDITIONING: a list of [prompt embeddings, dictionary]."""
@@ -15,7 +20,8 @@ class Unit:
     """One control with its settings.
 
     control: a `ControlBase` from our loader, core's or another pack's. image: BHWC, 0..1. strength: 0..10.
-    start, end: 0..1, fractions of the timesteps. vae: a host VAE, for controls that see latents.
+    start, end: 0..1, fractions of the timesteps. vae: a host VAE, for controls that see latents. mask: (B, H, W),
+    0..1, where the control acts. schedule, block_weights: how much, over the steps and over the depth.
     """
 
     control: Any
@@ -24,6 +30,9 @@ class Unit:
     start: float = 0.0
     end: float = 1.0
     vae: Any = None
+    mask: Tensor | None = None
+    schedule: Schedule | None = None
+    block_weights: BlockWeights | None = None
 
 
 def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tuple[Conditioning, Conditioning]:
@@ -50,6 +59,7 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
             previous = settings.get("control")
             if previous not in chained:
                 control = unit.control.copy()
+                shape_control(control, unit)
                 control.set_cond_hint(hint, unit.strength, (unit.start, unit.end), vae=unit.vae)
                 chained[previous] = control.set_previous_controlnet(previous)
             control_settings = {"control": chained[previous], "control_apply_to_uncond": False}
@@ -57,6 +67,27 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
         return attached
 
     return attach(positive), attach(negative)
+
+
+def shape_control(control: Any, unit: Unit) -> None:
+    """Give a control the mask, schedule and weights of a unit, beside what it has already.
+
+    Raises ValueError when the control is another pack's, which has no such factors.
+    """
+    given = {
+        "mask": None if unit.mask is None else Mask(unit.mask),
+        "schedule": unit.schedule,
+        "block_weights": unit.block_weights,
+    }
+    given = {name: factor for name, factor in given.items() if factor is not None}
+    if not given:
+        return
+    if not isinstance(control, ShapedControl):
+        raise ValueError(
+            f"This ControlNet was not loaded by ZeroConv, so it cannot take: {', '.join(given).replace('_', ' ')}. "
+            "Load it with Load ControlNet (ZeroConv)."
+        )
+    control.influence = replace(control.influence, **given).simplified()
 
 
 def hint_from_image(image: Tensor) -> Tensor:

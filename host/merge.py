@@ -8,26 +8,21 @@ Control = dict[str, list[Tensor | None]]
 """Lists `input`, `middle`, `output`; the host's models take them by index or from the end."""
 
 
-def merge(residuals: Residuals, previous: Control | None, strength: float, pool: bool) -> Control:
-    """Scale by the strength and add what the controls before gave; in place, since the residuals are ours.
+def merge(residuals: Residuals, previous: Control | None, outputs: int) -> Control:
+    """Add what the controls before gave; in place, since the residuals are ours.
 
-    pool: give every point the mean of its picture (the shuffle ControlNet of v1.1).
+    outputs: how many the host takes; residuals that were left out, behind the last that acts, become None.
     """
     merged: Control = {}
     for part in ("input", "middle", "output"):
-        own = [_scale(residual, strength, pool) for residual in getattr(residuals, part)]
+        own: list[Tensor | None] = list(getattr(residuals, part))
+        if part == "output":
+            own += [None] * (outputs - len(own))
         merged[part] = _add(own, previous.get(part) or [] if previous is not None else [])
     return merged
 
 
-def _scale(residual: Tensor, strength: float, pool: bool) -> Tensor:
-    scaled = residual.mean(dim=(2, 3), keepdim=True) if pool else residual
-    if strength != 1.0:
-        scaled = scaled.mul_(strength)
-    return scaled.expand_as(residual).contiguous() if pool else scaled
-
-
-def _add(own: list[Tensor], before: list[Tensor | None]) -> list[Tensor | None]:
+def _add(own: list[Tensor | None], before: list[Tensor | None]) -> list[Tensor | None]:
     """Sum two lists of residuals index by index; the longer one sets the length."""
     merged: list[Tensor | None] = []
     for index in range(max(len(own), len(before))):

@@ -5,8 +5,11 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..controlnet.block_weights import BlockWeights
+from ..controlnet.schedule import Schedule
 from ..host.conditioning import Conditioning, Unit, apply_unit
 from .compat import schema
+from .sockets import BLOCK_WEIGHTS, SCHEDULE
 
 
 class ZeroConvApply(io.ComfyNode):
@@ -55,6 +58,17 @@ class ZeroConvApply(io.ComfyNode):
                 io.Vae.Input(
                     "vae", optional=True, tooltip="Only for ControlNets that see latents (SD3, Flux): the model's VAE."
                 ),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where in the picture the control acts; white acts, black does not."
+                ),
+                SCHEDULE.Input(
+                    "schedule",
+                    optional=True,
+                    tooltip="How the strength changes over the sampling.",
+                ),
+                BLOCK_WEIGHTS.Input(
+                    "block_weights", optional=True, tooltip="How strongly each block of the network acts."
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="The prompt with the control."),
@@ -73,8 +87,11 @@ class ZeroConvApply(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         vae: Any = None,
+        mask: torch.Tensor | None = None,
+        schedule: Schedule | None = None,
+        block_weights: BlockWeights | None = None,
     ) -> io.NodeOutput:
-        unit = Unit(control_net, image, strength, start_percent, end_percent, vae)
+        unit = Unit(control_net, image, strength, start_percent, end_percent, vae, mask, schedule, block_weights)
         return io.NodeOutput(*apply_unit(unit, positive, negative))
 
 

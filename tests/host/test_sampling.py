@@ -1,92 +1,18 @@
 """Our control in ComfyUI's real sampling code, beside core's own ControlNet on the same weights."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
-from support.comfy_host import import_host, small_model
+from support.comfy_host import small_model
 from support.networks import dimensions, random_network
-
-import_host()
-
-import comfy.controlnet
-import comfy.sample
+from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.control import ZeroConvControl
 from zeroconv.host.loading import build_loaded
-
-DIMS = dimensions("SD1.5", 64)
-
-
-@dataclass(frozen=True)
-class Run:
-    steps: int = 4
-    cfg: float = 6.0
-    sampler: str = "euler"
-    scheduler: str = "normal"
-    batch: int = 1
-    height: int = 64
-    width: int = 64
-
-
-def weights(seed: int) -> dict[str, torch.Tensor]:
-    state = dict(random_network(DIMS, seed).state_dict())
-    return {k: v * (3.0 if k.startswith(("zero_convs", "middle_block_out")) else 1.0) for k, v in state.items()}
 
 
 @pytest.fixture(scope="module")
 def model():
     return small_model(64)
-
-
-def ours(seed: int) -> ZeroConvControl:
-    return ZeroConvControl(build_loaded(weights(seed)))
-
-
-def core(seed: int):
-    """Core's network; it reads its dimensions from official widths only, so it is built by hand for 64 channels."""
-    import comfy.cldm.cldm
-    import comfy.ops
-
-    network = comfy.cldm.cldm.ControlNet(
-        image_size=32,
-        in_channels=4,
-        hint_channels=3,
-        model_channels=64,
-        num_res_blocks=[2, 2, 2, 2],
-        channel_mult=[1, 2, 4, 4],
-        transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0],
-        transformer_depth_middle=1,
-        use_spatial_transformer=True,
-        context_dim=768,
-        num_heads=8,
-        legacy=False,
-        operations=comfy.ops.disable_weight_init,
-    )
-    network.load_state_dict(weights(seed))
-    return comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
-
-
-def prompts() -> tuple[list, list]:
-    generator = torch.Generator().manual_seed(5)
-    return tuple([[torch.randn(1, 77, 768, generator=generator), {}]] for _ in range(2))
-
-
-def hint(count: int = 1, height: int = 70, width: int = 90, seed: int = 7) -> torch.Tensor:
-    return torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(seed))
-
-
-def sample(model, units: list[Unit], run: Run, prompt=None, callback=None) -> torch.Tensor:
-    positive, negative = prompt or prompts()
-    for unit in units:
-        positive, negative = apply_unit(unit, positive, negative)
-    shape = (run.batch, 4, run.height // 8, run.width // 8)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(3))
-    with torch.inference_mode():
-        return comfy.sample.sample(
-            model, noise, run.steps, run.cfg, run.sampler, run.scheduler, positive, negative, torch.zeros(shape),
-            callback=callback, disable_pbar=True, seed=3,
-        )  # fmt: skip
 
 
 def assert_equal_to_core(model, units_with, run: Run) -> None:
@@ -196,7 +122,7 @@ def test_another_family_is_refused_before_the_first_step(model):
 
 
 def test_a_hint_batch_that_does_not_fit_is_refused(model):
-    with pytest.raises(ValueError, match="2 images, but 3 latents"):
+    with pytest.raises(ValueError, match="2 hint images for 3 latents"):
         sample(model, [Unit(ours(1), hint(2))], Run(batch=3))
 
 

@@ -1,0 +1,47 @@
+# Everything runs from a fresh clone: `make setup` is part of every target.
+#   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
+#   make demo    one controlled image make run                      a server to open in the browser
+#   make lint    ruff and pyright
+
+PYTHON ?= python3.11
+PYTEST_ARGUMENTS ?=
+VENV := .venv
+COMFYUI_FLOOR := $(CURDIR)/.cache/comfyui
+COMFYUI_DIR := $(or $(COMFYUI_DIR),$(COMFYUI_FLOOR))
+export COMFYUI_DIR
+
+# A ComfyUI other than the floor has requirements of its own, hence its own interpreter.
+HOST_PYTHON = python=$$($(VENV)/bin/python scripts/comfyui.py interpreter "$(COMFYUI_DIR)") && "$$python"
+
+.PHONY: setup test demo run lint format clean
+
+setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py
+	@scripts/install-chromium.sh
+
+$(VENV)/installed: requirements-dev.txt pyproject.toml
+	scripts/create-venv.sh "$(PYTHON)" "$(VENV)"
+	touch $@
+
+$(COMFYUI_FLOOR)/main.py: scripts/comfyui.py | $(VENV)/installed
+	$(VENV)/bin/python scripts/comfyui.py install "$(COMFYUI_FLOOR)"
+
+test: setup
+	@$(HOST_PYTHON) -m pytest $(PYTEST_ARGUMENTS)
+
+demo: setup
+	@$(HOST_PYTHON) demo/run.py
+
+run: setup
+	@$(HOST_PYTHON) demo/run.py --serve
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+format: $(VENV)/installed
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .cache

@@ -1,0 +1,38 @@
+"""All choices in which programs differ, set at once to equal one of them."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from .fit import FitMode, Resampling
+from .mode import SoftKind
+from .progress import RangeCounting
+
+PresetName = Literal["ComfyUI", "A1111", "diffusers"]
+PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a program counts ranges, weakens blocks, brings a hint to size and treats pooled (shuffle) ControlNets.
+
+    pooled_cond_only: a ControlNet with global average pooling acts on the positive side only, as its authors ask
+    (ControlNet 1.1 README) and sd-webui and diffusers do; ComfyUI applies it on both.
+    """
+
+    counting: RangeCounting
+    soft: SoftKind
+    fit: FitMode
+    resampling: Resampling
+    pooled_cond_only: bool
+
+
+_PRESETS: dict[PresetName, Preset] = {
+    "ComfyUI": Preset("timesteps", "whole depth", "crop", "nearest", pooled_cond_only=False),
+    "A1111": Preset("steps (A1111)", "A1111", "crop", "edges", pooled_cond_only=True),
+    "diffusers": Preset("steps", "diffusers", "stretch", "lanczos", pooled_cond_only=True),
+}
+
+
+def preset(name: PresetName) -> Preset:
+    """The choices of that program."""
+    return _PRESETS[name]

@@ -1,0 +1,126 @@
+"""Chromium with ComfyUI's front end, as a new user has it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from support.server import REPOSITORY, ComfyServer
+
+SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
+SIZE = {"width": 1920, "height": 1200}
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What a person does at the first start: close the tutorial.
+SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.30.0"}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium with a fresh profile."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.fail("Chromium is missing: run `make test`, or install it.")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@dataclass
+class Canvas:
+    """The front end in a page: what a person sees and does there."""
+
+    page: Page
+    errors: list[str]
+
+    def open(self, workflow: Path) -> None:
+        """Open a workflow file as if it were dropped on the canvas."""
+        self.page.evaluate(
+            "([name, text]) => app.handleFile(new File([text], name, {type: 'application/json'}))",
+            [workflow.name, workflow.read_text(encoding="utf-8")],
+        )
+        count = len(json.loads(workflow.read_text(encoding="utf-8"))["nodes"])
+        self.page.wait_for_function("(count) => app.graph.nodes.length === count", arg=count)
+        self.page.wait_for_timeout(1000)
+
+    def set_widget(self, node_type: str, name: str, value: Any) -> None:
+        """Enter a value into a widget of the only node of a type."""
+        self.page.evaluate(
+            """([type, name, value]) => {
+                const [node] = app.graph.nodes.filter((n) => n.type === type)
+                const widget = node.widgets.find((w) => w.name === name)
+                widget.value = value
+                widget.callback?.(value)
+            }""",
+            [node_type, name, value],
+        )
+
+    def unknown_nodes(self) -> list[str]:
+        """Types on the canvas that the front end does not know."""
+        return self.page.evaluate(
+            "app.graph.nodes.map((n) => n.type).filter((t) => !LiteGraph.registered_node_types[t])"
+        )
+
+    def dialogs(self) -> list[str]:
+        """Texts of the dialogs that stand open."""
+        visible = self.page.locator("[role=dialog]:visible")
+        return [visible.nth(index).inner_text() for index in range(visible.count())]
+
+    def images(self, node_type: str) -> list[list[int]]:
+        """Width and height of every picture that the nodes of a type have received and can show."""
+        return self.page.evaluate(
+            """async (type) => {
+                const ids = app.graph.nodes.filter((n) => n.type === type).map((n) => String(n.id))
+                const files = ids.flatMap((id) => app.nodeOutputs?.[id]?.images ?? [])
+                return Promise.all(files.map((file) => new Promise((done) => {
+                    const image = new Image()
+                    image.onload = () => done([image.naturalWidth, image.naturalHeight])
+                    image.onerror = () => done([0, 0])
+                    image.src = '/api/view?' + new URLSearchParams(file)
+                })))
+            }""",
+            node_type,
+        )
+
+    def queue(self) -> None:
+        """Run the workflow by its keyboard shortcut."""
+        self.page.keyboard.press("Control+Enter")
+
+    def screenshot(self, name: str) -> None:
+        """Keep what is seen, the whole graph in view."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(1000)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "nodes-2"])
+def canvas(request: pytest.FixtureRequest, server: ComfyServer, browser: Browser) -> Iterator[Canvas]:
+    """An empty canvas in each of the two renderers."""
+    server.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": request.param})
+    # A node whose result is cached sends no preview again.
+    server.post("/free", {"free_memory": True})
+    context = browser.new_context(viewport=SIZE)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server.url)
+    page.wait_for_function(
+        "() => Boolean(window.app?.graph && window.LiteGraph?.registered_node_types?.KSampler)",
+        timeout=120_000,
+    )
+    page.wait_for_timeout(1000)
+    yield Canvas(page, errors)
+    context.close()

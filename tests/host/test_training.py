@@ -1,0 +1,194 @@
+"""Training inside ComfyUI: the base model as the host computes it, and the node on a real server."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+from safetensors import safe_open
+from safetensors.torch import load_file
+from support.comfy_host import import_host, small_model
+from support.server import ComfyServer, Interrupted, PromptError
+from support.workflow import ControlNet, Image, Output, Sampling, Workflow
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def base():
+    import_host()
+    from zeroconv.host.training_base import ComfyBase
+
+    with torch.inference_mode():
+        model = small_model()  # as ComfyUI's loaders do: weights that autograd refuses
+    parts = (
+        SimpleNamespace(cond_stage_model=torch.nn.Linear(2, 2)),
+        SimpleNamespace(first_stage_model=torch.nn.Linear(2, 2)),
+    )
+    made = ComfyBase(model, *parts, checkpointing=True)
+    made.prepare("train")
+    return model, made
+
+
+def scene():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, 16, 16, generator=generator)
+    context = torch.randn(2, 7, 768, generator=generator)
+    return x, torch.tensor([20, 800]), context, generator
+
+
+def random_residuals(generator: torch.Generator) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+    shapes = [(64, 16)] * 3 + [(64, 8)] + [(128, 8)] * 2 + [(128, 4)] + [(256, 4)] * 2 + [(256, 2)] * 3
+    skips = tuple(torch.randn(2, c, s, s, generator=generator).requires_grad_() for c, s in shapes)
+    return skips, torch.randn(2, 256, 2, 2, generator=generator).requires_grad_()
+
+
+def test_prediction_is_that_of_the_hosts_unet_with_residuals(base) -> None:
+    from zeroconv.controlnet.residuals import Residuals
+    from zeroconv.training.base import Prompt
+
+    model, ours = base
+    x, times, context, generator = scene()
+    unet = model.model.diffusion_model
+    skips, middle = random_residuals(generator)
+    with torch.no_grad():
+        # the host pops residuals from the end, and adds in place
+        control = {"output": [t.clone() for t in skips], "middle": [middle.clone()]}
+        expected = unet(x, times.float(), context, control=control)
+        plain = unet(x, times.float(), context)
+    prediction = ours.predict(x, times, Prompt(context), Residuals(skips, (middle,)))
+    torch.testing.assert_close(prediction, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.predict(x, times, Prompt(context), None), plain, rtol=1e-4, atol=1e-4)
+    assert (expected - plain).abs().max() > 1e-2
+    prediction.square().mean().backward()
+    assert all(torch.count_nonzero(t.grad) for t in (*skips, middle))
+    assert not any(p.requires_grad for p in ours._unet.parameters())
+
+
+def test_schedule_is_that_of_the_hosts_sampling(base) -> None:
+    model, ours = base
+    sampling = model.model.model_sampling
+    times = torch.tensor([0, 400, 999])
+    latents, noise = torch.randn(2, 3, 4, 2, 2).unbind(0)
+    sigmas = sampling.sigma(times).view(-1, 1, 1, 1)
+    expected = sampling.calculate_input(sigmas.flatten(), latents + sigmas * noise)
+    torch.testing.assert_close(ours.schedule.add_noise(latents, noise, times), expected, rtol=1e-4, atol=1e-4)
+    assert ours.schedule.prediction == "eps"
+
+
+def test_trainable_copy_of_the_hosts_unet_is_a_controlnet_of_its_family(base) -> None:
+    from zeroconv.training.copy import trainable_copy
+
+    model, ours = base
+    control = trainable_copy(ours.unet_weights())
+    assert ours.family == control.dims.family == "SD1.5"
+    assert torch.equal(
+        control.middle_block[0].in_layers[2].weight, model.model.diffusion_model.middle_block[0].in_layers[2].weight
+    )
+
+
+def write_dataset(folder: Path, count: int = 3) -> None:
+    """Same-name layout; one picture has no hint."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "conditioning_data").mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(count):
+        pixels = generator.integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+        Picture.fromarray(pixels).save(folder / "images" / f"{index}.png")
+        (folder / "images" / f"{index}.txt").write_text(f"picture {index}")
+        if index:
+            Picture.fromarray(255 - pixels).save(folder / "conditioning_data" / f"{index}.png")
+
+
+def training(name: str, steps: int, folder: str = "pairs", **widgets) -> tuple[Workflow, str]:
+    flow = Workflow()
+    model, clip, vae = flow.load_checkpoint("sd15.safetensors")
+    pairs = flow.add("ZeroConvTrainingFolder", folder=folder, resolution=SIDE, flip=False, hints="of the dataset")
+    values = {
+        "batch": 1,
+        "accumulation": 1,
+        "learning_rate": 1e-4,
+        "precision": "float32",
+        "gradient_checkpointing": True,
+        "optimiser": "adamw",
+        "empty_prompts": 0.5,
+        "save_every": 0,
+        "sample_every": 0,
+        "seed": 0,
+        "resume": True,
+        "start": "none: a new one",
+        "licence": "CC0-1.0",
+        **widgets,
+    }
+    wired = {"model": model, "clip": clip, "vae": vae, "dataset": Output(pairs, 0)}
+    node = flow.add("ZeroConvTrain", **wired, name=name, steps=steps, **values)
+    flow.save_image(Image(node, 1))
+    return flow, node
+
+
+@pytest.fixture(scope="module")
+def pairs(server: ComfyServer) -> ComfyServer:
+    folder = server.base / "input" / "pairs"
+    if not folder.exists():
+        write_dataset(folder)
+    return server
+
+
+def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) -> None:
+    flow, node = training("trained", steps=2)
+    prompts = flow.random_prompts(768)
+    hint = flow.random_image(SIDE, SIDE)
+    latent = flow.empty_latent(SIDE, SIDE)
+    model = flow.load_checkpoint("sd15.safetensors").model
+    ours = flow.apply(prompts, ControlNet(node, 0), hint)
+    saved = flow.save_latent(flow.sample(model, ours, latent, Sampling(steps=2)))
+    pairs.queue(flow.to_api(), timeout=400)
+    path = pairs.base / "models" / "controlnet" / "trained.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    assert metadata["zeroconv.base_family"] == "SD1.5"
+    assert (metadata["zeroconv.steps"], metadata["zeroconv.samples"]) == ("2", "2")
+    assert metadata["modelspec.license"] == "CC0-1.0"
+    weights = load_file(path)
+    assert torch.count_nonzero(weights["middle_block_out.0.weight"]) > 0
+    folder = pairs.base / "output" / "zeroconv_training" / "trained"
+    assert {p.name for p in folder.iterdir()} >= {"state.pt", "curves.png", "samples_000000.png", "samples_000002.png"}
+    assert Picture.open(folder / "samples_000002.png").size == (3 * SIDE, 2 * SIDE)
+    again = Workflow()
+    prompts, hint, latent = again.random_prompts(768), again.random_image(SIDE, SIDE), again.empty_latent(SIDE, SIDE)
+    model = again.load_checkpoint("sd15.safetensors").model
+    core = again.apply_core(prompts, again.load_control_core("trained.safetensors"), hint)
+    second = again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
+    pairs.queue(again.to_api(), timeout=200)
+    latents = [load_file(pairs.base / "output" / f"latent_0000{i}_.latent")["latent_tensor"] for i in (1, 2)]
+    assert saved != second or len(latents) == 2
+    torch.testing.assert_close(latents[0], latents[1], rtol=1e-3, atol=1e-3)
+
+
+def test_cancel_saves_and_a_second_run_goes_on(pairs: ComfyServer) -> None:
+    flow, _ = training("cancelled", steps=100000)
+    run = pairs.submit(flow.to_api())
+    start = pairs.base / "output" / "zeroconv_training" / "cancelled"
+    deadline = time.monotonic() + 200
+    while not (start / "samples_000000.png").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(3)
+    pairs.interrupt()
+    with pytest.raises(Interrupted):
+        pairs.result(run, timeout=60)
+    step = torch.load(start / "state.pt", weights_only=True)["step"]
+    flow, _ = training("cancelled", steps=step + 1)
+    pairs.queue(flow.to_api(), timeout=200)
+    assert torch.load(start / "state.pt", weights_only=True)["step"] == step + 1
+
+
+def test_mistakes_are_told_before_the_training(pairs: ComfyServer) -> None:
+    with pytest.raises(PromptError, match="no good name"):
+        pairs.queue(training("../outside", steps=1)[0].to_api())
+    (pairs.base / "models" / "controlnet" / "taken.safetensors").write_bytes(b"x")
+    with pytest.raises(PromptError, match="exists already"):
+        pairs.queue(training("taken", steps=1, resume=False)[0].to_api())

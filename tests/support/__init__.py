@@ -1,0 +1,1 @@
+"""What the tests share: a real server, a workflow builder and generated model files."""

@@ -1,0 +1,52 @@
+"""Other people's implementations, to compare with: packages unpacked into `.cache/references`, never installed.
+
+pip download --no-deps -d .cache/wheels controlnet-aux==0.0.10 mediapipe==0.10.21
+unzip -q .cache/wheels/controlnet_aux-*.whl -d .cache/references
+unzip -q .cache/wheels/mediapipe-*.whl '*.tflite' -d .cache/references
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+REFERENCES = Path(__file__).resolve().parent.parent.parent / ".cache" / "references"
+
+
+def controlnet_aux(module: str) -> ModuleType:
+    """A module of the package `controlnet-aux`, such as `open_pose.model`, without the imports of the packages above.
+
+    Skips the test where the package has not been unpacked.
+    """
+    if not (REFERENCES / "controlnet_aux").is_dir():
+        pytest.skip("controlnet-aux is not unpacked in .cache/references")
+    path = REFERENCES
+    name = ""
+    for part in ("controlnet_aux", *module.split(".")[:-1]):
+        path, name = path / part, f"{name}.{part}".lstrip(".")
+        if name not in sys.modules:
+            package = ModuleType(name)
+            package.__path__ = [str(path)]
+            sys.modules[name] = package
+    _restore_old_scipy_names()
+    return importlib.import_module(f"controlnet_aux.{module}")
+
+
+def reference_file(path: str) -> Path:
+    """A file of an unpacked package. Skips the test where it is not there."""
+    file = REFERENCES / path
+    if not file.is_file():
+        pytest.skip(f"{path} is not unpacked in .cache/references")
+    return file
+
+
+def _restore_old_scipy_names() -> None:
+    """controlnet-aux imports `scipy.ndimage.filters`, which SciPy has dropped."""
+    import scipy.ndimage
+
+    if "scipy.ndimage.filters" not in sys.modules:
+        filters = ModuleType("scipy.ndimage.filters")
+        filters.gaussian_filter = scipy.ndimage.gaussian_filter
+        sys.modules["scipy.ndimage.filters"] = filters
