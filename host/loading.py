@@ -30,7 +30,8 @@ def load_control(name: str, model: Any = None) -> ZeroConvControl:
     model: a MODEL to check the family against, or None. Raises FileNotFoundError, or ValueError that names the file.
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
-    loaded = build_loaded(load_ldm_state_dict(path))
+    base = None if model is None else model.model.diffusion_model.state_dict
+    loaded = build_loaded(load_ldm_state_dict(path, base))
     if model is not None:
         check_family(loaded.network, model.model.model_config.unet_config)
     control = ZeroConvControl(loaded)

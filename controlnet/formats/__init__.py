@@ -1,16 +1,18 @@
 """Every stored form of a ControlNet: recognised by keys, described by shapes, loaded into one network."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from .control_lora import CONTROL_LORA
 from .diffusers import DIFFUSERS
 from .files import read_state_dict
 from .format import Format
 from .ldm import LDM
 
-FORMATS: tuple[Format, ...] = (LDM, DIFFUSERS)
+FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS)
 
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "recognise"]
 
@@ -27,13 +29,16 @@ def recognise(tensors: dict[str, Tensor]) -> Format:
     raise ValueError(f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. Known: {known}.")
 
 
-def load_ldm_state_dict(path: str | Path) -> dict[str, Tensor]:
+def load_ldm_state_dict(path: str | Path, base: Callable[[], Mapping[str, Tensor]] | None = None) -> dict[str, Tensor]:
     """Read a ControlNet file of any known format as tensors in LDM keys.
 
+    base: gives the UNet of the base model in LDM keys; called only for formats that need it.
     Raises ValueError, naming the file, when it is damaged or of an unknown kind.
     """
     tensors = read_state_dict(path)
     try:
-        return recognise(tensors).convert(tensors)
+        form = recognise(tensors)
+        needed = base is not None and (form.needs_base or "difference" in tensors)
+        return form.convert(tensors, base() if base is not None and needed else None)
     except ValueError as error:
         raise ValueError(f"'{Path(path).name}': {error}") from error

@@ -5,6 +5,7 @@ Key names from diffusers `models/controlnets/controlnet.py`; a stage of the enco
 """
 
 import re
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def _recognise(shapes: Shapes) -> bool:
     return MARK in shapes
 
 
-def _convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
     blocks = [int(m[1]) for key in tensors if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", key))]
     names = {**_SINGLE, "controlnet_cond_embedding.conv_out": f"input_hint_block.{2 * (max(blocks, default=-1) + 2)}"}
     starts = _stage_starts(tensors)

@@ -98,7 +98,8 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path):
     ("tensors", "says"),
     [
         ({"lora_te_text_model.alpha": torch.zeros(1)}, "lora_te_text_model"),
-        ({"zero_convs.0.0.weight": torch.zeros(1), "difference": torch.zeros(1)}, "difference"),
+        ({"zero_convs.0.0.weight": torch.zeros(1), "difference": torch.zeros(1)}, "difference.*Wire the MODEL"),
+        ({"lora_controlnet": torch.zeros(1)}, "Control-LoRA.*Wire the MODEL"),
         ({"zero_convs.0.0.weight": torch.zeros(1)}, "incomplete"),
     ],
 )
@@ -107,3 +108,24 @@ def test_other_files_say_what_they_are(tmp_path, tensors, says):
     save_file(tensors, path)
     with pytest.raises(ValueError, match=says):
         build_controlnet(load_ldm_state_dict(path))
+
+
+def base_unet(weights):
+    """The UNet that a ControlNet was copied from: encoder and middle, here with other numbers."""
+    parts = ("input_blocks.", "middle_block.", "time_embed.")
+    return {key: torch.randn_like(value) for key, value in weights.items() if key.startswith(parts)}
+
+
+def test_a_difference_is_added_to_the_base(weights, tmp_path):
+    base = base_unet(weights)
+    stored = {key: value - base[key] if key in base else value for key, value in weights.items()}
+    save_file(prefixed(stored) | {"difference": torch.zeros(1)}, tmp_path / "diff.safetensors")
+    loaded = load_ldm_state_dict(tmp_path / "diff.safetensors", lambda: base)
+    assert loaded.keys() == weights.keys()
+    for key, value in loaded.items():
+        torch.testing.assert_close(value, weights[key])
+
+
+def test_only_formats_that_need_the_base_ask_for_it(weights, tmp_path):
+    save_file(weights, tmp_path / "plain.safetensors")
+    load_ldm_state_dict(tmp_path / "plain.safetensors", lambda: pytest.fail("the base was read for nothing"))

@@ -1,0 +1,50 @@
+"""Stability's Control-LoRA: the control's difference to the base model as low-rank matrices (`lora_controlnet`).
+
+Each layer's weight is base + up @ down (both flattened to matrices); the hint encoder, the zero convolutions, biases
+and norms are whole. Source of the rule: ComfyUI `comfy/controlnet.py`, ControlLoraOps. There the product is made anew
+at every step; here the weights are merged once.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..dimensions import Shapes
+from .format import ENCODER_PARTS, Format, require_base
+
+MARK = "lora_controlnet"
+
+
+def _recognise(shapes: Shapes) -> bool:
+    return MARK in shapes
+
+
+def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    base = require_base(base, "This file is a Control-LoRA, a difference to its base model")
+    merged = {key: value for key, value in base.items() if key.startswith(ENCODER_PARTS)}
+    for key, value in tensors.items():
+        module, _, kind = key.rpartition(".")
+        if kind == "up":
+            merged[f"{module}.weight"] = _add_low_rank(base, module, value, tensors.get(f"{module}.down"))
+        elif kind in ("weight", "bias"):
+            merged[key] = value
+    return merged
+
+
+def _add_low_rank(base: Mapping[str, Tensor], module: str, up: Tensor, down: Tensor | None) -> Tensor:
+    weight = base.get(f"{module}.weight")
+    if weight is None or down is None or up.shape[0] * down[0].numel() != weight.numel():
+        raise ValueError(
+            f"The Control-LoRA does not fit the MODEL at '{module}'. Wire a MODEL of the family that it was made for."
+        )
+    difference = up.float().flatten(start_dim=1) @ down.float().flatten(start_dim=1)
+    return (weight.float() + difference.to(weight.device).reshape(weight.shape)).to(_stored(weight))
+
+
+def _stored(weight: Tensor) -> torch.dtype:
+    """A sum does not fit an 8-bit format."""
+    return weight.dtype if weight.element_size() > 1 else torch.bfloat16
+
+
+CONTROL_LORA = Format("control-lora", "Control-LoRA", _recognise, _convert, needs_base=True)
