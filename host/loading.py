@@ -13,6 +13,7 @@ from torch import Tensor
 from ..controlnet.build import build_controlnet
 from ..controlnet.dimensions import infer_dimensions
 from ..controlnet.formats import load_ldm_state_dict
+from ..controlnet.formats.inspect import Report, inspect_file
 from ..controlnet.layers import Attention, Options
 from .control import LoadedNetwork, ZeroConvControl, check_family
 
@@ -24,6 +25,11 @@ def list_controlnets() -> list[str]:
     return folder_paths.get_filename_list(FOLDER)
 
 
+def inspect_control(name: str) -> Report:
+    """Describe a file of the `controlnet` folder. Raises FileNotFoundError, or ValueError that says what was seen."""
+    return inspect_file(folder_paths.get_full_path_or_raise(FOLDER, name))
+
+
 def load_control(name: str, model: Any = None) -> ZeroConvControl:
     """Load a ControlNet file by its name in the `controlnet` folder.
 
@@ -31,10 +37,15 @@ def load_control(name: str, model: Any = None) -> ZeroConvControl:
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
     base = None if model is None else model.model.diffusion_model.state_dict
-    loaded = build_loaded(load_ldm_state_dict(path, base))
+    tensors = load_ldm_state_dict(path, base)
+    try:
+        loaded = build_loaded(tensors)
+    except ValueError as error:
+        raise ValueError(f"'{name}': {error}") from error
     if model is not None:
         check_family(loaded.network, model.model.model_config.unet_config)
     control = ZeroConvControl(loaded)
+    # The tensors of the shuffle network do not tell that it is pooled; core goes by the name as well.
     control.global_average_pooling = path.stem.removesuffix("_fp16").endswith("_shuffle")
     return control
 

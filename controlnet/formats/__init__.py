@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..dimensions import Shapes
 from .control_lora import CONTROL_LORA
 from .diffusers import DIFFUSERS
 from .files import read_state_dict
@@ -17,13 +18,15 @@ FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS)
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "recognise"]
 
 
-def recognise(tensors: dict[str, Tensor]) -> Format:
-    """Find the format of a state dict. Raises ValueError that says what was seen and what is supported."""
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+def recognise(shapes: Shapes) -> Format:
+    """Find the format of a state dict by its keys and shapes.
+
+    Raises ValueError that says what was seen and what is supported.
+    """
     for form in FORMATS:
         if form.recognise(shapes):
             return form
-    groups = Counter(key.split(".")[0] for key in tensors)
+    groups = Counter(key.split(".")[0] for key in shapes)
     seen = ", ".join(f"{name} ({count})" for name, count in groups.most_common(5))
     known = "; ".join(form.label for form in FORMATS)
     raise ValueError(f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. Known: {known}.")
@@ -37,7 +40,7 @@ def load_ldm_state_dict(path: str | Path, base: Callable[[], Mapping[str, Tensor
     """
     tensors = read_state_dict(path)
     try:
-        form = recognise(tensors)
+        form = recognise({key: tuple(value.shape) for key, value in tensors.items()})
         needed = base is not None and (form.needs_base or "difference" in tensors)
         return form.convert(tensors, base() if base is not None and needed else None)
     except ValueError as error:

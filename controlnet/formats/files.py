@@ -32,10 +32,15 @@ def _read_safetensors(path: Path) -> StateDict:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"'{path.name}' is damaged or no safetensors file ({error}). "
-            "Download it again, and check that it is not a web page or a Git LFS pointer."
-        ) from error
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> ValueError:
+    """The message for a safetensors file that cannot be read."""
+    return ValueError(
+        f"'{path.name}' is damaged or no safetensors file ({error}). "
+        "Download it again, and check that it is not a web page or a Git LFS pointer."
+    )
 
 
 def _read_pickle(path: Path) -> StateDict:

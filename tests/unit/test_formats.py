@@ -1,14 +1,20 @@
 """Files: recognised by content, read without running code, refused with a reason."""
 
+import hashlib
+import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from support.networks import dimensions, random_network
+from zeroconv.commands import main
 from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
+from zeroconv.controlnet.formats.inspect import inspect_file
+from zeroconv.controlnet.union import UnionControlNet
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +135,48 @@ def test_a_difference_is_added_to_the_base(weights, tmp_path):
 def test_only_formats_that_need_the_base_ask_for_it(weights, tmp_path):
     save_file(weights, tmp_path / "plain.safetensors")
     load_ldm_state_dict(tmp_path / "plain.safetensors", lambda: pytest.fail("the base was read for nothing"))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_inspection_says_what_a_file_is(weights, tmp_path, suffix):
+    path = tmp_path / f"my_canny_sd15{suffix}"
+    content = {key: value.half() for key, value in weights.items()}
+    if suffix == ".pth":
+        torch.save(content, path)
+    else:
+        save_file(content, path, metadata={"licence": "openrail"})
+    report = inspect_file(path)
+    assert (report.family, report.hint_channels, report.residuals) == ("SD1.5", 3, 13)
+    assert report.parameters == sum(value.numel() for value in weights.values())
+    assert set(report.dtypes) <= {"F16", "float16"}
+    assert report.preprocessors == ("canny",)
+    assert "canny" in str(report)
+    assert suffix == ".pth" or "licence: openrail" in str(report)
+
+
+def test_inspection_of_union_and_lora(tmp_path):
+    union = UnionControlNet(replace(dimensions("SDXL mid", 64), union_types=6)).state_dict()
+    save_file(dict(union), tmp_path / "union.safetensors")
+    assert inspect_file(tmp_path / "union.safetensors").union_types[-1] == "segment"
+    lora = {
+        "lora_controlnet": torch.zeros(1),
+        "middle_block.1.transformer_blocks.0.attn2.to_k.down": torch.zeros(4, 768),
+    }
+    save_file(lora, tmp_path / "lora.safetensors")
+    report = inspect_file(tmp_path / "lora.safetensors")
+    assert report.needs_base
+    assert report.family == "SD1.5"
+
+
+def test_inspect_command(weights, tmp_path, capsys):
+    good, bad = tmp_path / "depth.safetensors", tmp_path / "bad.safetensors"
+    save_file(weights, good)
+    bad.write_bytes(b"<html>")
+    assert main(["inspect", "--json", "--sha256", str(good)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["family"] == "SD1.5"
+    assert printed["sha256"] == hashlib.sha256(good.read_bytes()).hexdigest()
+    assert main(["inspect", str(bad), str(good)]) == 1
+    captured = capsys.readouterr()
+    assert "bad.safetensors" in captured.err
+    assert "depth.safetensors" in captured.out

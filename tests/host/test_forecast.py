@@ -1,0 +1,155 @@
+"""The step preview tells what sampling then does; the hint preview shows what the network then sees."""
+
+import pytest
+import torch
+from support.comfy_host import small_model
+from support.sampling import core, hint, ours, prompts
+from zeroconv.controlnet.fit import Fit, fit_hint
+from zeroconv.controlnet.influence import Influence
+from zeroconv.controlnet.plan_picture import BAR, NEGATIVE, draw_plan
+from zeroconv.controlnet.schedule import Schedule
+from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.forecast import Run, forecast_steps, hints_as_seen, progress_of
+from zeroconv.host.shaping import with_fit, with_influence, with_preset
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(64)
+
+
+def controlled(units):
+    positive, negative = prompts()
+    for unit in units:
+        positive, negative = apply_unit(unit, positive, negative)
+    return positive, negative
+
+
+def sample(model, positive, negative, run):
+    """ComfyUI's KSampler (Advanced); each step's first evaluation with our control active is counted."""
+    import comfy.sample
+
+    latent = torch.zeros(1, 4, 8, 8)
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(3))
+    settings = {"denoise": run.denoise, "start_step": run.start, "last_step": run.end}
+    with torch.inference_mode():
+        return comfy.sample.sample(
+            model,
+            noise,
+            run.steps,
+            6.0,
+            run.sampler,
+            run.scheduler,
+            positive,
+            negative,
+            latent,
+            disable_pbar=True,
+            **settings,
+        )
+
+
+RUNS = [
+    Run(8, "euler", "normal"),
+    Run(8, "euler_ancestral", "karras"),
+    Run(8, "dpmpp_2m", "exponential"),
+    Run(8, "uni_pc", "simple"),
+    Run(8, "euler", "normal", denoise=0.5),
+    Run(8, "euler", "normal", start=3),
+    Run(8, "euler", "normal", end=5),
+    Run(8, "euler_ancestral", "beta", start=2, end=6),
+]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=str)
+@pytest.mark.parametrize("counting", ["timesteps", "steps", "steps (A1111)"])
+def test_the_forecast_is_what_runs(model, run, counting):
+    control = with_influence(ours(1), "test", lambda _: Influence(counting))
+    positive, negative = controlled([Unit(control, hint(), start=0.2, end=0.7)])
+    (forecast,) = forecast_steps(positive, progress_of(model, run))
+    assert 0 < forecast.runs < len(forecast.strengths)
+    sample(model, positive, negative, run)
+    assert control.loaded.reuse.counts.forwards == forecast.runs
+
+
+def test_every_control_of_a_chain_has_its_row(model):
+    schedule = Schedule.parse("0: 1, 1: 0", "steps")
+    positive, _ = controlled(
+        [Unit(ours(1), hint(), 0.5, schedule=schedule), Unit(core(2), hint(), 2.0, end=0.5), Unit(ours(3), hint())]
+    )
+    first, second, third = forecast_steps(positive, progress_of(model, Run(10, "euler", "normal")))
+    assert first.strengths == pytest.approx([0.5 * (1 - i / 10) for i in range(10)])
+    assert second.strengths == (2.0,) * 5 + (0.0,) * 5
+    assert third.strengths == (1.0,) * 10
+    assert [row.name.split(".")[0] for row in (first, second, third)] == ["1", "2", "3"]
+
+
+def test_a_run_without_steps_is_refused(model):
+    with pytest.raises(ValueError, match="Nothing would run: 8 steps"):
+        progress_of(model, Run(8, "euler", "normal", denoise=0.0))
+    with pytest.raises(ValueError, match="from step 8"):
+        progress_of(model, Run(8, "euler", "normal", start=8))
+
+
+def test_the_preview_is_what_the_network_sees(model):
+    seen = []
+    control = with_fit(ours(1), Fit("fit inside", "edges"), "one each")
+    encoder = control.loaded.network.input_hint_block
+    handle = encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    positive, negative = controlled([Unit(control, hint())])
+    (shown,) = hints_as_seen(positive, torch.zeros(1, 4, 8, 8))
+    sample(model, positive, negative, Run(1, "euler", "normal"))
+    handle.remove()
+    assert len(seen) == 1
+    assert torch.equal(seen[0], shown.movedim(-1, 1))
+
+
+def test_the_preview_gives_every_picture_its_hint():
+    positive, _ = controlled([Unit(with_fit(ours(1), Fit(), "hold last"), hint(2))])
+    (shown,) = hints_as_seen(positive, torch.zeros(3, 4, 8, 8))
+    assert shown.shape == (3, 64, 64, 3)
+    assert torch.equal(shown[1], shown[2])
+    assert not torch.equal(shown[0], shown[1])
+
+
+def test_hints_of_core_controls_are_cropped_as_core_does():
+    positive, _ = controlled([Unit(core(1), hint())])
+    (shown,) = hints_as_seen(positive, torch.zeros(1, 4, 8, 8))
+    assert torch.equal(shown.movedim(-1, 1), fit_hint(hint().movedim(-1, 1), (64, 64), Fit()))
+
+
+def test_a_prompt_without_control_has_no_hint():
+    with pytest.raises(ValueError, match="No ControlNet"):
+        hints_as_seen(prompts()[0], torch.zeros(1, 4, 8, 8))
+
+
+def test_only_our_controls_can_be_shaped():
+    with pytest.raises(ValueError, match=r"not loaded by ZeroConv.*Load ControlNet"):
+        with_fit(core(1), Fit(), "repeat")
+
+
+def test_settings_go_to_a_copy():
+    control = ours(1)
+    shaped = with_preset(control, "A1111", "control")
+    assert (shaped.influence.counting, shaped.fit.resampling) == ("steps (A1111)", "edges")
+    assert (control.influence.counting, control.fit) == ("timesteps", Fit())
+    assert shaped.loaded is control.loaded
+
+
+@pytest.mark.parametrize(("program", "uncond"), [("ComfyUI", None), ("A1111", 0), ("diffusers", 0)])
+def test_pooled_networks_act_on_the_side_that_the_program_chose(program, uncond):
+    control = ours(1)
+    control.global_average_pooling = True
+    sides = with_preset(control, program, "balanced").influence.sides
+    assert (sides.uncond if sides else None) == uncond
+
+
+def test_bars_are_as_high_as_the_strengths():
+    strengths = (1.0, 0.5, 0.0, -0.25)
+    picture = (draw_plan(["one"], [strengths], 400)[0] * 255).round().to(torch.uint8)
+    columns = [12 + 47 + 94 * i for i in range(4)]
+    heights = [
+        int((picture[:, x] == torch.tensor(BAR if s >= 0 else NEGATIVE, dtype=torch.uint8)).all(dim=-1).sum())
+        for x, s in zip(columns, strengths, strict=True)
+    ]
+    assert heights == pytest.approx([h * heights[0] for h in (1, 0.5, 0, 0.25)], abs=1)
+    assert heights[0] >= 70
