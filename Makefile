@@ -7,6 +7,7 @@ PYTHON ?= python3.11
 PYTEST_ARGUMENTS ?=
 VENV := .venv
 COMFYUI_FLOOR := $(CURDIR)/.cache/comfyui
+REFERENCES := .cache/references
 COMFYUI_DIR := $(or $(COMFYUI_DIR),$(COMFYUI_FLOOR))
 export COMFYUI_DIR
 
@@ -15,7 +16,7 @@ HOST_PYTHON = python=$$($(VENV)/bin/python scripts/comfyui.py interpreter "$(COM
 
 .PHONY: setup test demo run lint format clean
 
-setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py
+setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py $(REFERENCES)/unpacked
 	@scripts/install-chromium.sh
 
 $(VENV)/installed: requirements-dev.txt pyproject.toml
@@ -24,6 +25,9 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml
 
 $(COMFYUI_FLOOR)/main.py: scripts/comfyui.py | $(VENV)/installed
 	$(VENV)/bin/python scripts/comfyui.py install "$(COMFYUI_FLOOR)"
+
+$(REFERENCES)/unpacked: scripts/references.py | $(VENV)/installed
+	$(VENV)/bin/python scripts/references.py "$(REFERENCES)"
 
 test: setup
 	@$(HOST_PYTHON) -m pytest $(PYTEST_ARGUMENTS)

@@ -1,9 +1,4 @@
-"""Other people's implementations, to compare with: packages unpacked into `.cache/references`, never installed.
-
-pip download --no-deps -d .cache/wheels controlnet-aux==0.0.10 mediapipe==0.10.21
-unzip -q .cache/wheels/controlnet_aux-*.whl -d .cache/references
-unzip -q .cache/wheels/mediapipe-*.whl '*.tflite' -d .cache/references
-"""
+"""Other people's implementations, to compare with: unpacked by scripts/references.py, never installed."""
 
 import importlib
 import sys
@@ -18,10 +13,10 @@ REFERENCES = Path(__file__).resolve().parent.parent.parent / ".cache" / "referen
 def controlnet_aux(module: str) -> ModuleType:
     """A module of the package `controlnet-aux`, such as `open_pose.model`, without the imports of the packages above.
 
-    Skips the test where the package has not been unpacked.
+    Fails the test where the package has not been unpacked.
     """
     if not (REFERENCES / "controlnet_aux").is_dir():
-        pytest.skip("controlnet-aux is not unpacked in .cache/references")
+        pytest.fail("controlnet-aux is not unpacked: run `make setup`.")
     path = REFERENCES
     name = ""
     for part in ("controlnet_aux", *module.split(".")[:-1]):
@@ -35,10 +30,10 @@ def controlnet_aux(module: str) -> ModuleType:
 
 
 def reference_file(path: str) -> Path:
-    """A file of an unpacked package. Skips the test where it is not there."""
+    """A file of an unpacked package. Fails the test where it is not there."""
     file = REFERENCES / path
     if not file.is_file():
-        pytest.skip(f"{path} is not unpacked in .cache/references")
+        pytest.fail(f"{path} is not unpacked: run `make setup`.")
     return file
 
 

@@ -1,0 +1,151 @@
+"""Depth Anything V1 and V2: relative depth from one picture by DINOv2 and a DPT decoder.
+
+Sources: Yang et al., arXiv 2401.10891 and 2406.09414; Oquab et al., "DINOv2" (arXiv 2304.07193); weight names of
+`depth_anything_v2_vits.pth` and its relatives (depth-anything/Depth-Anything-V2-Small: Apache-2.0).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .dpt import Scratch, enlarge
+from .official import Ops, assemble, unwrap
+from .vit import Block, position_grid, with_positions
+
+PATCH = 14
+"""Sides of the pictures the network takes are multiples of this."""
+
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_UNUSED = ("pretrained.mask_token",)
+
+
+@dataclass(frozen=True)
+class Size:
+    """One of the sizes: transformer width, heads and blocks; decoder width and channels of its four levels;
+    the blocks whose tokens the decoder of V1 and of V2 reads."""
+
+    width: int
+    heads: int
+    depth: int
+    features: int
+    levels: tuple[int, int, int, int]
+    hooks_v1: tuple[int, ...]
+    hooks_v2: tuple[int, ...]
+
+
+SIZES = {
+    384: Size(384, 6, 12, 64, (48, 96, 192, 384), (8, 9, 10, 11), (2, 5, 8, 11)),
+    768: Size(768, 12, 12, 128, (96, 192, 384, 768), (8, 9, 10, 11), (2, 5, 8, 11)),
+    1024: Size(1024, 16, 24, 256, (256, 512, 1024, 1024), (20, 21, 22, 23), (4, 11, 17, 23)),
+}
+"""Small, Base and Large by their width."""
+
+
+class _PatchEmbedding(nn.Module):
+    def __init__(self, width: int, ops: Ops) -> None:
+        super().__init__()
+        self.proj = ops.Conv2d(3, width, PATCH, stride=PATCH)
+
+
+class Dino(nn.Module):
+    """DINOv2 without registers. `offset`: cells added to the size when positions are enlarged, as it was trained."""
+
+    def __init__(self, size: Size, grid: int, ops: Ops, offset: float = 0.1) -> None:
+        super().__init__()
+        self.grid, self.offset = grid, offset
+        self.cls_token = nn.Parameter(torch.empty(1, 1, size.width))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + grid**2, size.width))
+        self.patch_embed = _PatchEmbedding(size.width, ops)
+        self.blocks = nn.ModuleList(Block(size.width, size.heads, ops, layer_scale=True) for _ in range(size.depth))
+        self.norm = ops.LayerNorm(size.width, eps=1e-6)
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        positions = position_grid(self.pos_embed)
+        if height == width == self.grid:
+            return positions
+        factors = (height + self.offset) / self.grid, (width + self.offset) / self.grid
+        return nn.functional.interpolate(positions, scale_factor=factors, mode="bicubic")
+
+    def forward(self, images: Tensor, hooks: tuple[int, ...]) -> list[Tensor]:
+        """(B, 3, H, W) -> maps (B, width, H/14, W/14) after the blocks of `hooks`."""
+        patches = self.patch_embed.proj(images)
+        grid = patches.shape[2:]
+        tokens = with_positions(patches, self.cls_token, self.pos_embed, self._positions(*grid))
+        maps = []
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens)
+            if index in hooks:
+                maps.append(self.norm(tokens)[:, 1:].transpose(1, 2).unflatten(2, grid))
+        return maps
+
+
+class _DepthScratch(Scratch):
+    def __init__(self, size: Size, ops: Ops) -> None:
+        super().__init__(size.levels, size.features, ops)
+        self.output_conv1 = ops.Conv2d(size.features, size.features // 2, 3, padding=1)
+        self.output_conv2 = nn.Sequential(
+            ops.Conv2d(size.features // 2, 32, 3, padding=1), nn.ReLU(), ops.Conv2d(32, 1, 1), nn.ReLU()
+        )
+
+    def forward(self, levels: list[Tensor], size: tuple[int, int]) -> Tensor:
+        return self.output_conv2(enlarge(self.output_conv1(self.fuse(levels)), size))
+
+
+class _DepthHead(nn.Module):
+    def __init__(self, size: Size, ops: Ops) -> None:
+        super().__init__()
+        first, second, _, fourth = size.levels
+        self.projects = nn.ModuleList(ops.Conv2d(size.width, channels, 1) for channels in size.levels)
+        self.resize_layers = nn.ModuleList(
+            [
+                ops.ConvTranspose2d(first, first, 4, stride=4),
+                ops.ConvTranspose2d(second, second, 2, stride=2),
+                nn.Identity(),
+                ops.Conv2d(fourth, fourth, 3, stride=2, padding=1),
+            ]
+        )
+        self.scratch = _DepthScratch(size, ops)
+
+    def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        steps = zip(self.projects, self.resize_layers, maps, strict=True)
+        return self.scratch([resize(project(features)) for project, resize, features in steps], size)
+
+
+class DepthAnything(nn.Module):
+    """One of the sizes, reading the tokens of the blocks in `hooks`."""
+
+    def __init__(self, size: Size, hooks: tuple[int, ...], grid: int = 37, ops: Ops = nn) -> None:
+        super().__init__()
+        self.hooks = hooks
+        self.pretrained = Dino(size, grid, ops)
+        self.depth_head = _DepthHead(size, ops)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """RGB (B, 3, H, W) in 0..1, H and W multiples of 14 -> inverse depth (B, 1, H, W), 0 or more, near is large."""
+        mean, deviation = (images.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _DEVIATION))
+        maps = self.pretrained((images - mean) / deviation, self.hooks)
+        return self.depth_head(maps, (images.shape[2], images.shape[3]))
+
+
+def _build(state_dict: Mapping[str, Any], version: int, ops: Ops) -> nn.Module:
+    weights = {name: value for name, value in unwrap(state_dict).items() if name not in _UNUSED}
+    positions = weights.get("pretrained.pos_embed")
+    if positions is None or positions.shape[-1] not in SIZES:
+        raise ValueError("The file is not Depth Anything Small, Base or Large: it lacks their pretrained.pos_embed.")
+    size = SIZES[positions.shape[-1]]
+    hooks = size.hooks_v1 if version == 1 else size.hooks_v2
+    grid = int((positions.shape[1] - 1) ** 0.5)
+    return assemble(lambda: DepthAnything(size, hooks, grid, ops), weights)
+
+
+def build_v1(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
+    """The network of `depth_anything_vits14.pth` and its relatives; the size is read from the weights."""
+    return _build(state_dict, 1, ops)
+
+
+def build_v2(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
+    """The network of `depth_anything_v2_vits.pth` and its relatives; the size is read from the weights."""
+    return _build(state_dict, 2, ops)

@@ -1,0 +1,101 @@
+"""The line drawing generator: realistic (`sk_model.pth`) and coarse (`sk_model2.pth`).
+
+Sources: Chan, Durand and Isola, "Learning to generate line drawings that convey geometry and semantics"
+(arXiv 2203.12691); layer names of the files in the hub repository lllyasviel/Annotators.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from .instance_norm import InstanceNorm
+from .official import Ops, assemble, unwrap
+
+WIDTHS = (64, 128, 256)
+RESIDUAL_BLOCKS = 3
+LAST_KERNEL = 7
+_LAST = "model4.1"
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, each normalised over the picture, added to their input."""
+
+    def __init__(self, width: int, ops: Ops) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            ops.Conv2d(width, width, 3),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            ops.Conv2d(width, width, 3),
+            InstanceNorm(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv_block(x).add_(x)
+
+
+class TapSum(nn.Module):
+    """The second half of a convolution to one channel: the maps of its taps, each moved to its place, summed up."""
+
+    def forward(self, taps: Tensor) -> Tensor:
+        """(B, 49, H, W) -> (B, 1, H - 6, W - 6)."""
+        rim = LAST_KERNEL - 1
+        size = (taps.shape[2] + rim, taps.shape[3] + rim)
+        return nn.functional.fold(taps.flatten(2), size, LAST_KERNEL)[:, :, rim:-rim, rim:-rim]
+
+
+def split_last_kernel(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The official weights with the last 7x7 kernel as a 1x1 kernel of 49 taps, for `TapSum`.
+
+    A convolution to a single channel uses a processor badly; the same products as a matrix product take a tenth of
+    the time. Raises ValueError where that kernel is missing.
+    """
+    split = dict(state_dict)
+    try:
+        kernel, bias = state_dict[f"{_LAST}.weight"], state_dict[f"{_LAST}.bias"]
+    except KeyError as error:
+        raise ValueError(f"The file does not fit LineDrawing: {error} is missing.") from error
+    split[f"{_LAST}.weight"] = kernel.flip(2, 3).flatten(2).permute(2, 1, 0)[..., None].contiguous()
+    split[f"{_LAST}.bias"] = nn.functional.pad(bias, (0, LAST_KERNEL**2 - 1))
+    return split
+
+
+class LineDrawing(nn.Module):
+    """An encoder, residual blocks and a decoder."""
+
+    def __init__(self, ops: Ops = nn) -> None:
+        super().__init__()
+        first, second, third = WIDTHS
+        self.model0 = nn.Sequential(nn.ReflectionPad2d(3), ops.Conv2d(3, first, 7), *_normalised(first))
+        self.model1 = nn.Sequential(
+            ops.Conv2d(first, second, 3, stride=2, padding=1),
+            *_normalised(second),
+            ops.Conv2d(second, third, 3, stride=2, padding=1),
+            *_normalised(third),
+        )
+        self.model2 = nn.Sequential(*(ResidualBlock(third, ops) for _ in range(RESIDUAL_BLOCKS)))
+        self.model3 = nn.Sequential(
+            ops.ConvTranspose2d(third, second, 3, stride=2, padding=1, output_padding=1),
+            *_normalised(second),
+            ops.ConvTranspose2d(second, first, 3, stride=2, padding=1, output_padding=1),
+            *_normalised(first),
+        )
+        self.model4 = nn.Sequential(nn.ReflectionPad2d(3), ops.Conv2d(first, LAST_KERNEL**2, 1), TapSum())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """RGB (B, 3, H, W) in 0..1, H and W multiples of 4 -> white lines on black, (B, 1, H, W) float32 in 0..1."""
+        x = self.model2(self.model1(self.model0(images.contiguous())))
+        # The network draws black on white, sigmoid(x); its negative is sigmoid(-x).
+        return self.model4(self.model3(x)).float().neg_().sigmoid_()
+
+
+def _normalised(width: int) -> tuple[nn.Module, nn.Module]:
+    return InstanceNorm(), nn.ReLU(inplace=True)
+
+
+def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
+    """The network of `sk_model.pth` or `sk_model2.pth`."""
+    return assemble(lambda: LineDrawing(ops), split_last_kernel(unwrap(state_dict)))

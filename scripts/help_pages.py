@@ -1,0 +1,136 @@
+"""Write the help pages of the preprocessor nodes, `js/docs/<NodeId>.md`, from their descriptions.
+
+`python scripts/help_pages.py` writes them; a test fails while a page is not what this would write. What descriptions do
+not hold (when to use a method, for which ControlNets, pitfalls) is in `preprocessor_notes.toml`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.description import Parameter, Preprocessor
+from zeroconv.preprocessors.weights import Weights, weights_of
+
+PAGES = Path(__file__).resolve().parents[1] / "js" / "docs"
+NOTES = Path(__file__).with_name("preprocessor_notes.toml")
+
+WITHOUT_RESULT_SIZE = ("canny",)
+"""Methods whose node has the four inputs of its first release only."""
+
+IMAGE = "| `image` | | The photograph or drawing, or a batch of them. Transparent parts count as white. |"
+RESOLUTION = (
+    "| `resolution` | 0 | Shorter side of the picture that the method sees; the aspect is kept. 0 = the image's own "
+    "size. *Pixel Perfect Resolution* computes the one that fits your latent. |"
+)
+RESULT_SIZE = (
+    "| `result_size` | processing | Size of the hint: *processing*, that at which it was made, or *input*, that of the "
+    "image. |"
+)
+MASK = "| `mask` | | White (1) where the picture is masked. Any size; one for all images or one for each. |"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """One table of the notes file: texts in Markdown."""
+
+    use: str
+    controlnets: str
+    notes: tuple[str, ...] = ()
+    wiring: str = ""
+
+
+def read_notes() -> dict[str, Notes]:
+    """The notes of each method by its id."""
+    tables: dict[str, dict[str, Any]] = tomllib.loads(NOTES.read_text(encoding="utf-8"))
+    return {name: Notes(**{**table, "notes": tuple(table.get("notes", ()))}) for name, table in tables.items()}
+
+
+def page_name(method: Preprocessor) -> str:
+    """The file of the method's page; its stem is the id of the node."""
+    return "ZeroConv" + "".join(word.capitalize() for word in method.id.split("_")) + ".md"
+
+
+def help_page(method: Preprocessor, notes: Notes) -> str:
+    """The whole page as Markdown."""
+    wiring = notes.wiring or f"Load Image ─► {method.label} ─► Apply ControlNet (ZeroConv): image"
+    sections = [
+        f"# {method.label}",
+        method.description,
+        f"**When to use it.** {notes.use}",
+        f"**Made for.** {notes.controlnets}",
+        "## Inputs\n\n" + "\n".join(_inputs(method)),
+        f"## Output\n\n`hint`, an IMAGE with as many pictures as `image`. {method.description}",
+        *([_weights(method)] if method.weights else []),
+        f"## Example\n\n```\n{wiring}\n```",
+        "## Good to know\n\n" + "\n".join(f"- {note}" for note in notes.notes),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _inputs(method: Preprocessor) -> Iterator[str]:
+    yield "| input | default | meaning |"
+    yield "|---|---|---|"
+    yield IMAGE
+    yield RESOLUTION
+    yield from map(_row, method.parameters)
+    if method.id not in WITHOUT_RESULT_SIZE:
+        yield RESULT_SIZE
+    if method.takes_mask:
+        yield MASK
+
+
+def _row(parameter: Parameter) -> str:
+    meaning = [parameter.tooltip]
+    if parameter.choices:
+        meaning.append("One of: " + ", ".join(f"*{choice}*" for choice in parameter.choices) + ".")
+    elif parameter.minimum is not None and parameter.maximum is not None:
+        unit = f" {parameter.unit}" if parameter.unit else ""
+        meaning.append(f"{parameter.minimum:g} to {parameter.maximum:.12g}{unit}.")
+    return f"| {parameter.label} (`{parameter.name}`) | {_value(parameter)} | {' '.join(meaning)} |"
+
+
+def _value(parameter: Parameter) -> str:
+    if isinstance(parameter.default, bool):
+        return "on" if parameter.default else "off"
+    return f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)
+
+
+def _weights(method: Preprocessor) -> str:
+    rows = [weights_of(name) for name in method.weights]
+    table = ["| name | file | size | licence |", "|---|---|---|---|", *map(_weights_row, rows)]
+    names = " ".join(row.name for row in rows)
+    by_node = "Queue *Fetch Weights* with each name, or run" if all(row.repo for row in rows) else "Run"
+    restriction = f"\n\n**Restricted use.** {method.licence}" if method.licence else ""
+    return (
+        "## Weights\n\n"
+        + "\n".join(table)
+        + f"\n\nNothing is fetched unasked. {by_node} `zeroconv fetch {names}`; or put the files into "
+        + "`models/preprocessors` yourself. Those of comfyui_controlnet_aux and sd-webui are found where they are."
+        + restriction
+    )
+
+
+def _weights_row(row: Weights) -> str:
+    source = f"[{row.file}]({row.url()})" if row.repo else row.file
+    return f"| `{row.name}` | {source} | {row.size} | {row.licence} |"
+
+
+def pages() -> dict[str, str]:
+    """The text of every page by its file name. Raises KeyError for a method without notes."""
+    notes = read_notes()
+    return {page_name(method): help_page(method, notes[name]) for name, method in preprocessors().items()}
+
+
+def main() -> None:
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (PAGES / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
