@@ -1,0 +1,35 @@
+"""The command line `zeroconv`: each command is a module of this package, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": "train a ControlNet on image pairs",
+    "inspect": "say what a model file is",
+    "convert": "convert a ControlNet between layouts",
+    "fetch": "fetch weights of preprocessors",
+    "preprocess": "make hints of a folder of images",
+}
+"""Module name and what it does, in the order of the help text."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0 good, 1 partly failed, 2 wrong usage or input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="zeroconv", description="ZeroConv ControlNet on the command line.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        if name in arguments[:1]:
+            importlib.import_module(f".{name}", __name__).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    args = parser.parse_args(arguments)
+    try:
+        return args.run(args)
+    except (OSError, ValueError) as error:
+        print(f"zeroconv {args.command}: {error}", file=sys.stderr)
+        return 2

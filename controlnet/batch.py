@@ -111,6 +111,22 @@ class ItemStrengths:
     def is_one(self) -> bool:
         return all(entry.strength == 1 for entry in self.entries)
 
+    def at_frames(self, frames: Sequence[int], total: int | None = None) -> tuple[float, ...]:
+        """Factors of some frames of a video. total: how many it has; without it, none can be counted from its end.
+
+        Raises ValueError for an item that is not there, or is counted from an unknown end.
+        """
+        if total is None:
+            bounds = [b for entry in self.entries for b in (entry.first, entry.stop) if b is not None]
+            if min(bounds, default=0) < 0:
+                raise ValueError(
+                    "Strength per item counts from the end, but in context windows this ComfyUI does not tell how many "
+                    "frames there are. Count from the start: 0 is the first frame."
+                )
+            total = 1 + max((*bounds, *frames), default=0)
+        factors = self.factors(total)
+        return tuple(factors[frame] for frame in frames)
+
 
 def _between(named: list[tuple[int, float]], index: int) -> float:
     below = max((pair for pair in named if pair[0] <= index), default=named[0])

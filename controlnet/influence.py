@@ -98,9 +98,8 @@ class Influence:
         sides = self.sides.factors(rows.groups) if self.sides is not None else (1.0,) * len(rows.groups)
         items = (1.0,) * rows.pictures
         if self.items is not None:
-            total = rows.total if rows.total is not None else max(rows.frames, default=0) + 1
-            factors = self.items.factors(total)
-            items = tuple(factors[frame] for frame in rows.frames)
+            total = rows.pictures if rows.window is None else rows.total
+            items = self.items.at_frames(rows.frames, total)
         combined = tuple(side * item for side in sides for item in items)
         return combined if any(factor != 1 for factor in combined) else None
 

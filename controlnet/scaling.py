@@ -36,13 +36,14 @@ def scale_residuals(residuals: Residuals, scales: Scales) -> Residuals:
     flat = [*residuals.input, *residuals.output, *residuals.middle]
     blocks = scales.blocks or (1.0,) * len(flat)
     factors = [scales.strength * block for block in blocks]
+    multipliers = _Multipliers(scales)
     weights_of: dict[int, set[float]] = {}
     for tensor, factor in zip(flat, factors, strict=True):
         weights_of.setdefault(id(tensor), set()).add(factor)
     done: dict[tuple[int, float], Tensor] = {}
     for tensor, factor in zip(flat, factors, strict=True):
         if (id(tensor), factor) not in done:
-            done[id(tensor), factor] = _scale(tensor, factor, scales, in_place=len(weights_of[id(tensor)]) == 1)
+            done[id(tensor), factor] = _scale(tensor, multipliers(tensor, factor), len(weights_of[id(tensor)]) == 1)
     scaled = [done[id(tensor), factor] for tensor, factor in zip(flat, factors, strict=True)]
     inputs, outputs = len(residuals.input), len(residuals.output)
     return Residuals(
@@ -52,8 +53,7 @@ def scale_residuals(residuals: Residuals, scales: Scales) -> Residuals:
     )
 
 
-def _scale(residual: Tensor, factor: float, scales: Scales, in_place: bool) -> Tensor:
-    multiplier = _multiplier(residual, factor, scales)
+def _scale(residual: Tensor, multiplier: Tensor | float, in_place: bool) -> Tensor:
     if isinstance(multiplier, float):
         if multiplier == 1.0:
             return residual
@@ -62,16 +62,39 @@ def _scale(residual: Tensor, factor: float, scales: Scales, in_place: bool) -> T
     return residual.mul_(multiplier) if in_place else residual * multiplier
 
 
-def _multiplier(residual: Tensor, factor: float, scales: Scales) -> Tensor | float:
-    """A number, or a small tensor that broadcasts over the residual's channels."""
-    combined: Tensor | float = factor
-    if scales.rows is not None:
-        shape = (-1, *(1,) * (residual.dim() - 1))
-        combined = torch.tensor(scales.rows, device=residual.device, dtype=residual.dtype).view(shape) * factor
-    if scales.mask is not None:
-        mask = scales.mask.for_residual(residual, scales.latent_size)
-        combined = (mask[list(scales.mask_rows)] if mask.shape[0] > 1 else mask) * combined
-    return combined
+class _Multipliers:
+    """Numbers, or small tensors that broadcast over a residual's channels.
+
+    Rows and mask are joined once for each grid, and copied to the device once: every copy makes the CPU wait.
+    """
+
+    def __init__(self, scales: Scales) -> None:
+        self._scales = scales
+        self._rows: Tensor | None = None
+        self._mask_rows: Tensor | None = None
+        self._grids: dict[tuple[int, ...], Tensor] = {}
+
+    def __call__(self, residual: Tensor, factor: float) -> Tensor | float:
+        if factor == 0 or (self._scales.rows is None and self._scales.mask is None):
+            return factor
+        grid = tuple(residual.shape[2:]) if residual.dim() == 4 else tuple(residual.shape[1:2])
+        if grid not in self._grids:
+            self._grids[grid] = self._join(residual)
+        return self._grids[grid] if factor == 1 else self._grids[grid] * factor
+
+    def _join(self, residual: Tensor) -> Tensor:
+        scales, joined = self._scales, residual.new_ones(())
+        if scales.mask is not None:
+            joined = scales.mask.for_residual(residual, scales.latent_size)
+            if joined.shape[0] > 1:
+                if self._mask_rows is None:
+                    self._mask_rows = torch.tensor(scales.mask_rows, device=residual.device)
+                joined = joined.index_select(0, self._mask_rows)
+        if scales.rows is not None:
+            if self._rows is None:
+                self._rows = residual.new_tensor(scales.rows)
+            joined = joined * self._rows.view(-1, *(1,) * (residual.dim() - 1))
+        return joined
 
 
 def spread_rows(residuals: Residuals, kept: Sequence[int], rows: int) -> Residuals:

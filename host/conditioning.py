@@ -9,7 +9,7 @@ from torch import Tensor
 from ..controlnet.block_weights import BlockWeights
 from ..controlnet.mask import Mask
 from ..controlnet.schedule import Schedule
-from .shaped import ShapedControl
+from .shaping import with_influence
 
 Conditioning = list[list[Any]]
 """ComfyUI's CONDITIONING: a list of [prompt embeddings, dictionary]."""
@@ -58,8 +58,7 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
         for embeddings, settings in conditioning:
             previous = settings.get("control")
             if previous not in chained:
-                control = unit.control.copy()
-                shape_control(control, unit)
+                control = shaped(unit.control, unit)
                 control.set_cond_hint(hint, unit.strength, (unit.start, unit.end), vae=unit.vae)
                 chained[previous] = control.set_previous_controlnet(previous)
             control_settings = {"control": chained[previous], "control_apply_to_uncond": False}
@@ -69,25 +68,21 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
     return attach(positive), attach(negative)
 
 
-def shape_control(control: Any, unit: Unit) -> None:
-    """Give a control the mask, schedule and weights of a unit, beside what it has already.
+def shaped(control: Any, unit: Unit) -> Any:
+    """A copy of the control with the mask, schedule and weights of the unit, beside what it has already.
 
-    Raises ValueError when the control is another pack's, which has no such factors.
+    Raises ValueError when it is to have one of them and is another pack's, which has no such factors.
     """
-    given = {
+    factors = {
         "mask": None if unit.mask is None else Mask(unit.mask),
         "schedule": unit.schedule,
         "block_weights": unit.block_weights,
     }
-    given = {name: factor for name, factor in given.items() if factor is not None}
+    given = {name: factor for name, factor in factors.items() if factor is not None}
     if not given:
-        return
-    if not isinstance(control, ShapedControl):
-        raise ValueError(
-            f"This ControlNet was not loaded by ZeroConv, so it cannot take: {', '.join(given).replace('_', ' ')}. "
-            "Load it with Load ControlNet (ZeroConv)."
-        )
-    control.influence = replace(control.influence, **given).simplified()
+        return control.copy()
+    what = ", ".join(given).replace("_", " ")
+    return with_influence(control, what, lambda influence: replace(influence, **given))
 
 
 def hint_from_image(image: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ MAX_FITTED_HINTS = 8
 class LoadedNetwork:
     """A network in the host's memory management, and what it keeps; shared by all controls made from one file."""
 
+    name: str
     network: ControlNet
     patcher: Any
     dtype: torch.dtype
@@ -34,11 +35,11 @@ class LoadedNetwork:
     reuse: Reuse
 
     @classmethod
-    def wrap(cls, network: ControlNet, dtype: torch.dtype, load_device: torch.device) -> "LoadedNetwork":
+    def wrap(cls, name: str, network: ControlNet, dtype: torch.dtype, load_device: torch.device) -> "LoadedNetwork":
         patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         offload_device = comfy.model_management.unet_offload_device()
         patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-        return cls(network, patcher, dtype, load_device, Reuse())
+        return cls(name, network, patcher, dtype, load_device, Reuse())
 
     @property
     def weights_state(self) -> Hashable:
@@ -52,6 +53,7 @@ class ZeroConvControl(ShapedControl):
     def __init__(self, loaded: LoadedNetwork) -> None:
         super().__init__()
         self.loaded = loaded
+        self.name = loaded.name
         self.residual_count = len(loaded.network.dims.residual_channels)
         self.output_count = self.residual_count - 1
         self.union_hints: tuple[UnionHint, ...] = ()
@@ -69,7 +71,7 @@ class ZeroConvControl(ShapedControl):
         """A twin whose network lives on another device (newer hosts)."""
         twin = self.copy()
         network = copy.deepcopy(self.loaded.network)
-        twin.loaded = LoadedNetwork.wrap(network, self.loaded.dtype, load_device)
+        twin.loaded = LoadedNetwork.wrap(self.name, network, self.loaded.dtype, load_device)
         if autoregister:
             self.multigpu_clones[load_device] = twin
         return twin

@@ -39,7 +39,7 @@ def load_control(name: str, model: Any = None) -> ZeroConvControl:
     base = None if model is None else model.model.diffusion_model.state_dict
     tensors = load_ldm_state_dict(path, base)
     try:
-        loaded = build_loaded(tensors)
+        loaded = build_loaded(tensors, path.stem)
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
     if model is not None:
@@ -50,7 +50,7 @@ def load_control(name: str, model: Any = None) -> ZeroConvControl:
     return control
 
 
-def build_loaded(tensors: dict[str, Tensor]) -> LoadedNetwork:
+def build_loaded(tensors: dict[str, Tensor], name: str = "ControlNet") -> LoadedNetwork:
     """Build the network of a state dict in LDM keys, in the dtype and from the layers that the host chooses."""
     management = comfy.model_management
     stored = next(iter(tensors.values())).dtype
@@ -61,7 +61,7 @@ def build_loaded(tensors: dict[str, Tensor]) -> LoadedNetwork:
     dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
     weights = {key: value.to(weight_dtype) for key, value in tensors.items()}
     network = build_controlnet(weights, ops, _attention(upcast=dims.context_dim == 1024))
-    return LoadedNetwork.wrap(network, cast_dtype or weight_dtype, load_device)
+    return LoadedNetwork.wrap(name, network, cast_dtype or weight_dtype, load_device)
 
 
 def _attention(upcast: bool) -> Attention:

@@ -55,6 +55,8 @@ class Evaluation:
 class ShapedControl(ControlBase):
     """A control with its hint, strength, range and influence, and the controls before it in the chain."""
 
+    name: str
+    """What people know it by: the file."""
     residual_count: int
     """How many residuals the network gives, for weights over the depth."""
     output_count: int
@@ -136,8 +138,11 @@ class ShapedControl(ControlBase):
 def _rows(x: Tensor, groups: int, options: dict[str, Any]) -> Rows:
     sides = tuple(options.get("cond_or_uncond") or (0,) * groups)
     window = options.get("context_window")
-    frames = tuple(window.index_list) if window is not None and window.dim == 0 else None
-    return Rows(sides, x.shape[0] // groups, frames)
+    if window is None or window.dim != 0:
+        return Rows(sides, x.shape[0] // groups)
+    # Only newer hosts tell how long the whole video is.
+    total = getattr(window, "total_frames", 0) or None
+    return Rows(sides, x.shape[0] // groups, tuple(window.index_list), total)
 
 
 def _acting(factors: tuple[float, ...] | None, rows: Rows) -> tuple[tuple[int, ...], tuple[int, ...]]:

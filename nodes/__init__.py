@@ -4,7 +4,7 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
-TOPICS = ("load", "apply", "union")
+TOPICS = ("load", "inspect", "apply", "union", "schedule", "weights", "mode", "fit", "steps", "preprocess")
 
 
 class ZeroConvExtension(ComfyExtension):

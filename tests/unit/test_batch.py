@@ -79,6 +79,15 @@ def test_strengths_between_frames():
     assert ItemStrengths.parse("", interpolated=True).factors(2) == (1, 1)
 
 
+def test_frames_of_a_video_of_unknown_length():
+    strengths = ItemStrengths.parse("2: 0, 40: 1", interpolated=True)
+    assert strengths.at_frames((0, 2, 21, 60)) == pytest.approx((0, 0, 0.5, 1))
+    assert ItemStrengths.parse("3: = 0.5").at_frames((1, 2, 3, 4)) == (1, 1, 0.5, 0.5)
+    assert ItemStrengths.parse("-1: 0").at_frames((6, 7), total=8) == (1, 0)
+    with pytest.raises(ValueError, match="Count from the start"):
+        ItemStrengths.parse("-1: 0").at_frames((6, 7))
+
+
 ENTRIES = st.builds(
     lambda first, stop, strength, open_end: ItemStrength(first, stop, strength, open_end and stop is None),
     st.integers(-9, 8),

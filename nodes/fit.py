@@ -1,0 +1,137 @@
+"""How the hint meets the picture, and the hint as the network will see it."""
+
+from typing import Any, cast
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..controlnet.batch import HINT_ORDERS, HintOrder
+from ..controlnet.fit import FIT_MODES, Fit, FitMode, pixel_perfect_resolution
+from ..controlnet.resample import RESAMPLINGS, Resampling
+from ..host.conditioning import Conditioning
+from ..host.forecast import hints_as_seen
+from ..host.shaping import with_fit
+from .compat import schema
+
+CATEGORY = "ZeroConv/strength"
+
+LATENT_SCALE = 8
+"""Pixels of an image per pixel of its latent."""
+
+FIT_TIP = (
+    "crop: fill the picture and cut off two sides, as ComfyUI does. stretch: fill it out of shape. fit inside: keep "
+    "all of the hint and fill the border with its border colour."
+)
+
+
+class ZeroConvFitHint(io.ComfyNode):
+    """Choose how hints of another size or number meet the picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroConvFitHint",
+            display_name="Fit Hint",
+            category=CATEGORY,
+            description="How a hint of another size or shape meets the picture, and many hints a batch of pictures.",
+            search_aliases=["resize mode", "crop and resize", "resize and fill", "batch mapping"],
+            inputs=[
+                io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv)."),
+                io.Combo.Input("fit", options=list(FIT_MODES), default="crop", tooltip=FIT_TIP),
+                io.Combo.Input(
+                    "resampling",
+                    options=list(RESAMPLINGS),
+                    default="edges",
+                    tooltip=(
+                        "edges: keeps thin lines unbroken, binary maps binary and plain colours unmixed. nearest: as "
+                        "ComfyUI does. lanczos: as diffusers does."
+                    ),
+                ),
+                io.Combo.Input(
+                    "hint_order",
+                    options=list(HINT_ORDERS),
+                    default="one each",
+                    tooltip=(
+                        "one each: hint 1 to picture 1, and so on; the counts must agree. repeat: from the first "
+                        "again. hold last: the last one for the rest. first for all: only the first."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, control_net: Any, fit: FitMode, resampling: Resampling, hint_order: HintOrder) -> io.NodeOutput:
+        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order))
+
+
+class ZeroConvPreviewHint(io.ComfyNode):
+    """See the hints exactly as the networks will."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroConvPreviewHint",
+            display_name="Preview Hint",
+            category=CATEGORY,
+            description=(
+                "Shows the hint of every ControlNet of a prompt exactly as its network will see it: cropped, resized "
+                "and given out to the pictures of the latent batch."
+            ),
+            search_aliases=["control image", "preview control", "detected map"],
+            inputs=[
+                io.Conditioning.Input(
+                    "conditioning", tooltip="The prompt with its ControlNets, from Apply ControlNet."
+                ),
+                io.Latent.Input("latent", tooltip="The latent that will be sampled; it gives size and count."),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="hints",
+                    is_output_list=True,
+                    tooltip="One batch of hints for each ControlNet, the first of the chain first.",
+                )
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, conditioning: Conditioning, latent: dict[str, Any]) -> io.NodeOutput:
+        hints = hints_as_seen(conditioning, latent["samples"])
+        shown = ui.PreviewImage([picture for hint in hints for picture in hint], cls=cast(Any, cls))  # pyright: ignore[reportArgumentType]
+        return io.NodeOutput(hints, ui=shown)
+
+
+class ZeroConvPixelPerfect(io.ComfyNode):
+    """The resolution at which a preprocessor's pixels become the picture's one to one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroConvPixelPerfect",
+            display_name="Pixel Perfect Resolution",
+            category=CATEGORY,
+            description=(
+                "The resolution for a preprocessor node, so that the lines it draws are neither thickened nor thinned "
+                "when the hint meets the picture."
+            ),
+            search_aliases=["pixel perfect", "preprocessor resolution"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photograph that goes into the preprocessor."),
+                io.Latent.Input("latent", tooltip="The latent that will be sampled; it gives the picture's size."),
+                io.Combo.Input("fit", options=list(FIT_MODES), default="crop", tooltip=FIT_TIP),
+            ],
+            outputs=[
+                io.Int.Output(display_name="resolution", tooltip="Shorter side, for `resolution` of a preprocessor.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, latent: dict[str, Any], fit: FitMode) -> io.NodeOutput:
+        height, width = (side * LATENT_SCALE for side in latent["samples"].shape[-2:])
+        return io.NodeOutput(pixel_perfect_resolution((image.shape[1], image.shape[2]), (height, width), fit))
+
+
+NODES = [ZeroConvFitHint, ZeroConvPreviewHint, ZeroConvPixelPerfect]

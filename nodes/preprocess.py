@@ -1,0 +1,202 @@
+"""Photographs to hints: a node for each preprocessor, made from its description, and one that offers them all."""
+
+from typing import Any, ClassVar, cast
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..host.folders import register_folders
+from ..host.preprocessing import compare_preprocessors, fetch, run_preprocessor
+from ..preprocessors.catalogue import preprocessor_of, preprocessors
+from ..preprocessors.description import Parameter, Preprocessor
+from ..preprocessors.running import Options
+from ..preprocessors.settings_text import parse_settings
+from ..preprocessors.sizes import LARGEST, RESULT_SIZES, ResultSize
+from ..preprocessors.weights import catalogue, weights_of
+from .compat import schema
+
+PREVIEWS = 8
+"""Images of a batch that a node shows."""
+
+FOUR_INPUTS = ("canny",)
+"""Methods without `result_size`: the inputs of these nodes are fixed."""
+
+IMAGE = "The photograph or drawing. Transparent parts count as white."
+MASK = "1 (white) where the picture is masked. Any size; one for all images or one for each."
+
+
+def _resolution() -> io.Input:
+    tooltip = "Shorter side of the picture that the method sees; the aspect is kept. 0 = the image's own size."
+    return io.Int.Input("resolution", default=0, min=0, max=LARGEST, step=8, tooltip=tooltip)
+
+
+def _result_size() -> io.Input:
+    tooltip = "Size of the hint: that at which it was processed, or that of the input image."
+    options = list(RESULT_SIZES)
+    return io.Combo.Input("result_size", options=options, default=options[0], tooltip=tooltip)
+
+
+def _widget(parameter: Parameter) -> io.Input:
+    """The widget of a parameter, by the type of its default."""
+    common: dict[str, Any] = {"display_name": parameter.label, "tooltip": _tooltip(parameter)}
+    default = parameter.default
+    if isinstance(default, bool):
+        return io.Boolean.Input(parameter.name, default=default, **common)
+    if isinstance(default, str):
+        if parameter.choices:
+            return io.Combo.Input(parameter.name, options=list(parameter.choices), default=default, **common)
+        return io.String.Input(parameter.name, default=default, **common)
+    bounds: dict[str, Any] = {"min": parameter.minimum, "max": parameter.maximum, "step": parameter.step}
+    kind = io.Int if isinstance(default, int) else io.Float
+    return kind.Input(parameter.name, default=cast(Any, default), **bounds, **common)
+
+
+def _tooltip(parameter: Parameter) -> str:
+    return f"{parameter.tooltip} In {parameter.unit}." if parameter.unit else parameter.tooltip
+
+
+def _description(preprocessor: Preprocessor) -> str:
+    needs = [f"{row.file} ({row.size}, {row.licence})" for row in map(weights_of, preprocessor.weights)]
+    weights = f" Weights: {'; '.join(needs)}." if needs else ""
+    licence = f" Licence: {preprocessor.licence}." if preprocessor.licence else ""
+    return f"{preprocessor.description} For {preprocessor.hint} ControlNets.{weights}{licence}"
+
+
+class PreprocessorNode(io.ComfyNode):
+    """The part that the nodes of all methods share."""
+
+    preprocessor: ClassVar[Preprocessor]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        method = cls.preprocessor
+        mask = [io.Mask.Input("mask", tooltip=MASK)] if method.takes_mask else []
+        result_size = [] if method.id in FOUR_INPUTS else [_result_size()]
+        return schema(
+            node_id=node_id(method),
+            display_name=method.label,
+            category=f"ZeroConv/preprocess/{method.hint}",
+            description=_description(method),
+            search_aliases=list(method.aliases),
+            inputs=[
+                io.Image.Input("image", tooltip=IMAGE),
+                _resolution(),
+                *map(_widget, method.parameters),
+                *result_size,
+                *mask,
+            ],
+            outputs=[io.Image.Output(display_name="hint", tooltip=method.description)],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        resolution: int,
+        result_size: ResultSize = "processing",
+        mask: torch.Tensor | None = None,
+        **settings: Any,
+    ) -> io.NodeOutput:
+        hint = run_preprocessor(cls.preprocessor, image, settings, Options(resolution, result_size, mask))
+        return io.NodeOutput(hint, ui=ui.PreviewImage(hint[:PREVIEWS], cls=cast(Any, cls)))
+
+
+def node_id(preprocessor: Preprocessor) -> str:
+    """`ZeroConv` and the id in CamelCase."""
+    return "ZeroConv" + "".join(word.capitalize() for word in preprocessor.id.split("_"))
+
+
+def _node_of(preprocessor: Preprocessor) -> type[io.ComfyNode]:
+    body = {"preprocessor": preprocessor, "__doc__": preprocessor.description, "__module__": __name__}
+    return type(node_id(preprocessor), (PreprocessorNode,), body)
+
+
+class ZeroConvPreprocess(io.ComfyNode):
+    """All preprocessors by name, and a sheet to choose by."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        compare = (
+            "Also try every method that needs no missing weights on the first image, side by side: which hint fits?"
+        )
+        settings = (
+            "Settings of the method as name=value, parted by commas, for example low_threshold=50. Empty: defaults."
+        )
+        return schema(
+            node_id="ZeroConvPreprocess",
+            display_name="Preprocess",
+            category="ZeroConv/preprocess",
+            description="Makes a hint by any method, and shows which methods suit the picture.",
+            search_aliases=["AIO preprocessor", "hint", "annotator", "control image"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("image", tooltip=IMAGE),
+                _resolution(),
+                io.Combo.Input("method", options=list(preprocessors()), tooltip="What makes the hint."),
+                _result_size(),
+                io.Boolean.Input("compare", default=False, tooltip=compare),
+                io.String.Input("settings", default="", tooltip=settings),
+                io.Mask.Input("mask", optional=True, tooltip=MASK + " Only for methods that take one."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="hint", tooltip="The hint of the chosen method."),
+                io.Image.Output(display_name="sheet", tooltip="All methods side by side; the hint when not compared."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        resolution: int,
+        method: str,
+        result_size: ResultSize,
+        compare: bool,
+        settings: str = "",
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        preprocessor = preprocessor_of(method)
+        options = Options(resolution, result_size, mask)
+        hint = run_preprocessor(preprocessor, image, parse_settings(preprocessor, settings), options)
+        sheet = compare_preprocessors(image, options) if compare else hint
+        return io.NodeOutput(hint, sheet, ui=ui.PreviewImage(sheet[:PREVIEWS], cls=cast(Any, cls)))
+
+
+class ZeroConvFetchWeights(io.ComfyNode):
+    """Fetch the weights of a preprocessor, when asked."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names = [name for name, row in catalogue().items() if row.repo and row.network]
+        convert = "Also keep the file as .safetensors, which loads faster."
+        return schema(
+            node_id="ZeroConvFetchWeights",
+            display_name="Fetch Weights",
+            category="ZeroConv/preprocess",
+            description="Downloads weights into models/preprocessors, continued after a cut and checked by their hash.",
+            search_aliases=["download", "annotator weights", "ckpts"],
+            is_output_node=True,
+            inputs=[
+                io.Combo.Input("weights", options=names, tooltip="Which weights. Nothing is fetched before you queue."),
+                io.Boolean.Input("convert", default=False, tooltip=convert),
+            ],
+            outputs=[io.String.Output(display_name="report", tooltip="Where the file is, and its licence.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> float:
+        """Never the same: whether the file is there is looked up each time."""
+        return float("nan")
+
+    @classmethod
+    def execute(cls, weights: str, convert: bool) -> io.NodeOutput:
+        _, report = fetch(weights, convert)
+        return io.NodeOutput(report, ui=ui.PreviewText(report))
+
+
+register_folders()
+NODES: list[type[io.ComfyNode]] = [
+    ZeroConvPreprocess,
+    *(_node_of(preprocessor) for preprocessor in preprocessors().values()),
+    ZeroConvFetchWeights,
+]

@@ -1,0 +1,85 @@
+"""On which steps each ControlNet will run, before it runs."""
+
+from typing import Any, cast
+
+import comfy.samplers
+from comfy_api.latest import io, ui
+
+from ..controlnet.plan_picture import draw_plan
+from ..host.conditioning import Conditioning
+from ..host.forecast import Forecast, Run, forecast_steps, progress_of
+from .compat import schema
+
+
+class ZeroConvPreviewSteps(io.ComfyNode):
+    """Show the strength of each ControlNet at every step."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        samplers = [str(name) for name in comfy.samplers.KSampler.SAMPLERS]
+        schedulers = [str(name) for name in comfy.samplers.KSampler.SCHEDULERS]
+        return schema(
+            node_id="ZeroConvPreviewSteps",
+            display_name="Preview Steps",
+            category="ZeroConv/strength",
+            description=(
+                "Shows on which steps each ControlNet of a prompt will run and how strongly, for a model, scheduler, "
+                "number of steps and denoise. Give it the settings of your KSampler."
+            ),
+            search_aliases=["active steps", "start percent", "strength plot"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model that will sample."),
+                io.Conditioning.Input(
+                    "conditioning", tooltip="The prompt with its ControlNets, from Apply ControlNet."
+                ),
+                io.Int.Input("steps", default=20, min=1, max=1000, tooltip="As in the KSampler."),
+                io.Combo.Input("sampler_name", options=samplers, tooltip="As in the KSampler; a few drop a step."),
+                io.Combo.Input("scheduler", options=schedulers, tooltip="As in the KSampler."),
+                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="As in the KSampler."),
+                io.Int.Input(
+                    "start_at_step",
+                    default=0,
+                    min=0,
+                    max=10000,
+                    tooltip="As in KSampler (Advanced); 0 for a KSampler.",
+                ),
+                io.Int.Input(
+                    "end_at_step",
+                    default=10000,
+                    min=0,
+                    max=10000,
+                    tooltip="As in KSampler (Advanced); past the last step means to the end.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="plot", tooltip="A row for each ControlNet, a bar for each step."),
+                io.String.Output(display_name="table", tooltip="The strengths as text, a line for each ControlNet."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        conditioning: Conditioning,
+        steps: int,
+        sampler_name: str,
+        scheduler: str,
+        denoise: float,
+        start_at_step: int,
+        end_at_step: int,
+    ) -> io.NodeOutput:
+        run = Run(steps, sampler_name, scheduler, denoise, start_at_step, end_at_step)
+        forecasts = forecast_steps(conditioning, progress_of(model, run))
+        plot = draw_plan([f.name for f in forecasts], [f.strengths for f in forecasts])
+        table = "\n".join(_line(forecast) for forecast in forecasts)
+        return io.NodeOutput(plot, table, ui=ui.PreviewImage(plot, cls=cast(Any, cls)))
+
+
+def _line(forecast: Forecast) -> str:
+    strengths = " ".join(f"{strength:.3g}" for strength in forecast.strengths)
+    return f"{forecast.name}: runs {forecast.runs} of {len(forecast.strengths)} steps: {strengths}"
+
+
+NODES = [ZeroConvPreviewSteps]

@@ -1,0 +1,60 @@
+"""The methods there are: one row for each file that describes some. A new method is a file and a row."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from functools import cache
+
+from .description import Preprocessor
+
+METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("canny", ("CANNY", "CANNY_AUTO", "CANNY_PYRAMID")),
+    ("soft_edges", ("HED", "PIDINET", "TEED")),
+    ("anyline", ("ANYLINE",)),
+    ("mlsd_lines", ("MLSD", "MLSD_TINY")),
+    ("lines_lsd", ("LINES_LSD",)),
+    ("scribble", ("SCRIBBLE", "SCRIBBLE_XDOG")),
+    ("fake_scribble", ("SCRIBBLE_HED", "SCRIBBLE_PIDINET")),
+    ("line_drawing", ("LINEART_REALISTIC", "LINEART_COARSE", "LINEART_ANIME", "LINEART_MANGA")),
+    ("lineart_standard", ("LINEART_STANDARD",)),
+    ("threshold", ("THRESHOLD", "INVERT")),
+    ("openpose", ("OPENPOSE",)),
+    ("pose_dwpose", ("DWPOSE",)),
+    ("pose_mediapipe", ("MEDIAPIPE_POSE",)),
+    ("segmentation", ("UNIFORMER",)),
+    ("depth", ("MIDAS_DEPTH", "DEPTH_ANYTHING_V2", "DEPTH_ANYTHING")),
+    ("normals_bae", ("NORMAL_BAE",)),
+    ("normals_midas", ("MIDAS_NORMALS",)),
+    ("normals", ("NORMALS_FROM_DEPTH",)),
+    ("shuffle", ("SHUFFLE",)),
+    ("tile", ("TILE_RESAMPLE", "TILE_BLUR", "TILE_GUIDED")),
+    ("inpaint", ("INPAINT",)),
+    ("recolor", ("RECOLOR_LUMINANCE", "RECOLOR_INTENSITY")),
+    ("color_grid", ("COLOR_GRID",)),
+)
+"""(module, its descriptions) in the order in which people see them."""
+
+
+@cache
+def preprocessors() -> Mapping[str, Preprocessor]:
+    """Every preprocessor by its id. The modules are imported at the first call."""
+    found: dict[str, Preprocessor] = {}
+    for module_name, constants in METHODS:
+        module = importlib.import_module(f".{module_name}", __package__)
+        for constant in constants:
+            preprocessor: Preprocessor = getattr(module, constant)
+            found[preprocessor.id] = preprocessor
+    return found
+
+
+def preprocessor_of(name: str) -> Preprocessor:
+    """The preprocessor with that id, label or alias (in any case). Raises ValueError that lists the ids."""
+    wanted = name.strip().lower()
+    known = preprocessors()
+    if wanted in known:
+        return known[wanted]
+    for preprocessor in known.values():
+        if wanted in (preprocessor.label.lower(), *(alias.lower() for alias in preprocessor.aliases)):
+            return preprocessor
+    raise ValueError(f"No preprocessor is called '{name}'. There are: {', '.join(known)}.")

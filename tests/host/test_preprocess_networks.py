@@ -1,0 +1,76 @@
+"""Preprocessor networks in ComfyUI's memory management: loaded once, bounded, equal to plain torch."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.comfy_host import import_host
+
+import_host()
+
+import comfy.model_management
+import comfy.ops
+from zeroconv.host import networks as host_networks
+from zeroconv.host.networks import HostNetworks
+from zeroconv.host.preprocessing import run_preprocessor
+from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.local_networks import LocalNetworks
+from zeroconv.preprocessors.networks.hed import HED
+from zeroconv.preprocessors.networks.teed import TEED
+from zeroconv.preprocessors.running import Options, preprocess
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with HED and TEED of random weights, the only one that the host looks into."""
+    torch.manual_seed(0)
+    for network, name in ((HED(), "ControlNetHED"), (TEED(), "7_model")):
+        weights = {key: torch.randn_like(value.float()) * 0.05 for key, value in network.state_dict().items()}
+        save_file(weights, tmp_path / f"{name}.safetensors")
+    monkeypatch.setattr(host_networks, "weight_folders", lambda: [tmp_path])
+    return tmp_path
+
+
+def test_ten_runs_load_once_and_equal_plain_torch(folder, monkeypatch):
+    networks = HostNetworks()
+    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", networks)
+    hed = preprocessors()["hed"]
+    images = torch.rand(2, 40, 56, 3)
+    expected = preprocess(hed, images, LocalNetworks([folder]))
+    for _ in range(10):
+        hints = run_preprocessor(hed, images, {}, Options())
+        torch.testing.assert_close(hints, expected, atol=1e-5, rtol=0)
+    assert networks.loads == 1
+
+
+def test_the_network_is_made_of_the_hosts_layers_and_known_to_its_memory_management(folder):
+    networks = HostNetworks()
+    network = networks("hed")
+    assert isinstance(network.block1.convs[0], comfy.ops.disable_weight_init.Conv2d)
+    assert any(model.model.model is network for model in comfy.model_management.current_loaded_models)
+
+
+def test_the_cache_has_a_bound_and_can_be_emptied(folder):
+    networks = HostNetworks(kept_bytes=1)
+    networks("hed")
+    networks("teed")
+    networks("teed")
+    assert networks.loads == 2
+    networks("hed")
+    assert networks.loads == 3
+    networks.clear()
+    networks("hed")
+    assert networks.loads == 4
+
+
+def test_cancel_stops_before_the_next_image(folder, monkeypatch):
+    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", HostNetworks())
+    comfy.model_management.interrupt_current_processing()
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        run_preprocessor(preprocessors()["hed"], torch.rand(3, 32, 32, 3), {}, Options())
+
+
+def test_the_hosts_choice_of_dtype_is_followed_except_for_bfloat16(monkeypatch):
+    cpu = torch.device("cpu")
+    for chosen, used in ((torch.float16, torch.float16), (torch.bfloat16, torch.float32)):
+        monkeypatch.setattr(comfy.model_management, "unet_dtype", lambda chosen=chosen, **options: chosen)
+        assert host_networks._dtype(cpu) == used

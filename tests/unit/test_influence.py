@@ -1,0 +1,128 @@
+"""What one control carries: factors compose, and what is left out costs nothing."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from zeroconv.controlnet.batch import ItemStrengths
+from zeroconv.controlnet.block_weights import Listed, Soft, Uniform
+from zeroconv.controlnet.influence import Influence, Rows
+from zeroconv.controlnet.mask import Mask
+from zeroconv.controlnet.mode import Sides, control_mode
+from zeroconv.controlnet.progress import Progress
+from zeroconv.controlnet.schedule import Schedule
+
+RUN = Progress(tuple(1 - i / 10 for i in range(11)), lambda percent: 1 - percent)
+BOTH = Rows((0, 1), 3)
+
+
+def test_the_default_is_no_factor_at_all():
+    influence = Influence()
+    assert influence.plan(RUN) == (1.0,) * 10
+    assert influence.residual_factors(13) is None
+    assert influence.rows(BOTH) is None
+    assert not influence.is_zero
+    scales = influence.scales(1.0, 13, BOTH, (8, 8))
+    assert (scales.blocks, scales.rows, scales.mask) == (None, None, None)
+
+
+def test_factors_of_one_are_left_out():
+    ones = Influence(
+        schedule=Schedule.parse("0: 1, 1: 1"),
+        block_weights=Uniform(1),
+        sides=Sides(),
+        items=ItemStrengths.parse("0:3 = 1"),
+        mask=Mask(torch.ones(4, 4)),
+    ).simplified()
+    assert (ones.schedule, ones.sides, ones.items, ones.mask) == (None, None, None, None)
+    assert ones.residual_factors(13) is None
+
+
+@pytest.mark.parametrize(
+    "influence",
+    [
+        Influence(schedule=Schedule.parse("0: 0")),
+        Influence(sides=Sides(0, 0)),
+        Influence(mask=Mask(torch.zeros(4, 4))),
+    ],
+)
+def test_a_factor_of_zero_stops_everything(influence):
+    assert influence.is_zero
+    assert influence.plan(RUN) == (0.0,) * 10
+
+
+def test_range_and_schedule_together():
+    influence = Influence("steps", Schedule.parse("0: 1, 0.5: 0", "steps"))
+    assert influence.plan(RUN, 0.1, 0.4) == pytest.approx((0, 0.8, 0.6, 0.4, 0, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize("counting", ["timesteps", "steps", "steps (A1111)"])
+def test_range_and_schedule_may_count_differently(counting):
+    influence = Influence("steps", Schedule.parse("0.75: 1, 0.25: 0", "sigma"))
+    plan = Influence(counting, influence.schedule).plan(RUN)
+    assert plan == pytest.approx((1, 1, 1, 0.9, 0.7, 0.5, 0.3, 0.1, 0, 0))
+
+
+def test_rows_are_sides_times_items():
+    influence = Influence(sides=Sides(1, 0.5), items=ItemStrengths.parse("0: 0.2, 2: 0"))
+    assert influence.rows(BOTH) == (0.2, 1, 0, 0.1, 0.5, 0)
+    assert influence.rows(Rows((1,), 3)) == (0.1, 0.5, 0)
+    assert influence.rows(Rows((1, 0), 3)) == (0.1, 0.5, 0, 0.2, 1, 0)
+
+
+def test_cond_only_on_a_step_of_the_cond_alone_costs_nothing():
+    assert Influence(sides=Sides(1, 0)).rows(Rows((0,), 3)) is None
+
+
+def test_context_windows_take_the_strengths_of_their_frames():
+    influence = Influence(items=ItemStrengths.parse("0: 0, 9: 0.9", interpolated=True))
+    assert influence.rows(Rows((0,), 3, window=(4, 5, 6), total=10)) == pytest.approx((0.4, 0.5, 0.6))
+    assert influence.rows(Rows((0,), 3, window=(4, 5, 6))) == pytest.approx((0.4, 0.5, 0.6))
+
+
+def test_a_mask_for_each_picture_goes_to_the_rows_of_each_group():
+    mask = Mask(torch.rand(3, 8, 8))
+    assert Influence(mask=mask).scales(1.0, 13, BOTH, (8, 8)).mask_rows == (0, 1, 2, 0, 1, 2)
+    with pytest.raises(ValueError, match="3 masks for 2 latents"):
+        Influence(mask=mask).scales(1.0, 13, Rows((0, 1), 2), (8, 8))
+
+
+def test_a_mode_sets_sides_and_weights_and_nothing_else():
+    schedule = Schedule.parse("0: 0.5")
+    shaped = Influence("steps", schedule).in_mode(control_mode("control"))
+    assert (shaped.sides, shaped.block_weights) == (Sides(1, 0), Soft())
+    assert (shaped.counting, shaped.schedule) == ("steps", schedule)
+    balanced = shaped.in_mode(control_mode("balanced"))
+    assert (balanced.sides, balanced.block_weights) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("weights", "count", "needed"),
+    [(None, 13, 13), (Listed((1, 0)), 3, 2), (Listed((1, 1, 0, 0)), 4, 2), (Uniform(0), 13, 0)],
+)
+def test_how_much_of_the_network_is_needed(weights, count, needed):
+    assert Influence(block_weights=weights).needed(count) == needed
+
+
+@pytest.mark.parametrize(
+    ("counting", "schedule", "counts"),
+    [
+        ("timesteps", None, False),
+        ("steps", None, True),
+        ("timesteps", "steps", True),
+        ("timesteps", "sigma", False),
+    ],
+)
+def test_knows_whether_it_needs_the_steps_of_the_run(counting, schedule, counts):
+    given_schedule = Schedule.parse("0: 1", schedule) if schedule else None
+    assert Influence(counting, given_schedule).counts_steps is counts
+
+
+@given(st.lists(st.floats(0, 2), min_size=1, max_size=5), st.floats(0, 1), st.floats(0, 1))
+def test_outside_the_range_nothing_acts(strengths, start, end):
+    start, end = sorted((start, end))
+    keyframes = ", ".join(f"{i / 5}: {s!r}" for i, s in enumerate(strengths))
+    plan = Influence(schedule=Schedule.parse(keyframes)).plan(RUN, start, end)
+    for i, factor in enumerate(plan):
+        if not start - 1e-6 <= i / 10 <= end + 1e-6:
+            assert factor == 0

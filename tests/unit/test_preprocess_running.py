@@ -1,0 +1,152 @@
+"""Chunks, progress, interruption, memory and masks of a run."""
+
+import pytest
+import torch
+from zeroconv.preprocessors.description import Parameter, Preprocessor
+from zeroconv.preprocessors.inpaint import INPAINT
+from zeroconv.preprocessors.running import Options, preprocess
+from zeroconv.preprocessors.settings_text import parse_settings
+
+torch.set_num_threads(1)
+
+LEVEL = Parameter("level", "Level", 0.5, "", minimum=0.0, maximum=1.0, step=0.1)
+COUNT = Parameter("count", "Count", 3, "", minimum=1, maximum=9, step=1)
+SAFE = Parameter("safe", "Safe", False, "")
+KIND = Parameter("kind", "Kind", "a", "", choices=("a", "b"))
+
+
+def no_networks(name: str) -> torch.nn.Module:
+    raise KeyError(name)
+
+
+def method(run, **fields) -> Preprocessor:
+    return Preprocessor("test", "Test", "other", "", run, **fields)
+
+
+def images(batch: int) -> torch.Tensor:
+    return torch.rand(batch, 16, 24, 3, generator=torch.Generator().manual_seed(batch))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 16])
+def test_chunks_change_nothing(chunk):
+    sizes = []
+
+    def run(part, settings, networks):
+        sizes.append(len(part))
+        return 1 - part
+
+    batch = images(5)
+    hints = preprocess(method(run), batch, no_networks, options=Options(chunk=chunk))
+    assert torch.equal(hints, 1 - batch)
+    assert sum(sizes) == 5
+    assert max(sizes) == min(chunk, 5)
+
+
+def test_progress_is_told_before_between_and_after():
+    seen = []
+    options = Options(chunk=2, progress=lambda done, total: seen.append((done, total)))
+    preprocess(method(lambda i, s, n: i), images(5), no_networks, options=options)
+    assert seen == [(0, 5), (2, 5), (4, 5), (5, 5)]
+
+
+def test_an_interrupt_stops_before_the_next_chunk():
+    runs = []
+
+    def stop_after_two(done, total):
+        if done == 2:
+            raise InterruptedError
+
+    def run(part, settings, networks):
+        runs.append(1)
+        return part
+
+    with pytest.raises(InterruptedError):
+        preprocess(method(run), images(5), no_networks, options=Options(progress=stop_after_two))
+    assert len(runs) == 2
+
+
+def test_short_memory_halves_the_chunk_and_loses_nothing():
+    tried = []
+
+    def run(part, settings, networks):
+        tried.append(len(part))
+        if len(part) > 2:
+            raise torch.cuda.OutOfMemoryError("full")
+        return part * 0.5
+
+    batch = images(7)
+    hints = preprocess(method(run), batch, no_networks, options=Options(chunk=16))
+    assert torch.equal(hints, batch * 0.5)
+    assert tried == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_one_image_that_does_not_fit_is_an_error():
+    def run(part, settings, networks):
+        raise torch.cuda.OutOfMemoryError("full")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        preprocess(method(run), images(1), no_networks)
+
+
+def test_other_errors_are_not_swallowed():
+    def run(part, settings, networks):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        preprocess(method(run), images(2), no_networks)
+
+
+def test_the_input_is_left_as_it_was():
+    batch = images(2)
+    before = batch.clone()
+    preprocess(method(lambda i, s, n: i.mul(0)), batch, no_networks)
+    assert torch.equal(batch, before)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [({"level": 1.5}, "level"), ({"other": 1}, "other"), ({"kind": "c"}, "kind"), ({"count": 0}, "count")],
+)
+def test_wrong_settings_are_named(given, word):
+    with pytest.raises(ValueError, match=word):
+        method(lambda i, s, n: i, parameters=(LEVEL, COUNT, KIND)).settings(given)
+
+
+def test_settings_are_read_from_text_in_their_types():
+    four = method(lambda i, s, n: i, parameters=(LEVEL, COUNT, SAFE, KIND))
+    assert parse_settings(four, "level=0.25, count = 4\nsafe=yes; kind=b") == {
+        "level": 0.25,
+        "count": 4,
+        "safe": True,
+        "kind": "b",
+    }
+    assert parse_settings(four, "  ") == {}
+    for wrong in ("level", "level=high", "count=1.5", "safe=maybe", "nothing=1"):
+        with pytest.raises(ValueError, match=wrong.split("=")[0]):
+            parse_settings(four, wrong)
+
+
+def test_masked_pixels_are_minus_one_and_the_others_untouched():
+    batch = images(2)
+    mask = torch.zeros(16, 24)
+    mask[4:8, 5:9] = 1
+    hint = preprocess(INPAINT, batch, no_networks, options=Options(mask=mask))
+    inside = mask.bool().expand(2, -1, -1)
+    assert (hint[inside] == -1).all()
+    assert torch.equal(hint[~inside], batch[~inside])
+
+
+def test_a_mask_of_another_size_is_fitted_and_one_for_each_image_is_used():
+    masks = torch.zeros(2, 32, 48)
+    masks[1, :, 24:] = 1
+    hint = preprocess(INPAINT, images(2), no_networks, options=Options(mask=masks))
+    assert (hint[0] >= 0).all()
+    assert (hint[1, :, 12:] == -1).all()
+    assert (hint[1, :, :12] >= 0).all()
+
+
+def test_a_missing_or_ill_fitting_mask_is_an_error():
+    with pytest.raises(ValueError, match="needs a mask"):
+        preprocess(INPAINT, images(1), no_networks)
+    with pytest.raises(ValueError, match="mask"):
+        preprocess(INPAINT, images(2), no_networks, options=Options(mask=torch.zeros(3, 16, 24)))

@@ -1,0 +1,79 @@
+"""All factors on residuals at once equal the factors one after the other."""
+
+import pytest
+import torch
+from zeroconv.controlnet.mask import Mask
+from zeroconv.controlnet.residuals import Residuals
+from zeroconv.controlnet.scaling import Scales, scale_residuals, spread_rows
+
+SHAPES = [(6, 4, 16, 24), (6, 8, 8, 12), (6, 8, 4, 6)]
+
+
+def residuals(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    first, second, middle = (torch.randn(shape, generator=generator) for shape in SHAPES)
+    return Residuals((first, second), (middle,))
+
+
+def flat(residuals):
+    return [*residuals.input, *residuals.output, *residuals.middle]
+
+
+def test_no_factor_changes_and_copies_nothing():
+    before = residuals()
+    after = scale_residuals(before, Scales())
+    assert all(a is b for a, b in zip(flat(before), flat(after), strict=True))
+
+
+def test_all_factors_multiply():
+    left = torch.zeros(3, 16, 24)
+    left[0, :, :12] = left[1] = 1
+    scales = Scales(0.5, (1.0, 0.3, 2.0), (1, 0.5, 0, 1, 1, 0.25), Mask(left), (0, 1, 2, 0, 1, 2), (16, 24))
+    scaled = flat(scale_residuals(residuals(), scales))
+    for residual, result, block in zip(flat(residuals()), scaled, (1.0, 0.3, 2.0), strict=True):
+        for row, factor in enumerate((1, 0.5, 0, 1, 1, 0.25)):
+            width = {0: residual.shape[-1] // 2, 1: residual.shape[-1], 2: 0}[row % 3]
+            expected = torch.zeros_like(residual[row])
+            expected[..., :width] = residual[row, ..., :width] * 0.5 * block * factor
+            torch.testing.assert_close(result[row], expected)
+            assert (result[row, ..., width:] == 0).all()
+
+
+def test_one_mask_serves_all_rows_and_two_halves_make_a_whole():
+    left = torch.zeros(16, 24)
+    left[:, :12] = 1
+    halves = [
+        scale_residuals(residuals(), Scales(mask=Mask(m), mask_rows=(0,) * 6, latent_size=(16, 24)))
+        for m in (left, 1 - left)
+    ]
+    for whole, a, b in zip(flat(residuals()), *map(flat, halves), strict=True):
+        assert torch.equal(a + b, whole)
+
+
+def test_a_repeated_tensor_is_scaled_once():
+    """DiT families give one tensor for several blocks."""
+    tensor = torch.ones(1, 24, 4)
+    scaled = scale_residuals(Residuals((tensor, tensor, tensor), ()), Scales(0.5))
+    assert all((t == 0.5).all() for t in scaled.output)
+    assert scaled.output[0] is scaled.output[2]
+
+
+def test_a_repeated_tensor_with_weights_of_its_own_for_each_block():
+    tensor = torch.ones(1, 24, 4)
+    scaled = scale_residuals(Residuals((tensor, tensor), (), (tensor,)), Scales(2.0, (1.0, 0.25, 0.5)))
+    assert [t.unique().tolist() for t in flat(scaled)] == [[2.0], [0.5], [1.0]]
+
+
+def test_weight_zero_gives_zeros_even_of_what_is_not_finite():
+    broken = torch.full((1, 4, 2, 2), torch.inf)
+    scaled = scale_residuals(Residuals((broken,), ()), Scales(blocks=(0.0,)))
+    assert (scaled.output[0] == 0).all()
+
+
+@pytest.mark.parametrize("kept", [(0, 1, 2), (3, 5), (1,), (0, 1, 2, 3, 4, 5)])
+def test_rows_computed_apart_come_back_to_their_places(kept):
+    whole = residuals()
+    part = Residuals(tuple(t[list(kept)] for t in whole.output), tuple(t[list(kept)] for t in whole.middle))
+    for original, spread in zip(flat(whole), flat(spread_rows(part, kept, 6)), strict=True):
+        for row in range(6):
+            assert torch.equal(spread[row], original[row] if row in kept else torch.zeros_like(original[row]))
