@@ -4,7 +4,21 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
-TOPICS = ("load", "inspect", "apply", "union", "stack", "schedule", "weights", "mode", "fit", "steps", "preprocess")
+TOPICS = (
+    "load",
+    "inspect",
+    "apply",
+    "union",
+    "stack",
+    "schedule",
+    "weights",
+    "mode",
+    "fit",
+    "steps",
+    "preprocess",
+    "sketch",
+    "train",
+)
 
 
 class ZeroConvExtension(ComfyExtension):

@@ -6,12 +6,12 @@ not hold (when to use a method, for which ControlNets, pitfalls) is in `preproce
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tomllib
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Parameter, Preprocessor
 from zeroconv.preprocessors.weights import Weights, weights_of

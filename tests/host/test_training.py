@@ -144,7 +144,7 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     latent = flow.empty_latent(SIDE, SIDE)
     model = flow.load_checkpoint("sd15.safetensors").model
     ours = flow.apply(prompts, ControlNet(node, 0), hint)
-    saved = flow.save_latent(flow.sample(model, ours, latent, Sampling(steps=2)))
+    flow.save_latent(flow.sample(model, ours, latent, Sampling(steps=2)))
     pairs.queue(flow.to_api(), timeout=400)
     path = pairs.base / "models" / "controlnet" / "trained.safetensors"
     with safe_open(path, "pt") as file:
@@ -161,10 +161,9 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     prompts, hint, latent = again.random_prompts(768), again.random_image(SIDE, SIDE), again.empty_latent(SIDE, SIDE)
     model = again.load_checkpoint("sd15.safetensors").model
     core = again.apply_core(prompts, again.load_control_core("trained.safetensors"), hint)
-    second = again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
+    again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
     pairs.queue(again.to_api(), timeout=200)
     latents = [load_file(pairs.base / "output" / f"latent_0000{i}_.latent")["latent_tensor"] for i in (1, 2)]
-    assert saved != second or len(latents) == 2
     torch.testing.assert_close(latents[0], latents[1], rtol=1e-3, atol=1e-3)
 
 

@@ -1,0 +1,99 @@
+import { LiveStroke } from "./brush.js"
+
+/** @typedef {import("./pointers.js").Pointers} Pointers */
+
+/** Keys with Ctrl or Command that the pad answers itself. @type {Record<string, (pointers: Pointers, event: KeyboardEvent) => void>} */
+const COMMANDS = {
+  z: ({ pad }, event) => (event.shiftKey ? pad.redo() : pad.undo()),
+  y: ({ pad }) => pad.redo(),
+}
+
+/** Single keys on the stage. @type {Record<string, (pointers: Pointers, event: KeyboardEvent) => void>} */
+const KEYS = {
+  "[": ({ pad }) => pad.setBrush({ size: Math.min(pad.brush.size - 1, pad.brush.size / 1.2) }),
+  "]": ({ pad }) => pad.setBrush({ size: Math.max(pad.brush.size + 1, pad.brush.size * 1.2) }),
+  b: ({ pad }) => pad.setBrush({ tool: "pen" }),
+  e: ({ pad }) => pad.setBrush({ tool: "eraser" }),
+  g: ({ pad }) => pad.setBrush({ tool: "fill" }),
+  m: ({ pad }) => pad.toolbar.nextMirror(),
+  0: ({ pad }) => pad.view.fit(),
+  "+": (pointers) => zoom(pointers, 1.25),
+  "-": (pointers) => zoom(pointers, 0.8),
+  enter: (pointers) => penDownOrUp(pointers),
+  escape: (pointers) => escape(pointers),
+  arrowleft: (pointers, event) => movePen(pointers, event, -1, 0),
+  arrowright: (pointers, event) => movePen(pointers, event, 1, 0),
+  arrowup: (pointers, event) => movePen(pointers, event, 0, -1),
+  arrowdown: (pointers, event) => movePen(pointers, event, 0, 1),
+}
+
+/**
+ * A key on the pad: its own, or kept from the graph, whose single-key commands would act on the node.
+ * @param {Pointers} pointers
+ * @param {KeyboardEvent} event
+ */
+export function keyPressed(pointers, event) {
+  const control = event.ctrlKey || event.metaKey
+  const key = event.key.toLowerCase()
+  const onStage = event.target === pointers.pad.stage
+  const inField = event.target instanceof HTMLInputElement && event.target.type === "number"
+  if (control && !(key in COMMANDS)) return
+  event.stopPropagation()
+  if (onStage && key === " ") pointers.spaceHeld = true
+  const action = control ? !inField && COMMANDS[key] : onStage && KEYS[key]
+  if (action) action(pointers, event)
+  if (action || (onStage && key === " ")) event.preventDefault()
+}
+
+/** @param {Pointers} pointers @param {KeyboardEvent} event */
+export function keyReleased(pointers, event) {
+  if (event.key === " ") pointers.spaceHeld = false
+}
+
+/** @param {Pointers} pointers @param {number} factor */
+function zoom({ pad }, factor) {
+  const box = pad.stage.getBoundingClientRect()
+  pad.view.zoomAt({ x: box.left + box.width / 2, y: box.top + box.height / 2 }, factor)
+}
+
+/** Enter puts the keyboard's pen down where it is, and lifts it. @param {Pointers} pointers */
+function penDownOrUp(pointers) {
+  const { pad } = pointers
+  if (pad.broken) return
+  if (pointers.stroke) return pointers.finishStroke()
+  const { x, y } = penOf(pointers)
+  const stroke = pad.brush.begin(false)
+  if (stroke.tool === "fill") return pad.addStroke({ ...stroke, points: [x, y] })
+  pointers.stroke = new LiveStroke(stroke, pad.layers)
+  pointers.stroke.add([{ x, y, pressure: 1 }])
+}
+
+/** Escape drops the stroke, then closes the large pad. @param {Pointers} pointers */
+function escape(pointers) {
+  if (pointers.stroke) pointers.dropStroke()
+  else if (pointers.pad.dialog.open) pointers.pad.toggleLarge()
+}
+
+/**
+ * Arrows move the keyboard's pen by 8 pixels, by 1 with Alt.
+ * @param {Pointers} pointers
+ * @param {KeyboardEvent} event
+ * @param {number} dx
+ * @param {number} dy
+ */
+function movePen(pointers, event, dx, dy) {
+  const { width, height } = pointers.pad.drawing
+  const step = event.altKey ? 1 : 8
+  const { x, y } = penOf(pointers)
+  pointers.pen = {
+    x: Math.min(width - 0.5, Math.max(0.5, x + dx * step)),
+    y: Math.min(height - 0.5, Math.max(0.5, y + dy * step)),
+  }
+  pointers.stroke?.add([{ ...pointers.pen, pressure: 1 }])
+  pointers.showCircle(pointers.pen)
+}
+
+/** @param {Pointers} pointers */
+function penOf({ pen, pad }) {
+  return pen ?? { x: pad.drawing.width / 2, y: pad.drawing.height / 2 }
+}

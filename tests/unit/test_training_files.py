@@ -1,0 +1,297 @@
+"""What a training leaves behind: whole files or none, metadata, strips, curves, and an honest memory estimate."""
+
+import dataclasses
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from support.networks import dimensions
+from support.toy_base import ToyBase, toy_dataset
+from zeroconv.controlnet.formats import load_ldm_state_dict
+from zeroconv.controlnet.network import ControlNet, Inputs
+from zeroconv.training.adherence import adherence, mean_adherence
+from zeroconv.training.copy import trainable_copy
+from zeroconv.training.dataset import HintMaker
+from zeroconv.training.export import Description, save_controlnet
+from zeroconv.training.loop import Trainer
+from zeroconv.training.memory import advise, check_fits, estimate
+from zeroconv.training.plan import read_plan
+from zeroconv.training.plot import Curve, plot
+from zeroconv.training.recorder import Places, Recorder
+from zeroconv.training.samples import Example, Sampling, Strip, sample, take_examples
+from zeroconv.training.settings import Settings
+from zeroconv.training.state import load_state, save_state
+
+SETTINGS = Settings(steps=4, batch=2, learning_rate=1e-2, save_every=2, sample_every=2)
+
+
+def trainer_with(recorder: Recorder, settings: Settings = SETTINGS) -> Trainer:
+    base = ToyBase()
+    return Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(4), settings, recorder)
+
+
+def recorder_at(folder: Path, maker: HintMaker | None = None) -> Recorder:
+    base = ToyBase()
+    strip = Strip(base, take_examples(toy_dataset(4), 2), Sampling(steps=3))
+    return Recorder(Places.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker)
+
+
+def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.pt"
+    state = {"step": 1, "base": "b", "control": {"w": torch.ones(1000)}, "optimiser": {}}
+    save_state(state, path)
+    before = path.read_bytes()
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 10**6, 3999))
+    with pytest.raises(OSError, match="Make room"):
+        save_state({**state, "step": 2}, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.pt"
+    state = {"step": 1, "base": "b", "control": {}, "optimiser": {}}
+    save_state(state, path)
+
+    def fail(content: object, part: Path) -> None:
+        part.write_bytes(b"half of it")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_state({**state, "step": 2}, path)
+    assert load_state(path)["step"] == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_damaged_or_foreign_states_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"PK half a file")
+    with pytest.raises(ValueError, match="damaged"):
+        load_state(tmp_path / "state.pt")
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="no saved training"):
+        load_state(tmp_path / "other.pt")
+
+
+def test_export_round_trips_in_ldm_keys_with_metadata(tmp_path: Path) -> None:
+    control = trainable_copy(ToyBase().unet_weights())
+    path = tmp_path / "new.safetensors"
+    save_controlnet(path, control.state_dict(), Description("SD1.5", "abc", 7, 12, "CC0-1.0"))
+    loaded = load_ldm_state_dict(path)
+    assert loaded.keys() == control.state_dict().keys()
+    assert all(torch.equal(loaded[key], value.half()) for key, value in control.state_dict().items())
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    assert metadata["zeroconv.base_fingerprint"] == "abc"
+    assert (metadata["zeroconv.steps"], metadata["zeroconv.samples"]) == ("12", "7")
+    assert (metadata["zeroconv.base_family"], metadata["modelspec.license"]) == ("SD1.5", "CC0-1.0")
+
+
+def test_recorder_leaves_all_files_and_goes_on_with_its_curves(tmp_path: Path) -> None:
+    maker = HintMaker("same", lambda image: image)
+    recorder = recorder_at(tmp_path, maker)
+    trainer = trainer_with(recorder, dataclasses.replace(SETTINGS, steps=2))
+    assert recorder.begin(trainer, resume=True) is False
+    trainer.run()
+    names = {path.name for path in (tmp_path / "t" / "new").iterdir()}
+    assert names == {"state.pt", "curves.png", "curves.json", "samples_000000.png", "samples_000002.png"}
+    assert recorder.strip_image().size == (3 * 32, 2 * 32)
+    again = recorder_at(tmp_path, maker)
+    second = trainer_with(again)
+    assert again.begin(second, resume=True) is True
+    assert second.step == 2
+    second.run()
+    curves = json.loads((tmp_path / "t" / "new" / "curves.json").read_text())
+    assert [point[0] for point in curves["loss"]] == [1, 2, 3, 4]
+    assert [point[0] for point in curves["adherence"]] == [0, 2, 4]
+    assert curves["adherence"][0] == curves["free"][0], "at first the control changes nothing"
+    assert curves["adherence"][2] != curves["free"][2]
+    with pytest.raises(ValueError, match="exists already"):
+        recorder_at(tmp_path).begin(trainer_with(recorder_at(tmp_path)), resume=False)
+
+
+@pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])
+def test_names_stay_in_their_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no good name"):
+        Places.of(name, tmp_path, tmp_path)
+
+
+def test_samples_repeat_by_seed_and_a_new_control_changes_no_bit() -> None:
+    base, dataset = ToyBase(), toy_dataset(2)
+    example, sampling = take_examples(dataset, 1)[0], Sampling(steps=4)
+    control = trainable_copy(base.unet_weights())
+    free = sample(base, None, example, sampling)
+    assert free.shape == (3, 32, 32)
+    assert torch.equal(sample(base, control, example, sampling), free)
+    assert not torch.equal(sample(base, None, example, Sampling(steps=4, seed=1)), free)
+    torch.nn.init.constant_(control.middle_block_out[0].bias, 1.0)
+    assert not torch.equal(sample(base, control, example, sampling), free)
+
+
+def test_sampling_stops_within_a_step_and_the_training_is_saved(tmp_path: Path) -> None:
+    recorder = recorder_at(tmp_path)
+    asked: list[int] = []
+
+    def interrupted() -> bool:
+        asked.append(1)
+        return len(asked) > 4  # the strip has six steps of sampling and more
+
+    recorder.interrupted = interrupted
+    trainer = trainer_with(recorder)
+    assert trainer.run() is False
+    assert len(asked) <= 6
+    assert recorder.drawn == []
+    assert load_state(recorder.places.state)["step"] == 0
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+def test_sampling_is_ddim(prediction: str) -> None:
+    """An oracle that knows the picture leads every start to it exactly."""
+    base = ToyBase(prediction=prediction)
+    picture = torch.rand(1, 4, 4, 4)
+
+    def oracle(x, timesteps, prompt, residuals):
+        signal, spread = base.schedule.levels(timesteps)
+        return base.schedule.target(picture, (x - signal * picture) / spread, timesteps)
+
+    base.predict = oracle
+    base.decode_latents = lambda latents: latents
+    plain = toy_dataset(1).batch([0])
+    example = Example(plain.hints, plain.prompts, plain.empty)
+    for guidance in (1.0, 5.0):
+        torch.testing.assert_close(sample(base, None, example, Sampling(7, guidance)), picture[0], atol=1e-3, rtol=1e-3)
+
+
+def test_adherence_measures_agreement() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lines = (torch.rand(3, 128, 128, generator=generator) > 0.97).float()
+    assert adherence(lines, lines) == pytest.approx(1, abs=1e-4)
+    assert adherence(lines, 1 - lines) == pytest.approx(-1, abs=1e-4)
+    other = (torch.rand(3, 128, 128, generator=generator) > 0.97).float()
+    assert abs(adherence(lines, other)) < 0.1
+    assert 0.7 < adherence(lines, lines.roll(1, -1)) < 1
+    assert adherence(lines, torch.zeros_like(lines)) == 0
+    assert adherence(lines, 0.5 * lines + 0.2) == pytest.approx(1, abs=1e-4)
+
+
+def test_mean_adherence_tells_obeying_from_free() -> None:
+    from zeroconv.training.samples import Drawn
+
+    hint = torch.zeros(3, 64, 64)
+    hint[:, 10:30, 10:30] = 1
+    other = hint.roll(32, -1)
+    maker = HintMaker("same", lambda image: image)
+    controlled, free = mean_adherence([Drawn(hint, hint, other)], maker)
+    assert controlled == pytest.approx(1, abs=1e-4)
+    assert free < 0.1
+
+
+def test_plot_draws_each_curve_in_its_panel() -> None:
+    rising = Curve("loss", [(step, float(step)) for step in range(50)])
+    image = plot([[rising], [Curve("empty", [])]])
+    assert image.size == (640, 200)
+    blue = [(x, y) for x in range(640) for y in range(200) if image.getpixel((x, y)) == (31, 119, 180) and y > 26]
+    left, right = min(blue), max(blue)
+    assert right[0] - left[0] > 500
+    assert left[1] - right[1] > 120, "a rising curve ends above its beginning"
+
+
+@pytest.mark.parametrize("family", ["SD1.5", "SDXL"])
+def test_activation_estimate_is_what_autograd_keeps(family: str) -> None:
+    from zeroconv.training import memory
+
+    dims = dimensions(family, 64)
+    network = ControlNet(dims)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    kept: dict[int, int] = {}
+    alive = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+            alive.append(tensor)
+        return tensor
+
+    y = torch.randn(1, 2816) if dims.adm_channels else None
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        embedded = network.embed_hint(torch.rand(1, 3, 256, 256))
+        projected = network.project_context(torch.randn(1, 7, dims.context_dim))
+        alive.append(network(Inputs(torch.randn(1, 4, 32, 32), torch.tensor([3]), y), embedded, projected))
+    computed = memory._hint_floats(dims, 1024) + sum(inside for _, inside in memory._encoder(dims, 1024))
+    assert 4 * computed == pytest.approx(sum(kept.values()), rel=0.1)
+
+
+def test_stable_diffusion_1_5_at_512_trains_within_ten_gigabytes() -> None:
+    dims = dimensions("SD1.5", 320)
+    plain = Settings(batch=1, precision="bfloat16", gradient_checkpointing=True)
+    need = estimate(dims, plain, 512, 512, base_bytes=1.72e9)
+    assert 8.5e9 < need.total < 10e9
+    assert estimate(dims, dataclasses.replace(plain, optimiser="adamw8bit"), 512, 512, 1.72e9).total < 7.5e9
+
+
+def test_every_advice_saves_memory() -> None:
+    dims, size = dimensions("SD1.5", 320), (512, 512)
+    settings = Settings(batch=4, average=0.999)
+    options = advise(dims, settings, *size)
+    assert len(options) == 5
+    changes = [
+        {"precision": "bfloat16"},
+        {"gradient_checkpointing": True},
+        {"batch": 1},
+        {"optimiser": "adamw8bit"},
+        {"average": 0.0},
+    ]
+    before = estimate(dims, settings, *size, 1.7e9).total
+    for change in changes:
+        assert estimate(dims, dataclasses.replace(settings, **change), *size, 1.7e9).total < before
+    with pytest.raises(ValueError, match="gradient_checkpointing"):
+        check_fits(dims, settings, size, 1.7e9, free=8e9)
+    assert check_fits(dims, settings, size, 1.7e9, free=80e9).total == before
+
+
+PLAN = """
+comfyui = "comfy"
+checkpoint = "base.safetensors"
+dataset = "pairs"
+name = "new"
+output = "out"
+[settings]
+steps = 7
+[objective]
+empty_prompts = 0.2
+[pairs]
+resolution = 256
+"""
+
+
+def test_plan_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(PLAN)
+    plan = read_plan(path)
+    assert (plan.settings.steps, plan.settings.objective.empty_prompts, plan.resolution) == (7, 0.2, 256)
+    assert plan.dataset == tmp_path / "pairs"
+    assert plan.settings.batch == Settings().batch
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "new"\n', "", "lacks name"),
+        ("steps = 7", "stepz = 7", "stepz"),
+        ("[pairs]", "[pairs", "no TOML"),
+        ("steps = 7", "steps = 0", "steps must be at least 1"),
+    ],
+)
+def test_mistakes_in_a_plan_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(PLAN.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        read_plan(path)

@@ -1,0 +1,47 @@
+"""The finished ControlNet as a file that ours, ComfyUI's own and other loaders read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .files import bytes_of, write_atomically
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the file says about itself, as safetensors metadata.
+
+    family: of the base model. base: its fingerprint. samples: in the dataset. licence: the author's choice, such as
+    "CC-BY-4.0"; empty: not stated.
+    """
+
+    family: str
+    base: str
+    samples: int
+    steps: int
+    licence: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """Names after the ModelSpec of Stability AI where it has one."""
+        return {
+            "modelspec.sai_model_spec": "1.0.0",
+            "modelspec.architecture": f"{self.family}/controlnet",
+            "modelspec.license": self.licence,
+            "zeroconv.base_family": self.family,
+            "zeroconv.base_fingerprint": self.base,
+            "zeroconv.samples": str(self.samples),
+            "zeroconv.steps": str(self.steps),
+            "format": "pt",
+        }
+
+
+def save_controlnet(
+    path: Path, weights: Mapping[str, Tensor], description: Description, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a ControlNet in LDM keys as `.safetensors`. Raises OSError when the disk is too full."""
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in weights.items()}
+    write_atomically(path, bytes_of(tensors), lambda part: save_file(tensors, part, description.metadata()))

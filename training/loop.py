@@ -1,0 +1,199 @@
+"""The training loop.
+
+    control = trainable_copy(base.unet_weights())
+    trainer = Trainer(base, control, dataset, Settings(steps=2000, batch=8), callbacks)
+    finished = trainer.run()                      # False: interrupted
+    save_controlnet(path, trainer.weights(), ...)
+
+To go on later: build the same trainer and `trainer.restore(load_state(path))` before `run`; on a CPU the result is
+bit-identical to that of an uninterrupted run. `dataset` is anything with the three methods of `batches.Dataset`.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..controlnet.network import ControlNet, Inputs
+from ..controlnet.residuals import Residuals
+from .average import Average
+from .base import BaseModel, Interrupted, Prompt
+from .batches import Dataset
+from .objective import denoising_loss, draw
+from .optimiser import make_optimiser
+from .order import Order
+from .processes import Processes
+from .progress import Callbacks, Meter
+from .settings import Settings
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or its gradient is no number any more. No step was made with it, and nothing was saved."""
+
+
+class Evaluation(nn.Module):
+    """The whole network as one call, as data-parallel wrappers need it."""
+
+    def __init__(self, control: ControlNet) -> None:
+        super().__init__()
+        self.control = control
+
+    def forward(
+        self, x: Tensor, timesteps: Tensor, hints: Tensor, prompts: Prompt
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Residuals of the skips, and of the middle. Shapes as in `controlnet.network`."""
+        inputs = Inputs(x, timesteps, prompts.vector)
+        projected = self.control.project_context(prompts.context)
+        residuals = self.control(inputs, self.control.embed_hint(hints), projected)
+        return residuals.output, residuals.middle[0]
+
+
+class Trainer:
+    """Trains a ControlNet against a frozen base model.
+
+    `step`: optimiser steps done. The weights of `control` are float32 and change in place.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        control: ControlNet,
+        dataset: Dataset,
+        settings: Settings,
+        callbacks: Callbacks | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        self.base, self.dataset, self.settings = base, dataset, settings
+        self.callbacks, self.processes = callbacks or Callbacks(), processes or Processes()
+        self.control = control.to(base.device)
+        control.gradient_checkpointing = settings.gradient_checkpointing
+        control.zero_convs.requires_grad_(not settings.only_middle)
+        self._parameters = [p for p in control.parameters() if p.requires_grad]
+        optimiser = make_optimiser(self._parameters, settings)
+        self._model, self._optimiser = self.processes.prepare(Evaluation(control), optimiser)
+        self._scaler = torch.amp.GradScaler(base.device.type, enabled=settings.precision == "float16")
+        self._order = Order(
+            [dataset.size(i) for i in range(len(dataset))], settings.batch * self.processes.count, settings.seed
+        )
+        self.average = Average(control, settings.average) if settings.average else None
+        self.step = 0
+
+    def run(self) -> bool:
+        """Train to `settings.steps`. Returns False when interrupted, after `callbacks.save`.
+
+        Raises TrainingDiverged when the loss is no number.
+        """
+        try:
+            self._train()
+        except Interrupted:
+            self.callbacks.save(self)
+            return False
+        return True
+
+    def _train(self) -> None:
+        settings, meter = self.settings, Meter()
+        if self.step == 0:
+            self.callbacks.sample(self)
+        self.base.prepare("train")
+        while self.step < settings.steps:
+            loss = self._advance()
+            self.callbacks.stepped(meter.read(self.step, settings.steps, loss))
+            if self._due(settings.save_every):
+                self.callbacks.save(self)
+            if self._due(settings.sample_every):
+                self.callbacks.sample(self)
+                self.base.prepare("train")
+
+    def _due(self, every: int) -> bool:
+        return self.step == self.settings.steps or (bool(every) and self.step % every == 0)
+
+    def _advance(self) -> float:
+        """One optimiser step: its loss. Raises Interrupted before anything has changed."""
+        settings, losses = self.settings, []
+        self._optimiser.zero_grad(set_to_none=True)
+        for number in range(settings.accumulation):
+            if self.processes.any(self.callbacks.interrupted()):
+                raise Interrupted
+            with self.processes.passing(self._model, last=number == settings.accumulation - 1):
+                loss = self._loss(self.step * settings.accumulation + number)
+                self._scaler.scale(loss / settings.accumulation).backward()
+            losses.append(loss.detach())
+        mean = self.processes.mean(torch.stack(losses).mean().item())
+        self._check(mean, "loss")
+        self._update()
+        return mean
+
+    def _loss(self, group_number: int) -> Tensor:
+        """This process's loss on its part of a group."""
+        settings, base = self.settings, self.base
+        group = self._order.group(group_number)
+        ours = range(self.processes.index * settings.batch, (self.processes.index + 1) * settings.batch)
+        batch = self.dataset.batch([group[i] for i in ours])
+        numbers = [group_number * len(group) + i for i in ours]
+        steps = len(base.schedule.signal_shares)
+        draws = draw(settings.objective, settings.seed, numbers, batch.latents.shape[1:], steps).to(base.device)
+        batch = batch.to(base.device)
+        prompts = batch.prompts.replace(draws.empty, batch.empty.rows(len(numbers)))
+        hints = batch.hints * ~draws.blank[:, None, None, None]
+        x = base.schedule.add_noise(batch.latents, draws.noise, draws.timesteps)
+        with torch.autocast(base.device.type, settings.dtype, enabled=settings.dtype != torch.float32):
+            skips, middle = self._model(x, draws.timesteps, hints, prompts)
+        prediction = base.predict(x, draws.timesteps, prompts, Residuals(skips, (middle,)))
+        return denoising_loss(settings.objective, base.schedule, prediction, batch.latents, draws)
+
+    def _update(self) -> None:
+        settings = self.settings
+        for group in self._optimiser.param_groups:
+            group["lr"] = settings.rate(self.step)
+        self._scaler.unscale_(self._optimiser)
+        norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf)
+        if not self._scaler.is_enabled():  # a scaler skips such steps by itself, and lowers its scale
+            self._check(norm.item(), "gradient")
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self.step += 1
+        if self.average:
+            self.average.update(self.control, self.step)
+
+    def _check(self, value: float, what: str) -> None:
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"The {what} became {value} in step {self.step + 1}; the last saved state is kept. "
+                f"Go on from it with a learning_rate below {self.settings.learning_rate:g}, or with precision float32."
+            )
+
+    def weights(self) -> dict[str, Tensor]:
+        """The ControlNet's state dict in LDM keys: the averaged weights if there are any."""
+        return dict(self.average.weights if self.average else self.control.state_dict())
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs; the tensors are those of the running training, not copies."""
+        return {
+            "step": self.step,
+            "base": self.base.fingerprint,
+            "control": self.control.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "average": self.average.weights if self.average else {},
+            "scaler": self._scaler.state_dict(),
+            "random": {"seed": self.settings.seed},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken. Raises ValueError when it belongs to another base model or seed."""
+        if state["base"] != self.base.fingerprint:
+            raise ValueError(
+                "The saved training is of another base model. Load that checkpoint, or train under a new name."
+            )
+        if state["random"]["seed"] != self.settings.seed:
+            raise ValueError(
+                f"The saved training has the seed {state['random']['seed']}, not {self.settings.seed}. "
+                "Set it, or train under a new name."
+            )
+        self.control.load_state_dict(state["control"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self.average:
+            self.average.load(state["average"] or state["control"])
+        if state["scaler"]:
+            self._scaler.load_state_dict(state["scaler"])
+        self.step = state["step"]

@@ -1,0 +1,101 @@
+"""Pictures as a dataset holds them: files, or tensors that are in memory already."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+
+class Picture(Protocol):
+    """A picture that can be opened."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
+
+    def digest(self) -> str:
+        """Changes with the content."""
+        ...
+
+    def size(self) -> tuple[int, int]:
+        """Width and height as seen, in pixels, without decoding where possible. Raises ValueError by name."""
+        ...
+
+    def open(self) -> Image.Image:
+        """The picture in RGB. Raises ValueError that names it."""
+        ...
+
+
+@dataclass(frozen=True)
+class FilePicture:
+    """A picture in a file; rotated as its EXIF data say, transparent parts on white."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def digest(self) -> str:
+        return hashlib.blake2b(self.path.read_bytes(), digest_size=16).hexdigest()
+
+    def size(self) -> tuple[int, int]:
+        try:
+            with Image.open(self.path) as image:
+                turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
+                width, height = image.size
+                return (height, width) if turned else (width, height)
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+            raise ValueError(f"'{self.name}' cannot be read: {error}") from error
+
+    def open(self) -> Image.Image:
+        try:
+            with Image.open(self.path) as image:
+                return to_rgb(ImageOps.exif_transpose(image))
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise ValueError(f"'{self.name}' cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class TensorPicture:
+    """A picture in memory: (H, W, 3) float32, 0..1."""
+
+    name: str
+    pixels: Tensor
+
+    def digest(self) -> str:
+        return hashlib.blake2b(self.pixels.cpu().contiguous().numpy().tobytes(), digest_size=16).hexdigest()
+
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def open(self) -> Image.Image:
+        return to_image(self.pixels)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: transparency on white, 16 bits to 8."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image, np.float32) / 257).round().clip(0, 255).astype(np.uint8)).convert(
+            "RGB"
+        )
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB to (3, H, W) uint8."""
+    return torch.from_numpy(np.array(image, np.uint8)).permute(2, 0, 1).contiguous()
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """(H, W, 3), 0..1 to RGB."""
+    return Image.fromarray(pixels.detach().float().clamp(0, 1).mul(255).round().byte().cpu().numpy())

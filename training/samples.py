@@ -1,0 +1,135 @@
+"""The strip that shows whether the network begins to obey: hint, sample with control, the same seed without."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..controlnet.network import ControlNet, Inputs
+from ..controlnet.residuals import Residuals
+from .base import BaseModel, Interrupted, Prompt, join_prompts
+from .batches import Dataset
+
+Stop = Callable[[], bool]
+"""Asked before every step of sampling."""
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is sampled again and again. hint: (1, channels, H, W), 0..1. prompt, empty: one row each."""
+
+    hint: Tensor
+    prompt: Prompt
+    empty: Prompt
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the strip is sampled. guidance: classifier-free, 1 is none (and half the work)."""
+
+    steps: int = 20
+    guidance: float = 5.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One row of the strip, (3, H, W) each, 0..1."""
+
+    hint: Tensor
+    controlled: Tensor
+    free: Tensor
+
+
+def take_examples(dataset: Dataset, count: int = 2) -> list[Example]:
+    """The first samples of the dataset as examples."""
+    batches = [dataset.batch([index]) for index in range(min(count, len(dataset)))]
+    return [Example(batch.hints, batch.prompts, batch.empty) for batch in batches]
+
+
+class Strip:
+    """Draws the examples with one fixed seed. What the base model draws alone never changes and is kept."""
+
+    def __init__(self, base: BaseModel, examples: Sequence[Example], sampling: Sampling | None = None) -> None:
+        self._base, self._examples, self._sampling = base, list(examples), sampling or Sampling()
+        self._free: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def draw(self, control: ControlNet, stop: Stop = never) -> list[Drawn]:
+        """Sample every example with the control and without. Raises Interrupted when `stop` says so."""
+        self._base.prepare("sample")
+        drawn = []
+        for number, example in enumerate(self._examples):
+            if number not in self._free:
+                self._free[number] = sample(self._base, None, example, self._sampling, stop)
+            controlled = sample(self._base, control, example, self._sampling, stop)
+            drawn.append(Drawn(example.hint[0, :3], controlled, self._free[number]))
+        return drawn
+
+
+@torch.no_grad()
+def sample(
+    base: BaseModel, control: ControlNet | None, example: Example, sampling: Sampling, stop: Stop = never
+) -> Tensor:
+    """One picture by DDIM without chance (Song et al. 2021, equation 12): (3, H, W), 0..1, on the CPU.
+
+    Raises Interrupted when `stop` says so.
+    """
+    height, width = example.hint.shape[-2:]
+    generator = torch.Generator().manual_seed(sampling.seed)
+    x = torch.randn((1, 4, height // 8, width // 8), generator=generator).to(base.device)
+    predict = _Predictor(base, control, example, sampling.guidance)
+    last = len(base.schedule.signal_shares) - 1
+    # The last level is followed by the clean picture, as the samplers of the hosts do.
+    times = torch.linspace(last, 0, sampling.steps + 1).round().long()[:-1].to(base.device)
+    for number, time in enumerate(times):
+        if stop():
+            raise Interrupted
+        now = time[None]
+        clean, noise = base.schedule.estimate(x, predict(x, now), now)
+        for after in times[number + 1 : number + 2]:
+            clean = base.schedule.add_noise(clean, noise, after[None])
+        x = clean
+    return base.decode_latents(x)[0].float().clamp(0, 1).cpu()
+
+
+class _Predictor:
+    """The guided prediction of base model and control together."""
+
+    def __init__(self, base: BaseModel, control: ControlNet | None, example: Example, guidance: float) -> None:
+        self._base, self._control, self._guidance = base, control, guidance
+        self._rows = 1 if guidance == 1 else 2
+        prompts = [example.prompt] if guidance == 1 else [example.prompt, example.empty]
+        self._prompt = join_prompts(prompts).to(base.device)
+        if control is not None:
+            self._hint = control.embed_hint(example.hint.to(base.device).expand(self._rows, -1, -1, -1))
+            self._projected = control.project_context(self._prompt.context)
+
+    def __call__(self, x: Tensor, time: Tensor) -> Tensor:
+        rows, times = x.repeat(self._rows, 1, 1, 1), time.repeat(self._rows)
+        prediction = self._base.predict(rows, times, self._prompt, self._residuals(rows, times))
+        if self._rows == 1:
+            return prediction
+        wanted, other = prediction.chunk(2)
+        return other + self._guidance * (wanted - other)
+
+    def _residuals(self, x: Tensor, times: Tensor) -> Residuals | None:
+        if self._control is None:
+            return None
+        return self._control(Inputs(x, times, self._prompt.vector), self._hint, self._projected)
+
+
+def join_strip(rows: Sequence[Drawn]) -> Image.Image:
+    """One picture: a row for each example, of hint, with control, without."""
+    lines = [torch.cat([row.hint, row.controlled, row.free], dim=2) for row in rows]
+    widest = max(line.shape[2] for line in lines)
+    padded = [torch.nn.functional.pad(line, (0, widest - line.shape[2])) for line in lines]
+    pixels = torch.cat(padded, dim=1).permute(1, 2, 0).clamp(0, 1).mul(255).round().byte()
+    return Image.fromarray(pixels.numpy())
