@@ -105,7 +105,7 @@ def _weights(method: Preprocessor) -> str:
     table = ["| name | file | size | licence |", "|---|---|---|---|", *map(_weights_row, rows)]
     names = " ".join(row.name for row in rows)
     by_node = "Queue *Fetch Weights* with each name, or run" if all(row.repo for row in rows) else "Run"
-    restriction = f"\n\n**Restricted use.** {method.licence}" if method.licence else ""
+    restriction = f"\n\n**Restricted use.** {method.licence.rstrip('.')}." if method.licence else ""
     return (
         "## Weights\n\n"
         + "\n".join(table)

@@ -144,8 +144,8 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     latent = flow.empty_latent(SIDE, SIDE)
     model = flow.load_checkpoint("sd15.safetensors").model
     ours = flow.apply(prompts, ControlNet(node, 0), hint)
-    flow.save_latent(flow.sample(model, ours, latent, Sampling(steps=2)))
-    pairs.queue(flow.to_api(), timeout=400)
+    saved = flow.save_latent(flow.sample(model, ours, latent, Sampling(steps=2)))
+    by_ours = pairs.queue(flow.to_api(), timeout=400).files(saved)[0]
     path = pairs.base / "models" / "controlnet" / "trained.safetensors"
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
@@ -161,10 +161,10 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     prompts, hint, latent = again.random_prompts(768), again.random_image(SIDE, SIDE), again.empty_latent(SIDE, SIDE)
     model = again.load_checkpoint("sd15.safetensors").model
     core = again.apply_core(prompts, again.load_control_core("trained.safetensors"), hint)
-    again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
-    pairs.queue(again.to_api(), timeout=200)
-    latents = [load_file(pairs.base / "output" / f"latent_0000{i}_.latent")["latent_tensor"] for i in (1, 2)]
-    torch.testing.assert_close(latents[0], latents[1], rtol=1e-3, atol=1e-3)
+    saved = again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
+    by_core = pairs.queue(again.to_api(), timeout=200).files(saved)[0]
+    ours, core = (load_file(path)["latent_tensor"] for path in (by_ours, by_core))
+    torch.testing.assert_close(ours, core, rtol=1e-3, atol=1e-3)
 
 
 def test_cancel_saves_and_a_second_run_goes_on(pairs: ComfyServer) -> None:
