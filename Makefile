@@ -1,7 +1,7 @@
 # Everything runs from a fresh clone: `make setup` is part of every target.
 #   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
 #   make demo    one controlled image make run                      a server to open in the browser
-#   make lint    ruff and pyright
+#   make lint    ruff and pyright           make demo-train    train the small model; stop and go on at any time
 
 PYTHON ?= python3.11
 PYTEST_ARGUMENTS ?=
@@ -14,7 +14,7 @@ export COMFYUI_DIR
 # A ComfyUI other than the floor has requirements of its own, hence its own interpreter.
 HOST_PYTHON = python=$$($(VENV)/bin/python scripts/comfyui.py interpreter "$(COMFYUI_DIR)") && "$$python"
 
-.PHONY: setup test demo run lint format clean
+.PHONY: setup test demo demo-train run lint format clean
 
 setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py $(REFERENCES)/unpacked
 	@scripts/install-chromium.sh
@@ -37,6 +37,9 @@ demo: setup
 
 run: setup
 	@$(HOST_PYTHON) demo/run.py --serve
+
+demo-train: $(VENV)/installed
+	$(VENV)/bin/python -m zeroconv.demo.train
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,95 @@
+"""Trains the demonstration's ControlNets with the training room, on hints that the renderer knows exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..training.base import Prompt
+from ..training.batches import Batch, TensorDataset
+from ..training.copy import trainable_copy
+from ..training.loop import Trainer
+from ..training.objective import Objective
+from ..training.progress import Callbacks, Progress
+from ..training.settings import Settings
+from ..training.state import load_state, save_state
+from .autoencoder import encode
+from .hints import HINTS
+from .model import DemoModel
+from .render import render
+from .text import encode_captions
+from .world import Scenes, captions, draw_scenes, is_held_out
+
+HINT_WIDTHS = (8, 8, 16, 16, 32, 32, 64)
+"""Inside the hint encoder: half the usual or less, as everything here is narrow."""
+SEED = 3_000_000
+SAVE_STEPS, REPORT_STEPS = 100, 25
+
+
+@dataclass(frozen=True)
+class ControlOptions:
+    """kind: a name in `hints.HINTS`. scenes: in the data set, of which `pair_share` (0..1) have two objects."""
+
+    kind: str
+    steps: int = 4000
+    batch: int = 8
+    scenes: int = 2048
+    pair_share: float = 0.3
+
+
+class _Console(Callbacks):
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+
+    def stepped(self, progress: Progress) -> None:
+        if progress.step % REPORT_STEPS == 0:
+            print(f"{self._name}: {progress}", flush=True)
+
+    def save(self, trainer: Trainer) -> None:
+        save_state(trainer.state(), self._path)
+
+
+def control_scenes(options: ControlOptions) -> Scenes:
+    """The scenes of the data set: none has a held-out caption."""
+    scenes = draw_scenes(options.scenes, SEED, options.pair_share)
+    return scenes[torch.tensor([index for index, name in enumerate(captions(scenes)) if not is_held_out(name)])]
+
+
+def control_dataset(options: ControlOptions) -> TensorDataset:
+    """Latents, hints (in bytes) and prompts of all scenes, in memory."""
+    scenes = control_scenes(options)
+    latents: list[Tensor] = []
+    hints: list[Tensor] = []
+    for rows in torch.arange(len(scenes)).split(8):
+        rendering = render(scenes[rows])
+        latents.append(encode(rendering.image))
+        hints.append(HINTS[options.kind](rendering).mul(255).round().byte())
+    names = captions(scenes)
+    number = {name: index for index, name in enumerate(sorted(set(names)))}
+    samples = Batch(
+        torch.cat(latents), torch.cat(hints), Prompt(encode_captions(list(number))), Prompt(encode_captions([""]))
+    )
+    return TensorDataset(samples, torch.tensor([number[name] for name in names]))
+
+
+def control_trainer(model: DemoModel, options: ControlOptions, state: Path) -> Trainer:
+    """A trainer that goes on where the file `state` was written, if there is one."""
+    settings = Settings(
+        steps=options.steps,
+        batch=options.batch,
+        learning_rate=1e-3,
+        warmup=50,
+        objective=Objective(empty_prompts=0.3, weighting="velocity", limit=10.0),
+        precision="bfloat16",
+        average=0.995,
+        save_every=SAVE_STEPS,
+        sample_every=0,
+    )
+    control = trainable_copy(model.unet_weights(), hint_widths=HINT_WIDTHS)
+    trainer = Trainer(model, control, control_dataset(options), settings, _Console(state, options.kind))
+    if state.exists():
+        trainer.restore(load_state(state))
+    return trainer

@@ -1,0 +1,155 @@
+"""Trains the demonstration model: `python -m zeroconv.demo.train STAGE`, resumable at any moment.
+
+Stages: `decoder` of the autoencoder, `small` and `base` for the base model, `export` to `demo/weights`, then one for
+each ControlNet. The state is kept in `.cache/demo`; a finished stage is skipped, an interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from .autoencoder import build_decoder, decoder_loss
+from .base import BaseModel
+from .checkpoint import BASE_NAME, CONTROL_PREFIX, DECODER_NAME, WEIGHTS
+from .control import ControlOptions, control_trainer
+from .diffusion import STEPS, add_noise, noise_loss
+from .fit import Fit
+from .hints import HINTS
+from .latents import Latents, Source, training_latents
+from .model import load_model
+from .pack import pack
+from .render import render
+from .world import draw_scenes
+
+STATE = Path(__file__).resolve().parent.parent / ".cache" / "demo"
+PICTURE_SEED = 1_000_000
+EMPTY_SHARE = 0.12
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the state is and how long to train."""
+
+    state: Path = STATE
+    decoder_steps: int = 1500
+    small_steps: int = 8_000
+    base_steps: int = 30_000
+    control_steps: int = 4_000
+    batch: int = 32
+    chunks: int = 12
+    pair_share: float = 0.2
+
+
+def training_pictures(folder: Path, count: int = 3072) -> torch.Tensor:
+    """Rendered scenes (count, 3, 128, 128) uint8 for the autoencoder, made once."""
+    path = folder / "pictures.pt"
+    if not path.exists():
+        scenes = draw_scenes(count, PICTURE_SEED)
+        parts = [render(scenes[at : at + 16]).image for at in range(0, count, 16)]
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(torch.cat(parts).mul(255).round().byte(), path)
+    return torch.load(path, weights_only=True, mmap=True)
+
+
+def decoder_stage(options: Options, batch: int = 12) -> Fit:
+    """Train the decoder on rendered pictures; the encoder is constructed."""
+    pictures = training_pictures(options.state)
+    torch.manual_seed(0)
+    decoder = build_decoder()
+    decoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        image = pictures[torch.randint(len(pictures), (batch,))].float().div(255)
+        with torch.autocast("cpu", torch.bfloat16):
+            value, plain = decoder_loss(decoder, image.contiguous(memory_format=torch.channels_last))
+        return value, {"error": plain.item()}
+
+    path = options.state / "decoder.pt"
+    return Fit({"decoder": decoder}, path, options.decoder_steps, 1.5e-3, loss, average=0.99, report_every=25)
+
+
+def small_stage(options: Options) -> Fit:
+    """Train the base model on pictures of half the side: what words mean is learned there at a quarter of the cost."""
+    data = training_latents(options.state, Source(64, options.chunks, options.pair_share))
+    return _base_fit(data, options, options.state / "small.pt", options.small_steps)
+
+
+def base_stage(options: Options) -> Fit:
+    """Train the base model at full size, beginning with the averaged weights of the small stage."""
+    data = training_latents(options.state, Source(128, options.chunks, options.pair_share))
+    return _base_fit(data, options, options.state / "base.pt", options.base_steps, options.state / "small.pt")
+
+
+def _base_fit(data: Latents, options: Options, path: Path, steps: int, start: Path | None = None) -> Fit:
+    torch.manual_seed(0)
+    model = BaseModel()
+    if start is not None and start.exists():
+        model.load_state_dict(torch.load(start, weights_only=True)["averaged"]["base"])
+
+    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        chosen = torch.randint(len(data.latent), (options.batch,))
+        latent = data.latent[chosen].float()
+        caption = data.caption[chosen].masked_fill(torch.rand(options.batch) < EMPTY_SHARE, 0)
+        timesteps = torch.randint(STEPS, (options.batch,))
+        noise = torch.randn_like(latent)
+        with torch.autocast("cpu", torch.bfloat16):
+            rows = data.table.index[caption]
+            projected = [(keys[rows], values[rows]) for keys, values in model.project_context(data.table.rows)]
+            prediction = model(add_noise(latent, noise, timesteps), timesteps, projected)
+        return noise_loss(prediction, noise, timesteps), {}
+
+    return Fit({"base": model}, path, steps, 1e-3, loss, warmup=30)
+
+
+def control_stage(kind: str, options: Options) -> None:
+    """Train the ControlNet of a kind of hint on the base model as it has been exported, and export it too."""
+    model = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME)
+    trainer = control_trainer(model, ControlOptions(kind, options.control_steps), options.state / f"control-{kind}.pt")
+    trainer.run()
+    save_file(pack(trainer.weights()), WEIGHTS / f"{CONTROL_PREFIX}{kind}.safetensors")
+
+
+def export_stage(options: Options) -> None:
+    """Write the averaged weights of decoder and base model where `checkpoint` reads them, in half precision."""
+    WEIGHTS.mkdir(exist_ok=True)
+    for name, part in ((DECODER_NAME, "decoder"), (BASE_NAME, "base")):
+        state = torch.load(options.state / f"{part}.pt", weights_only=True)["averaged"][part]
+        save_file({key: value.half().contiguous() for key, value in state.items()}, WEIGHTS / name)
+
+
+def stages() -> dict[str, Callable[[Options], None]]:
+    """All stages by name, in their order."""
+    fits = {"decoder": decoder_stage, "small": small_stage, "base": base_stage}
+    before: dict[str, Callable[[Options], None]] = {
+        name: lambda options, stage=stage: stage(options).run() for name, stage in fits.items()
+    }
+    controls = {f"control-{kind}": partial(control_stage, kind) for kind in HINTS}
+    return before | {"export": export_stage} | controls
+
+
+def main() -> None:
+    every = stages()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(every)}; all of them if none")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    for name, value in vars(Options()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    arguments = vars(parser.parse_args())
+    chosen, threads = arguments.pop("stages"), arguments.pop("threads")
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that a stage saves its state
+    for stage in chosen or every:
+        every[stage](Options(**arguments))
+
+
+if __name__ == "__main__":
+    main()

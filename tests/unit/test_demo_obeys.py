@@ -1,0 +1,37 @@
+"""The shipped weights do what a caption says that they were not trained on."""
+
+import pytest
+from zeroconv.demo.autoencoder import encode
+from zeroconv.demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, write_models
+from zeroconv.demo.evaluate import held_out_scenes, sample_latents
+from zeroconv.demo.measures import obedience, object_mask
+from zeroconv.demo.model import load_model
+from zeroconv.demo.render import render
+from zeroconv.demo.world import captions
+
+LIMIT = 24_000_000
+
+
+def test_weights_are_small_enough_to_ship() -> None:
+    assert 0 < sum(file.stat().st_size for file in WEIGHTS.iterdir()) <= LIMIT
+
+
+def test_colours_follow_held_out_captions() -> None:
+    model, scenes = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME), held_out_scenes(12)
+    image = model.decode_latents(sample_latents(model.unet, captions(scenes), 16))
+    seen = obedience(image, scenes)
+    assert seen.floor >= 0.9
+    assert seen.colour >= 0.8
+    assert (object_mask(image).flatten(1).float().mean(1) > 0.01).float().mean() >= 0.8, "there is an object"
+
+
+def test_the_autoencoder_keeps_the_picture() -> None:
+    model, image = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME), render(held_out_scenes(8)).image
+    assert (model.decode_latents(encode(image)) - image).abs().mean() < 0.02
+
+
+def test_missing_weights_are_named(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match="make demo-train") as raised:
+        write_models(tmp_path / "models", tmp_path)
+    assert str(tmp_path / BASE_NAME) in str(raised.value)
+    assert not (tmp_path / "models").exists()
