@@ -64,9 +64,7 @@ def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
     lines = _line_drawing(images, str(settings["merge_with"]), networks).to(edges.device)
     lower, upper = float(settings["lower_bound"]), float(settings["upper_bound"])
     lines = lines.where((lines >= lower) & (lines <= upper), 0)
-    return as_hint(
-        merge(edges, remove_specks(lines, int(settings["speck_size"]), bool(settings["diagonal"])))
-    )
+    return as_hint(merge(edges, remove_specks(lines, int(settings["speck_size"]), bool(settings["diagonal"]))))
 
 
 ANYLINE = Preprocessor(

@@ -52,9 +52,7 @@ class HED(nn.Module):
         for index in range(1, len(BLOCKS) + 1):
             x = nn.functional.max_pool2d(x, 2) if index > 1 else x
             x, projection = self.get_submodule(f"block{index}")(x)
-            logits += nn.functional.interpolate(
-                projection.float(), size, mode="bilinear", align_corners=False
-            )
+            logits += nn.functional.interpolate(projection.float(), size, mode="bilinear", align_corners=False)
         return logits.div_(len(BLOCKS)).sigmoid_()
 
 

@@ -43,9 +43,7 @@ TINY = Plan(_STAGES, (3, 6, 10), 12, (64, 32))
 class ConvolutionReLU6(nn.Sequential):
     """A convolution with ReLU6. A stride pads at the right and bottom only, as TensorFlow does."""
 
-    def __init__(
-        self, channels: int, width: int, kernel: int, ops: Ops, stride: int = 1, groups: int = 1
-    ) -> None:
+    def __init__(self, channels: int, width: int, kernel: int, ops: Ops, stride: int = 1, groups: int = 1) -> None:
         padding = 0 if stride == 2 else kernel // 2
         super().__init__(ops.Conv2d(channels, width, kernel, stride, padding, groups=groups))
         self.stride = stride
@@ -80,9 +78,7 @@ class Backbone(nn.Module):
         self.widths, channels = [32], 32
         for stage, (width, blocks, stride) in enumerate(plan.stages):
             for block in range(blocks):
-                layers.append(
-                    InvertedResidual(channels, width, 1 if block else stride, 6 if stage else 1, ops)
-                )
+                layers.append(InvertedResidual(channels, width, 1 if block else stride, 6 if stage else 1, ops))
                 self.widths.append(width)
                 channels = width
         self.features = nn.Sequential(*layers)

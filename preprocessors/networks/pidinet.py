@@ -71,9 +71,7 @@ def fold_differences(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         kernel = state_dict.get(f"{layer}.weight")
         if kernel is None or kernel.shape[2:] != (3, 3):
             found = "missing" if kernel is None else tuple(kernel.shape)
-            raise ValueError(
-                f"This is not PiDiNet's official file: {layer}.weight is {found}, expected a 3x3 kernel."
-            )
+            raise ValueError(f"This is not PiDiNet's official file: {layer}.weight is {found}, expected a 3x3 kernel.")
         folded[f"{layer}.weight"] = _DIFFERENCES[index % 4](kernel)
     return folded
 
@@ -161,9 +159,7 @@ class PiDiNet(nn.Module):
             for block in range(1, blocks + 1):
                 x = self.get_submodule(f"block{stage + 1}_{block}")(x)
             reduced = self.conv_reduces[stage](self.attentions[stage](self.dilations[stage](x)))
-            maps.append(
-                nn.functional.interpolate(reduced, images.shape[2:], mode="bilinear", align_corners=False)
-            )
+            maps.append(nn.functional.interpolate(reduced, images.shape[2:], mode="bilinear", align_corners=False))
         return self.classifier(torch.cat(maps, dim=1)).float().sigmoid_()
 
 

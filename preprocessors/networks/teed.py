@@ -33,9 +33,7 @@ class Smish(nn.Module):
 class ConvolutionPair(nn.Module):
     """Two 3x3 convolutions with smish in between. The denser pair pads all at once, before the first one."""
 
-    def __init__(
-        self, channels: int, width: int, ops: Ops, stride: int = 1, pads: tuple[int, int] = (1, 1)
-    ) -> None:
+    def __init__(self, channels: int, width: int, ops: Ops, stride: int = 1, pads: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
         self.conv1 = ops.Conv2d(channels, width, 3, stride=stride, padding=pads[0])
         self.conv2 = ops.Conv2d(width, width, 3, padding=pads[1])

@@ -225,9 +225,7 @@ def test_mlsd_from_photograph_to_lines():
 def test_teed_from_photograph_to_hint():
     package = controlnet_aux("teed.__init__")
     detector = package.TEEDdetector(loaded(controlnet_aux("teed.ted").TED(), "teed"))
-    expected = (
-        torch.from_numpy(detector(photograph(), 64, safe_steps=0, output_type="np")[..., 0]).float() / 255
-    )
+    expected = torch.from_numpy(detector(photograph(), 64, safe_steps=0, output_type="np")[..., 0]).float() / 255
     ours = our_hint(TEED, teed.build(weights_of("teed")), photograph(), {"safe_steps": 0})
     assert expected.std() > 0.02
     assert (ours - expected).min() > -1e-5

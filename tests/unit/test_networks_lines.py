@@ -117,9 +117,7 @@ def manga_reference(weights, images):
     functional = torch.nn.functional
 
     def convolution(name, x, stride=1):
-        statistics = [
-            weights[f"{name}.model.0.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
-        ]
+        statistics = [weights[f"{name}.model.0.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
         x = functional.leaky_relu(functional.batch_norm(x, *statistics, eps=1e-3), 0.2)
         kernel = weights[f"{name}.model.2.weight"]
         return functional.conv2d(x, kernel, weights[f"{name}.model.2.bias"], stride, kernel.shape[-1] // 2)
