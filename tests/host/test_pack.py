@@ -10,8 +10,8 @@ from support.server import PACK, ComfyServer
 
 SURFACE = Path(__file__).with_name("public_surface.json")
 OPTIONS = ("default", "min", "max", "step", "multiline")
-# Lists of files differ from one machine to the next.
-FILE_LISTS = {"control_net"}
+# Lists of files differ from one machine to the next, samplers from one host to the next.
+HOST_LISTS = {"control_net", "start", "folder", "sampler_name", "scheduler"}
 
 
 def test_pack_loads_without_complaint(server: ComfyServer) -> None:
@@ -59,8 +59,8 @@ def describe(name: str, required: bool, spec: list[Any]) -> dict[str, Any]:
     choices = kind if isinstance(kind, list) else details.get("options")
     described = {"name": name, "type": "COMBO" if isinstance(kind, list) else kind, "required": required}
     described |= {key: details[key] for key in OPTIONS if details.get(key) is not None}
-    if choices is not None and name not in FILE_LISTS:
+    if choices is not None and name not in HOST_LISTS:
         described["choices"] = choices
-    if name in FILE_LISTS:
+    if name in HOST_LISTS:
         described.pop("default", None)
     return described
