@@ -16,6 +16,8 @@ from . import recognise
 from .control_lora import CONTROL_LORA
 from .files import PICKLES, damaged, read_state_dict
 
+HASH_BLOCK = 1 << 20
+
 HINTS_BY_NAME = {
     "canny": ("canny",),
     "depth": ("depth_anything_v2", "midas_depth"),
@@ -99,8 +101,11 @@ def inspect_file(path: str | Path) -> Report:
 
 def file_hash(path: str | Path) -> str:
     """SHA-256 of the whole file, in hexadecimal."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _read_header(path: Path) -> tuple[Shapes, dict[str, str], dict[str, str]]:
