@@ -1,6 +1,6 @@
 # Everything runs from a fresh clone: `make setup` is part of every target.
 #   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
-#   make demo    one controlled image make run                      a server to open in the browser
+#   make demo    a contact sheet     make run                      a server to open in the browser
 #   make lint    ruff and pyright           make demo-train    train the small model; stop and go on at any time
 
 PYTHON ?= python3.11

@@ -29,6 +29,11 @@ _LAYERS = 12
 _INNER = 3072
 
 
+def control_name(kind: str) -> str:
+    """The file that ComfyUI sees of the ControlNet for a kind of hint."""
+    return f"zeroconv-demo-{kind}.safetensors"
+
+
 def checkpoint(unet: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of the checkpoint, float16, of the narrow UNet and decoder."""
     autoencoder = widen_autoencoder(build_encoder().state_dict(), decoder)
@@ -76,7 +81,7 @@ def write_models(folder: Path, weights: Path = WEIGHTS) -> list[Path]:
     _save(checkpoint(load_file(weights / BASE_NAME), load_file(weights / DECODER_NAME)), written[0])
     for narrow in sorted(weights.glob(f"{CONTROL_PREFIX}*.safetensors")):
         kind = narrow.stem.removeprefix(CONTROL_PREFIX)
-        path = folder / "controlnet" / f"zeroconv-demo-{kind}.safetensors"
+        path = folder / "controlnet" / control_name(kind)
         _save({key: value.half() for key, value in widen_controlnet(unpack(load_file(narrow))).items()}, path)
         written.append(path)
     return written

@@ -1,6 +1,6 @@
-"""Start ComfyUI with this pack and a small model, and make a controlled image or leave the server running.
+"""Start ComfyUI with this pack and the small model that ships, and make pictures or leave the server running.
 
-python demo/run.py            run the graph of workflows/canny.json once, print where the images are
+python demo/run.py            one contact sheet: hints, without control, strength 0.5 and 1, two ControlNets chained
 python demo/run.py --serve    leave the server running, for a browser
 """
 
@@ -11,69 +11,72 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+
+from PIL import Image, ImageDraw
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
-from support.checkpoints import SD15_SMALL, cached  # noqa: E402
 from support.photo import photo  # noqa: E402
-from support.server import ComfyServer, Result  # noqa: E402
-from support.workflow import Prompts, Sampling, Workflow  # noqa: E402
+from support.server import ComfyServer  # noqa: E402
+from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models  # noqa: E402
+from zeroconv.demo.pictures import Pictures, demo_graph, write_inputs  # noqa: E402
 
 BASE = REPOSITORY / ".cache" / "demo-server"
+SHEET = BASE / "output" / "contact-sheet.png"
 PHOTO = "example.png"
-PIXELS = 256
-
-
-def widgets(node_type: str) -> dict[str, Any]:
-    """Widget values of the node of a type in workflows/canny.json, by name."""
-    graph = json.loads((REPOSITORY / "workflows" / "canny.json").read_text(encoding="utf-8"))
-    (node,) = [node for node in graph["nodes"] if node["type"] == node_type]
-    names = [entry["name"] for entry in node["inputs"] if "widget" in entry]
-    return dict(zip(names, node["widgets_values"], strict=False))
+TILE = 256
+CAPTION = 22
 
 
 def prepare(base: Path) -> ComfyServer:
-    """A server whose model folders hold the files that the workflow names, and a photograph."""
+    """A server with the small model, also under the names that the workflows use, and pictures to begin with."""
     server = ComfyServer(base)
     photo().save(server.base / "input" / PHOTO)
-    for folder, name, recipe, seed in (
-        ("checkpoints", widgets("CheckpointLoaderSimple")["ckpt_name"], "checkpoint", 30),
-        ("controlnet", widgets("ZeroConvLoad")["control_net"], "controlnet", 21),
-    ):
-        place = server.base / "models" / folder / name
-        place.unlink(missing_ok=True)
-        place.symlink_to(cached(f"sd15-{recipe}", recipe, SD15_SMALL, seed))
+    write_inputs(server.base / "input")
+    models = server.base / "models"
+    write_models(models)
+    for workflow in (REPOSITORY / "workflows").glob("*.json"):
+        for node in json.loads(workflow.read_text(encoding="utf-8"))["nodes"]:
+            for model in node["properties"].get("models", ()):
+                place = models / model["directory"] / model["name"]
+                place.unlink(missing_ok=True)
+                place.symlink_to(models / model["directory"] / _stand_in(model["directory"], model["name"]))
     return server
 
 
-def canny_graph() -> tuple[dict[str, Any], str, str]:
-    """The graph of workflows/canny.json at a size for a CPU, its node of the hint and that of the image."""
-    workflow = Workflow()
-    checkpoint = workflow.load_checkpoint(widgets("CheckpointLoaderSimple")["ckpt_name"])
-    prompts = Prompts(
-        workflow.encode_prompt(checkpoint.clip, "a watercolor painting, soft light, fine paper texture"),
-        workflow.encode_prompt(checkpoint.clip, "blurry, low quality, watermark"),
-    )
-    hint = workflow.canny(workflow.load_image(PHOTO), resolution=PIXELS)
-    net = workflow.load_control(widgets("ZeroConvLoad")["control_net"])
-    latent = workflow.empty_latent(PIXELS, PIXELS)
-    sampling = Sampling(steps=8, sampler="dpmpp_2m", scheduler="karras")
-    sampled = workflow.sample(checkpoint.model, workflow.apply(prompts, net, hint), latent, sampling)
-    saved_hint = workflow.save_image(hint)
-    saved_image = workflow.save_image(workflow.decode(checkpoint.vae, sampled))
-    return workflow.to_api(), saved_hint, saved_image
+def _stand_in(directory: str, name: str) -> str:
+    """The small model's file for an official one; a ControlNet's kind is in its name."""
+    if directory == "checkpoints":
+        return CHECKPOINT_NAME
+    return control_name("scribble" if "scribble" in name else "canny")
+
+
+def contact_sheet(pictures: Pictures) -> Image.Image:
+    """Rows of (caption, picture file), each picture a tile with its caption below."""
+    columns = max(len(row) for row in pictures)
+    sheet = Image.new("RGB", (columns * TILE, len(pictures) * (TILE + CAPTION)), "#181818")
+    draw = ImageDraw.Draw(sheet)
+    for y, row in enumerate(pictures):
+        for x, (caption, file) in enumerate(row):
+            corner = (x * TILE, y * (TILE + CAPTION))
+            with Image.open(file) as picture:
+                sheet.paste(picture.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS), corner)
+            draw.text((corner[0] + 8, corner[1] + TILE + 4), caption, fill="#e8e8e8")
+    return sheet
 
 
 def run_once() -> None:
-    """Run the graph and print where its images are."""
+    """Run the graph and print where its pictures are."""
+    graph = demo_graph()
     with prepare(BASE) as server:
-        graph, hint, image = canny_graph()
-        result: Result = server.queue(graph)
-    print(f"photo  {BASE / 'input' / PHOTO}")
-    print(f"hint   {result.files(hint)[0]}")
-    print(f"image  {result.files(image)[0]}")
+        result = server.queue(graph.workflow.to_api())
+    rows = [[(caption, result.files(node)[0]) for caption, node in row] for row in graph.saved]
+    contact_sheet(rows).save(SHEET)
+    for row in rows:
+        for caption, file in row:
+            print(f"{caption:18} {file}")
+    print(f"{'contact sheet':18} {SHEET}")
 
 
 def serve(port: int) -> None:

@@ -42,9 +42,9 @@ class Options:
     state: Path = STATE
     decoder_steps: int = 1500
     small_steps: int = 8_000
-    base_steps: int = 30_000
+    base_steps: int = 14_000
     control_steps: int = 4_000
-    batch: int = 32
+    batch: int = 16
     chunks: int = 12
     pair_share: float = 0.2
 

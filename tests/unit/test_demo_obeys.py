@@ -1,11 +1,16 @@
 """The shipped weights do what a caption says that they were not trained on."""
 
 import pytest
+from safetensors.torch import load_file
+from zeroconv.controlnet.build import build_controlnet
 from zeroconv.demo.autoencoder import encode
-from zeroconv.demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, write_models
-from zeroconv.demo.evaluate import held_out_scenes, sample_latents
-from zeroconv.demo.measures import obedience, object_mask
+from zeroconv.demo.checkpoint import BASE_NAME, CONTROL_PREFIX, DECODER_NAME, WEIGHTS, write_models
+from zeroconv.demo.evaluate import Control, held_out_scenes, sample_latents
+from zeroconv.demo.hints import HINTS
+from zeroconv.demo.hints import object_mask as true_mask
+from zeroconv.demo.measures import agreement, obedience, object_mask
 from zeroconv.demo.model import load_model
+from zeroconv.demo.pack import unpack
 from zeroconv.demo.render import render
 from zeroconv.demo.world import captions
 
@@ -23,6 +28,23 @@ def test_colours_follow_held_out_captions() -> None:
     assert seen.floor >= 0.9
     assert seen.colour >= 0.8
     assert (object_mask(image).flatten(1).float().mean(1) > 0.01).float().mean() >= 0.8, "there is an object"
+
+
+@pytest.mark.parametrize("kind", ["canny", "scribble"])
+def test_shapes_follow_the_hints_of_held_out_scenes(kind: str) -> None:
+    model, scenes = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME), held_out_scenes(8)
+    network = build_controlnet(unpack(load_file(WEIGHTS / f"{CONTROL_PREFIX}{kind}.safetensors")))
+    rendering = render(scenes)
+
+    def overlap(strength: float) -> float:
+        control = Control(network, HINTS[kind](rendering), strength)
+        image = model.decode_latents(sample_latents(model.unet, captions(scenes), 16, control))
+        return agreement(object_mask(image), true_mask(rendering)).mean().item()
+
+    without, half, full = (overlap(strength) for strength in (0.0, 0.5, 1.0))
+    assert without <= 0.35
+    assert full >= 0.8
+    assert without < half <= full + 0.02
 
 
 def test_the_autoencoder_keeps_the_picture() -> None:

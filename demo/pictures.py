@@ -1,0 +1,101 @@
+"""What `make demo` shows: the scenes behind its hints and the graph that makes its pictures.
+
+It uses the typed workflow builder of the tests, so `tests/` must be on the import path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from support.workflow import Control, Image, Prompts, Sampling, Workflow
+from torch import Tensor
+
+from .checkpoint import CHECKPOINT_NAME, control_name
+from .hints import scribble
+from .render import render
+from .world import COLOUR_NAMES, FLOOR_NAMES, SHAPES, Scenes
+
+SIDE = 128
+PHOTO, LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-cone.png", "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"
+PROMPT = "a purple cone on a white floor"
+PAIR_PROMPT = "a red ball and a blue cone on a grey floor"
+SAMPLING = Sampling(seed=3, steps=20, cfg=3.0, sampler="euler", scheduler="normal")
+
+Pictures = Sequence[Sequence[tuple[str, Path]]]
+"""Rows of captions and picture files."""
+
+
+@dataclass(frozen=True)
+class DemoGraph:
+    """workflow: the graph. saved: rows of captions and the nodes that save their pictures."""
+
+    workflow: Workflow
+    saved: list[list[tuple[str, str]]]
+
+
+def one_object(caption: str, centre: tuple[float, float], radius: float) -> Scenes:
+    """The scene of a caption such as "a red ball on a white floor", its object at `centre`, x right and y up, -1..1."""
+    _, colour, shape, _, _, floor, _ = caption.split()
+    none = torch.zeros(1, 2, dtype=torch.long)
+    return Scenes(
+        present=torch.tensor([[True, False]]),
+        shape=none + SHAPES.index(shape),
+        colour=none + COLOUR_NAMES.index(colour),
+        floor=torch.tensor([FLOOR_NAMES.index(floor)]),
+        centre=torch.tensor([[centre, centre]]),
+        radius=torch.full((1, 2), radius),
+        turn=torch.full((1, 2), 0.6),
+        light=torch.nn.functional.normalize(torch.tensor([[-0.5, 1.0, 0.65]]), dim=1),
+    )
+
+
+PHOTO_SCENE = one_object("a green cone on a brown floor", (0.45, 0.4), 0.42)
+LEFT_SCENE = one_object("a red ball on a grey floor", (-0.45, -0.25), 0.34)
+RIGHT_SCENE = one_object("a blue cone on a grey floor", (0.48, 0.3), 0.36)
+
+
+def write_inputs(folder: Path) -> None:
+    """The photos and the scribble, as PNG files in ComfyUI's input folder."""
+    for name, image in (
+        (PHOTO, render(PHOTO_SCENE).image),
+        (LEFT_PHOTO, render(LEFT_SCENE).image),
+        (SCRIBBLE, scribble(render(RIGHT_SCENE))),
+    ):
+        PIL.Image.fromarray(_pixels(image)).save(folder / name)
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    """(1, 3, S, S) in 0..1 as (S, S, 3) bytes."""
+    return image[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+
+
+def demo_graph() -> DemoGraph:
+    """Edges of a photo at strength 0.5 and 1 beside none, then edges on the left and a scribble on the right, chained."""
+    workflow = Workflow()
+    checkpoint = workflow.load_checkpoint(CHECKPOINT_NAME)
+    empty, latent = workflow.encode_prompt(checkpoint.clip, ""), workflow.empty_latent(SIDE, SIDE)
+
+    def picture(prompts: Prompts) -> str:
+        sampled = workflow.sample(checkpoint.model, prompts, latent, SAMPLING)
+        return workflow.save_image(workflow.decode(checkpoint.vae, sampled))
+
+    def applied(prompts: Prompts, kind: str, hint: Image, strength: float = 1.0) -> Prompts:
+        network = workflow.load_control(control_name(kind))
+        return workflow.apply(prompts, network, hint, Control(strength))
+
+    one = Prompts(workflow.encode_prompt(checkpoint.clip, PROMPT), empty)
+    edges = workflow.canny(workflow.load_image(PHOTO))
+    first = [("hint: Canny", workflow.save_image(edges)), ("without control", picture(one))]
+    first += [(f"strength {strength}", picture(applied(one, "canny", edges, strength))) for strength in (0.5, 1.0)]
+    pair = Prompts(workflow.encode_prompt(checkpoint.clip, PAIR_PROMPT), empty)
+    ball, drawn = workflow.canny(workflow.load_image(LEFT_PHOTO)), workflow.load_image(SCRIBBLE)
+    second = [("left hint: Canny", workflow.save_image(ball)), ("right hint: scribble", workflow.save_image(drawn))]
+    second.append(("without control", picture(pair)))
+    chained = applied(applied(pair, "canny", ball), "scribble", drawn)
+    second.append(("both, chained", picture(chained)))
+    return DemoGraph(workflow, [first, second])

@@ -1,0 +1,84 @@
+"""The small model that ships, in the real server: what `make demo` shows is true."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.server import ComfyServer, Result
+from zeroconv.demo.checkpoint import write_models
+from zeroconv.demo.hints import object_mask as true_mask
+from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
+from zeroconv.demo.pictures import (
+    LEFT_SCENE,
+    PHOTO_SCENE,
+    RIGHT_SCENE,
+    SIDE,
+    demo_graph,
+    write_inputs,
+)
+from zeroconv.demo.render import render
+from zeroconv.demo.world import Scenes
+
+HALF = SIDE // 2
+
+
+@pytest.fixture(scope="module")
+def rows(server: ComfyServer) -> list[list[torch.Tensor]]:
+    """The pictures of the contact sheet, each (1, 3, S, S) in 0..1."""
+    write_models(server.base / "models")
+    write_inputs(server.base / "input")
+    graph = demo_graph()
+    result: Result = server.queue(graph.workflow.to_api())
+    return [[read(result.files(node)[0]) for _, node in row] for row in graph.saved]
+
+
+def read(file: Path) -> torch.Tensor:
+    with Image.open(file) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+
+
+def overlap(image: torch.Tensor, scene: Scenes, columns: slice = slice(None)) -> float:
+    """Intersection over union of the object seen in `image` and that of the scene, in some columns."""
+    return agreement(object_mask(image)[..., columns], true_mask(render(scene))[..., columns]).item()
+
+
+def test_the_object_goes_where_the_edges_are(rows: list[list[torch.Tensor]]) -> None:
+    _, without, half, full = rows[0]
+    assert overlap(full, PHOTO_SCENE) >= 0.8
+    assert overlap(without, PHOTO_SCENE) <= 0.35
+    assert overlap(without, PHOTO_SCENE) < overlap(half, PHOTO_SCENE) <= overlap(full, PHOTO_SCENE) + 0.05
+
+
+def test_the_prompt_still_decides_the_colours(rows: list[list[torch.Tensor]]) -> None:
+    full = rows[0][3]
+    assert floor_names(full) == ["white"]
+    assert colour_name(full[0], object_mask(full)[0]) == "purple"
+
+
+def test_two_chained_controls_both_act(rows: list[list[torch.Tensor]]) -> None:
+    without, both = rows[1][2:]
+    left, right = slice(None, HALF), slice(HALF, None)
+    assert overlap(both, LEFT_SCENE, left) >= 0.7
+    assert overlap(both, RIGHT_SCENE, right) >= 0.7
+    assert min(overlap(without, LEFT_SCENE, left), overlap(without, RIGHT_SCENE, right)) <= 0.5
+
+
+def test_comfyui_loads_our_controlnet_and_makes_the_same_picture(
+    server: ComfyServer, rows: list[list[torch.Tensor]]
+) -> None:
+    """The graph again with ComfyUI's own loader and apply node."""
+    graph = demo_graph()
+    api = graph.workflow.to_api()
+    for node in api.values():
+        if node["class_type"] == "ZeroConvLoad":
+            name = node["inputs"]["control_net"]
+            node.update(class_type="ControlNetLoader", inputs={"control_net_name": name})
+        elif node["class_type"] == "ZeroConvApply":
+            node["class_type"] = "ControlNetApplyAdvanced"
+    result = server.queue(api)
+    for row, saved in zip(rows, graph.saved, strict=True):
+        for ours, (caption, node) in zip(row, saved, strict=True):
+            core = read(result.files(node)[0])
+            assert (core - ours).abs().max() <= 2 / 255, caption
