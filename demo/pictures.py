@@ -75,7 +75,7 @@ def _pixels(image: Tensor) -> np.ndarray:
 
 
 def demo_graph() -> DemoGraph:
-    """Edges of a photo at strength 0.5 and 1 beside none, then edges on the left and a scribble on the right, chained."""
+    """Edges of a photo at strength 0, 0.5 and 1; then edges on the left chained with a scribble on the right."""
     workflow = Workflow()
     checkpoint = workflow.load_checkpoint(CHECKPOINT_NAME)
     empty, latent = workflow.encode_prompt(checkpoint.clip, ""), workflow.empty_latent(SIDE, SIDE)
