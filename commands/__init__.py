@@ -10,7 +10,6 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": "train a ControlNet on image pairs",
     "inspect": "say what a model file is",
-    "convert": "convert a ControlNet between layouts",
     "fetch": "fetch weights of preprocessors",
     "preprocess": "make hints of a folder of images",
 }

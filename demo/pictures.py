@@ -55,8 +55,8 @@ def one_object(caption: str, centre: tuple[float, float], radius: float) -> Scen
 
 
 PHOTO_SCENE = one_object("a green cone on a brown floor", (0.45, 0.4), 0.42)
-LEFT_SCENE = one_object("a red ball on a grey floor", (-0.45, -0.25), 0.34)
-RIGHT_SCENE = one_object("a blue cone on a grey floor", (0.48, 0.3), 0.36)
+LEFT_SCENE = one_object("a red ball on a grey floor", (-0.45, 0.5), 0.34)
+RIGHT_SCENE = one_object("a blue cone on a grey floor", (0.45, 0.25), 0.36)
 
 
 def write_inputs(folder: Path) -> None:

@@ -62,7 +62,8 @@ def test_two_chained_controls_both_act(rows: list[list[torch.Tensor]]) -> None:
     left, right = slice(None, HALF), slice(HALF, None)
     assert overlap(both, LEFT_SCENE, left) >= 0.7
     assert overlap(both, RIGHT_SCENE, right) >= 0.7
-    assert min(overlap(without, LEFT_SCENE, left), overlap(without, RIGHT_SCENE, right)) <= 0.5
+    assert overlap(without, LEFT_SCENE, left) <= 0.35
+    assert overlap(without, RIGHT_SCENE, right) <= 0.35
 
 
 def test_comfyui_loads_our_controlnet_and_makes_the_same_picture(
