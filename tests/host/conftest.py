@@ -34,6 +34,8 @@ class Scene:
     batch: int = 1
     hints: int = 1
     sampling: Sampling = FOUR_STEPS
+    control: str | None = None
+    """The ControlNets' kind, where it is not the family's name."""
 
 
 class Stage:
@@ -56,7 +58,7 @@ class Stage:
         for link in links:
             load = workflow.load_control if link.loader == "ours" else workflow.load_control_core
             apply = workflow.apply if link.node == "ours" else workflow.apply_core
-            net = load(f"{self.scene.family}-{link.number}.safetensors")
+            net = load(f"{self.scene.control or self.scene.family}-{link.number}.safetensors")
             prompts = apply(prompts, net, self.images[link.number - 1], link.control)
         return prompts
 

@@ -50,6 +50,7 @@ class Dimensions:
 SD15_SMALL = Dimensions(768, (1, 1), (1, 1), (1, 1), 1, linear=False)
 SD20_SMALL = Dimensions(1024, (1, 2), (1, 1), (1, 0), 1, linear=True)
 SDXL_SMALL = Dimensions(2048, (1, 1, 1), (2, 2, 2), (0, 0, 1, 1, 2, 2), 1, linear=True, vector=2816)
+SDXL_MID_SMALL = Dimensions(2048, (1, 1, 1), (2, 2, 2), (0, 0, 0, 0, 1, 1), 1, linear=True, vector=2816)
 SD15 = Dimensions(768, (1, 2, 4, 4), (2, 2, 2, 2), (1, 1, 1, 1, 1, 1, 0, 0), 1, linear=False)
 SD20 = Dimensions(1024, (1, 2, 4, 4), (2, 2, 2, 2), (1, 1, 1, 1, 1, 1, 0, 0), 1, linear=True)
 SDXL = Dimensions(2048, (1, 2, 4), (2, 2, 2), (0, 0, 2, 2, 10, 10), 10, linear=True, vector=2816)
@@ -256,8 +257,10 @@ RECIPES = {"checkpoint": checkpoint, "controlnet": controlnet, "unet": unet}
 
 def model_files() -> Iterator[tuple[str, Path]]:
     """Every file the host tests use: its place below `models`, and where the generated file lies."""
-    for family, dimensions in (("sd15", SD15_SMALL), ("sd20", SD20_SMALL), ("sdxl", SDXL_SMALL)):
+    families = {"sd15": SD15_SMALL, "sd20": SD20_SMALL, "sdxl": SDXL_SMALL}
+    for family, dimensions in families.items():
         yield f"diffusion_models/{family}.safetensors", cached(f"{family}-unet", "unet", dimensions, 10)
+    for family, dimensions in (families | {"sdxl-mid": SDXL_MID_SMALL}).items():
         for number in (1, 2):
             path = cached(f"{family}-control{number}", "controlnet", dimensions, 20 + number)
             yield f"controlnet/{family}-{number}.safetensors", path
