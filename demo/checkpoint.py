@@ -34,6 +34,11 @@ def control_name(kind: str) -> str:
     return f"zeroconv-demo-{kind}.safetensors"
 
 
+def control_weights(kind: str, weights: Path = WEIGHTS) -> Path:
+    """The shipped file of the narrow ControlNet for a kind of hint."""
+    return weights / f"{CONTROL_PREFIX}{kind}.safetensors"
+
+
 def checkpoint(unet: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of the checkpoint, float16, of the narrow UNet and decoder."""
     autoencoder = widen_autoencoder(build_encoder().state_dict(), decoder)

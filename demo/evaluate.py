@@ -20,7 +20,7 @@ from ..controlnet.build import build_controlnet
 from ..controlnet.network import ControlNet, Inputs
 from .autoencoder import build_decoder, encode
 from .base import BaseModel
-from .checkpoint import BASE_NAME, CONTROL_PREFIX, DECODER_NAME, WEIGHTS
+from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
 from .diffusion import guided, sample
 from .hints import HINTS, object_mask
 from .measures import agreement, obedience
@@ -132,7 +132,7 @@ def main() -> None:
     torch.set_num_threads(1)
     scenes = held_out_scenes(arguments.count)
     if arguments.control:
-        file = WEIGHTS / f"{CONTROL_PREFIX}{arguments.control}.safetensors"
+        file = control_weights(arguments.control)
         network = build_controlnet(unpack(load_file(file)))
         model = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME)
         told, sheet = evaluate_control(model, network, arguments.control, scenes)

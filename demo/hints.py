@@ -51,7 +51,7 @@ def normals(rendering: Rendering) -> Tensor:
     return rendering.normal / 2 + 0.5
 
 
-HINTS: dict[str, Callable[[Rendering], Tensor]] = {"canny": edges, "depth": depth, "scribble": scribble}
+HINTS: dict[str, Callable[[Rendering], Tensor]] = {"canny": edges, "scribble": scribble, "depth": depth}
 """The kinds that the shipped ControlNets understand."""
 
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from support.photo import photo  # noqa: E402
 from support.server import ComfyServer  # noqa: E402
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models  # noqa: E402
+from zeroconv.demo.hints import HINTS  # noqa: E402
 from zeroconv.demo.pictures import Pictures, demo_graph, write_inputs  # noqa: E402
 
 BASE = REPOSITORY / ".cache" / "demo-server"
@@ -49,7 +50,7 @@ def _stand_in(directory: str, name: str) -> str:
     """The small model's file for an official one; a ControlNet's kind is in its name."""
     if directory == "checkpoints":
         return CHECKPOINT_NAME
-    return control_name("scribble" if "scribble" in name else "canny")
+    return control_name(next((kind for kind in HINTS if kind in name), "canny"))
 
 
 def contact_sheet(pictures: Pictures) -> Image.Image:

@@ -15,18 +15,18 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from .autoencoder import build_decoder, decoder_loss
 from .base import BaseModel
-from .checkpoint import BASE_NAME, CONTROL_PREFIX, DECODER_NAME, WEIGHTS
-from .control import ControlOptions, control_trainer
+from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
+from .control import CONTINUED, ControlOptions, control_trainer
 from .diffusion import STEPS, add_noise, noise_loss
 from .fit import Fit
 from .hints import HINTS
 from .latents import Latents, Source, training_latents
 from .model import load_model
-from .pack import pack
+from .pack import pack, unpack
 from .render import render
 from .world import draw_scenes
 
@@ -113,9 +113,11 @@ def _base_fit(data: Latents, options: Options, path: Path, steps: int, start: Pa
 def control_stage(kind: str, options: Options) -> None:
     """Train the ControlNet of a kind of hint on the base model as it has been exported, and export it too."""
     model = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME)
-    trainer = control_trainer(model, ControlOptions(kind, options.control_steps), options.state / f"control-{kind}.pt")
+    start = unpack(load_file(control_weights(CONTINUED[kind]))) if kind in CONTINUED else None
+    controlled = ControlOptions(kind, options.control_steps)
+    trainer = control_trainer(model, controlled, options.state / f"control-{kind}.pt", start)
     trainer.run()
-    save_file(pack(trainer.weights()), WEIGHTS / f"{CONTROL_PREFIX}{kind}.safetensors")
+    save_file(pack(trainer.weights()), control_weights(kind))
 
 
 def export_stage(options: Options) -> None:

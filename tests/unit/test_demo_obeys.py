@@ -4,7 +4,7 @@ import pytest
 from safetensors.torch import load_file
 from zeroconv.controlnet.build import build_controlnet
 from zeroconv.demo.autoencoder import encode
-from zeroconv.demo.checkpoint import BASE_NAME, CONTROL_PREFIX, DECODER_NAME, WEIGHTS, write_models
+from zeroconv.demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights, write_models
 from zeroconv.demo.evaluate import Control, held_out_scenes, sample_latents
 from zeroconv.demo.hints import HINTS
 from zeroconv.demo.hints import object_mask as true_mask
@@ -30,10 +30,10 @@ def test_colours_follow_held_out_captions() -> None:
     assert (object_mask(image).flatten(1).float().mean(1) > 0.01).float().mean() >= 0.8, "there is an object"
 
 
-@pytest.mark.parametrize("kind", ["canny", "scribble"])
+@pytest.mark.parametrize("kind", ["canny", "scribble", "depth"])
 def test_shapes_follow_the_hints_of_held_out_scenes(kind: str) -> None:
     model, scenes = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME), held_out_scenes(8)
-    network = build_controlnet(unpack(load_file(WEIGHTS / f"{CONTROL_PREFIX}{kind}.safetensors")))
+    network = build_controlnet(unpack(load_file(control_weights(kind))))
     rendering = render(scenes)
 
     def overlap(strength: float) -> float:

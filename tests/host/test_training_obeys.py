@@ -1,0 +1,136 @@
+"""Through the node, in the real server, the small model learns to obey its hints, and forgets nothing of itself.
+
+From new zero convolutions and copied weights that takes some thousand steps. Here the copy is that of the shipped
+ControlNet and only its zero convolutions are zero again, so that a few steps show the same: from no effect at all,
+to the bit, to obedience.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+from safetensors.torch import load_file, save_file
+from support.checkpoints import ZERO_CONVOLUTIONS
+from support.server import ComfyServer
+from support.workflow import Checkpoint, ControlNet, Output, Prompts, Sampling, Workflow
+from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
+from zeroconv.demo.control import ControlOptions, control_scenes
+from zeroconv.demo.evaluate import held_out_scenes
+from zeroconv.demo.hints import edges
+from zeroconv.demo.hints import object_mask as true_mask
+from zeroconv.demo.measures import agreement, object_mask
+from zeroconv.demo.render import Rendering, render
+from zeroconv.demo.world import Scenes, captions
+
+SIDE, STEPS, PAIRS, TESTS = 128, 30, 48, 4
+FOLDER, START, TRAINED = "small-world", "zeroed.safetensors", "learned"
+SAMPLING = Sampling(steps=12, cfg=3.0)
+
+
+def pixels(image: torch.Tensor) -> np.ndarray:
+    """(3, S, S) in 0..1 as (S, S, 3) bytes."""
+    return image.mul(255).round().byte().permute(1, 2, 0).numpy()
+
+
+def write_pairs(folder: Path, scenes: Scenes, rendering: Rendering) -> None:
+    """The same-name layout: pictures with captions, hints in a folder of their own."""
+    (folder / "conditioning_data").mkdir(parents=True)
+    for number, (image, hint, caption) in enumerate(
+        zip(rendering.image, edges(rendering), captions(scenes), strict=True)
+    ):
+        Picture.fromarray(pixels(image)).save(folder / f"{number}.png")
+        Picture.fromarray(pixels(hint)).save(folder / "conditioning_data" / f"{number}.png")
+        (folder / f"{number}.txt").write_text(caption)
+
+
+def write_zeroed(models: Path) -> None:
+    """The shipped ControlNet for edges without effect: its zero convolutions are zero again."""
+    weights = load_file(models / "controlnet" / control_name("canny"))
+    save_file(
+        {key: value * 0 if key.startswith(ZERO_CONVOLUTIONS) else value for key, value in weights.items()},
+        models / "controlnet" / START,
+    )
+
+
+def train(flow: Workflow, checkpoint: Checkpoint) -> ControlNet:
+    pairs = flow.add("ZeroConvTrainingFolder", folder=FOLDER, resolution=SIDE, flip=False, hints="of the dataset")
+    finer = {"average": 0.0, "weight_decay": 0.01, "clip": 1.0, "only_middle": False, "hint_dropout": 0.0}
+    options = flow.add("ZeroConvTrainingOptions", **finer, warmup=5, noise_offset=0.0, weighting="velocity", limit=10.0)
+    node = flow.add(
+        "ZeroConvTrain",
+        model=checkpoint.model,
+        clip=checkpoint.clip,
+        vae=checkpoint.vae,
+        dataset=Output(pairs, 0),
+        options=Output(options, 0),
+        name=TRAINED,
+        start=START,
+        steps=STEPS,
+        batch=4,
+        accumulation=1,
+        learning_rate=3e-4,
+        precision="bfloat16",
+        gradient_checkpointing=False,
+        optimiser="adamw",
+        empty_prompts=0.3,
+        save_every=0,
+        sample_every=0,
+        seed=0,
+        resume=False,
+        licence="",
+    )
+    return ControlNet(node, 0)
+
+
+def samples(flow: Workflow, checkpoint: Checkpoint, scenes: Scenes, network: ControlNet | None) -> list[str]:
+    """Nodes that save a sample of each scene's caption, with its edges as the hint."""
+    empty, latent = flow.encode_prompt(checkpoint.clip, ""), flow.empty_latent(SIDE, SIDE)
+    saved = []
+    for number, caption in enumerate(captions(scenes)):
+        prompts = Prompts(flow.encode_prompt(checkpoint.clip, caption), empty)
+        if network is not None:
+            prompts = flow.apply(prompts, network, flow.load_image(f"edges-{number}.png"))
+        sampled = flow.sample(checkpoint.model, prompts, latent, SAMPLING)
+        saved.append(flow.save_image(flow.decode(checkpoint.vae, sampled)))
+    return saved
+
+
+def read(files: list[Path]) -> torch.Tensor:
+    images = [torch.from_numpy(np.array(Picture.open(file).convert("RGB"))) for file in files]
+    return torch.stack(images).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.fixture(scope="module")
+def pictures(server: ComfyServer) -> dict[str, torch.Tensor]:
+    """Samples of held-out scenes, (N, 3, S, S): "without" control, with "zero" convolutions, and "trained"."""
+    models, inputs = server.base / "models", server.base / "input"
+    write_models(models)
+    write_zeroed(models)
+    scenes = control_scenes(ControlOptions("canny", scenes=PAIRS, pair_share=0.0))
+    write_pairs(inputs / FOLDER, scenes, render(scenes))
+    tests = held_out_scenes(TESTS)
+    for number, hint in enumerate(edges(render(tests))):
+        Picture.fromarray(pixels(hint)).save(inputs / f"edges-{number}.png")
+    flow = Workflow()
+    checkpoint = flow.load_checkpoint(CHECKPOINT_NAME)
+    networks = {"without": None, "zero": flow.load_control(START), "trained": train(flow, checkpoint)}
+    saved = {name: samples(flow, checkpoint, tests, network) for name, network in networks.items()}
+    result = server.queue(flow.to_api(), timeout=900)
+    return {name: read([result.files(node)[0] for node in nodes]) for name, nodes in saved.items()}
+
+
+def adherence(image: torch.Tensor) -> float:
+    """Mean intersection over union of the object seen and the object that the hint outlines."""
+    return agreement(object_mask(image), true_mask(render(held_out_scenes(TESTS)))).mean().item()
+
+
+def test_zero_convolutions_change_nothing(pictures: dict[str, torch.Tensor]) -> None:
+    assert torch.equal(pictures["zero"], pictures["without"])
+
+
+def test_a_short_training_makes_it_obey(pictures: dict[str, torch.Tensor]) -> None:
+    before, after = adherence(pictures["without"]), adherence(pictures["trained"])
+    assert before <= 0.35
+    assert after >= 0.6, f"{before:.2f} before, {after:.2f} after {STEPS} steps"
