@@ -9,21 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
 import torch
 from support.workflow import Control, Image, Prompts, Sampling, Workflow
-from torch import Tensor
 
 from .checkpoint import CHECKPOINT_NAME, control_name
-from .hints import scribble
+from .evaluate import save_picture
+from .hints import edges, scribble
 from .render import render
-from .world import COLOUR_NAMES, FLOOR_NAMES, SHAPES, Scenes
+from .world import COLOUR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
 
 SIDE = 128
 PHOTO, LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-cone.png", "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"
 PROMPT = "a purple cone on a white floor"
 PAIR_PROMPT = "a red ball and a blue cone on a grey floor"
+PAIRS, PAIR_COUNT = "zeroconv-pairs", 24
 SAMPLING = Sampling(seed=3, steps=20, cfg=3.0, sampler="euler", scheduler="normal")
 
 Pictures = Sequence[Sequence[tuple[str, Path]]]
@@ -60,18 +59,26 @@ RIGHT_SCENE = one_object("a blue cone on a grey floor", (0.45, 0.25), 0.36)
 
 
 def write_inputs(folder: Path) -> None:
-    """The photos and the scribble, as PNG files in ComfyUI's input folder."""
+    """The photos and the scribble, as PNG files in ComfyUI's input folder, and pairs to train with."""
+    write_pairs(folder / PAIRS, draw_scenes(PAIR_COUNT, seed=0, pair_share=0.0))
     for name, image in (
         (PHOTO, render(PHOTO_SCENE).image),
         (LEFT_PHOTO, render(LEFT_SCENE).image),
         (SCRIBBLE, scribble(render(RIGHT_SCENE))),
     ):
-        PIL.Image.fromarray(_pixels(image)).save(folder / name)
+        save_picture(image[0], folder / name)
 
 
-def _pixels(image: Tensor) -> np.ndarray:
-    """(1, 3, S, S) in 0..1 as (S, S, 3) bytes."""
-    return image[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+def write_pairs(folder: Path, scenes: Scenes) -> None:
+    """A data set for training: pictures of scenes with captions, and in a folder of their own their edges."""
+    rendering = render(scenes)
+    (folder / "conditioning_data").mkdir(parents=True, exist_ok=True)
+    for number, (image, hint, caption) in enumerate(
+        zip(rendering.image, edges(rendering), captions(scenes), strict=True)
+    ):
+        save_picture(image, folder / f"{number:03}.png")
+        save_picture(hint, folder / "conditioning_data" / f"{number:03}.png")
+        (folder / f"{number:03}.txt").write_text(caption, encoding="utf-8")
 
 
 def demo_graph() -> DemoGraph:

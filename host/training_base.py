@@ -34,6 +34,8 @@ def interruptible() -> Iterator[None]:
 
 
 FAMILIES = ("SD1.5", "SD2.x", "SDXL")
+UNSET = ("text_projection.weight", "logit_scale")
+"""Weights of text encoders that most checkpoints lack: the host leaves them as the memory was, and seldom uses them."""
 
 
 class ComfyBase:
@@ -150,10 +152,12 @@ def _schedule(sampling: Any) -> Schedule:
 
 
 def _fingerprint(*modules: torch.nn.Module) -> str:
-    """SHA-256 of all weights, with their names."""
+    """SHA-256 of all weights that a checkpoint sets, with their names."""
     digest = hashlib.sha256()
     for module in modules:
         for key, value in sorted(module.state_dict().items()):
+            if key.endswith(UNSET):
+                continue
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -90,6 +90,25 @@ def test_trainable_copy_of_the_hosts_unet_is_a_controlnet_of_its_family(base) ->
     )
 
 
+def test_the_fingerprint_leaves_out_what_checkpoints_do_not_set(base) -> None:
+    """The host makes the text projection from whatever the memory holds, anew at each start."""
+    from zeroconv.host.training_base import ComfyBase
+
+    model, _ = base
+
+    def fingerprint(projection: float, layer: float) -> str:
+        encoder = torch.nn.ModuleDict({name: torch.nn.Linear(2, 2) for name in ("text_projection", "layer")})
+        torch.nn.init.constant_(encoder["text_projection"].weight, projection)
+        torch.nn.init.constant_(encoder["text_projection"].bias, 0)
+        torch.nn.init.constant_(encoder["layer"].weight, layer)
+        torch.nn.init.constant_(encoder["layer"].bias, 0)
+        vae = SimpleNamespace(first_stage_model=torch.nn.Identity())
+        return ComfyBase(model, SimpleNamespace(cond_stage_model=encoder), vae).fingerprint
+
+    assert fingerprint(1.0, 1.0) == fingerprint(float("nan"), 1.0)
+    assert fingerprint(1.0, 1.0) != fingerprint(1.0, 2.0)
+
+
 def write_dataset(folder: Path, count: int = 3) -> None:
     """Same-name layout; one picture has no hint."""
     (folder / "images").mkdir(parents=True)

@@ -17,32 +17,17 @@ from support.server import ComfyServer
 from support.workflow import Checkpoint, ControlNet, Output, Prompts, Sampling, Workflow
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
 from zeroconv.demo.control import ControlOptions, control_scenes
-from zeroconv.demo.evaluate import held_out_scenes
+from zeroconv.demo.evaluate import held_out_scenes, save_picture
 from zeroconv.demo.hints import edges
 from zeroconv.demo.hints import object_mask as true_mask
 from zeroconv.demo.measures import agreement, object_mask
-from zeroconv.demo.render import Rendering, render
+from zeroconv.demo.pictures import write_pairs
+from zeroconv.demo.render import render
 from zeroconv.demo.world import Scenes, captions
 
 SIDE, STEPS, PAIRS, TESTS = 128, 30, 48, 4
 FOLDER, START, TRAINED = "small-world", "zeroed.safetensors", "learned"
 SAMPLING = Sampling(steps=12, cfg=3.0)
-
-
-def pixels(image: torch.Tensor) -> np.ndarray:
-    """(3, S, S) in 0..1 as (S, S, 3) bytes."""
-    return image.mul(255).round().byte().permute(1, 2, 0).numpy()
-
-
-def write_pairs(folder: Path, scenes: Scenes, rendering: Rendering) -> None:
-    """The same-name layout: pictures with captions, hints in a folder of their own."""
-    (folder / "conditioning_data").mkdir(parents=True)
-    for number, (image, hint, caption) in enumerate(
-        zip(rendering.image, edges(rendering), captions(scenes), strict=True)
-    ):
-        Picture.fromarray(pixels(image)).save(folder / f"{number}.png")
-        Picture.fromarray(pixels(hint)).save(folder / "conditioning_data" / f"{number}.png")
-        (folder / f"{number}.txt").write_text(caption)
 
 
 def write_zeroed(models: Path) -> None:
@@ -109,10 +94,10 @@ def pictures(server: ComfyServer) -> dict[str, torch.Tensor]:
     write_models(models)
     write_zeroed(models)
     scenes = control_scenes(ControlOptions("canny", scenes=PAIRS, pair_share=0.0))
-    write_pairs(inputs / FOLDER, scenes, render(scenes))
+    write_pairs(inputs / FOLDER, scenes)
     tests = held_out_scenes(TESTS)
     for number, hint in enumerate(edges(render(tests))):
-        Picture.fromarray(pixels(hint)).save(inputs / f"edges-{number}.png")
+        save_picture(hint, inputs / f"edges-{number}.png")
     flow = Workflow()
     checkpoint = flow.load_checkpoint(CHECKPOINT_NAME)
     networks = {"without": None, "zero": flow.load_control(START), "trained": train(flow, checkpoint)}
