@@ -1,13 +1,13 @@
 """`zeroconv train run.toml`: train a ControlNet without the canvas, on one GPU or, by `accelerate launch`, several.
 
 With several: `accelerate launch -m zeroconv.commands train run.toml`. Every process computes `batch` samples, so the
-batch of a step is as many times larger. The format of run.toml is described in `training/plan.py`.
+batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, shared out over the
+processes like gradients and optimiser. The format of run.toml is described in `training/plan.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,11 +37,12 @@ def run(args: argparse.Namespace) -> int:
     """Return 0 when the training is complete, 1 when it was stopped; its state is saved either way."""
     from ..training.layouts import read_folder
     from ..training.plan import read_plan
+    from ..training.processes import launched_processes
     from ..training.recorder import summary
 
     plan = read_plan(args.plan)
     listing = read_folder(plan.dataset)
-    processes = _processes()
+    processes = launched_processes()
     if processes.main:
         print(f"{listing.layout}: {summary(listing.problems, len(listing.pairs))}")
     if args.check:
@@ -53,12 +54,6 @@ def run(args: argparse.Namespace) -> int:
     if processes.main:
         print(f"{'Finished' if finished else 'Stopped'} after step {trainer.step}: {recorder.places.network}")
     return 0 if finished else 1
-
-
-def _processes() -> Processes:
-    from ..training.processes import AcceleratedProcesses, Processes
-
-    return AcceleratedProcesses() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Processes()
 
 
 def _set_up(plan: Plan, processes: Processes) -> tuple[Trainer, Recorder]:

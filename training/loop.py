@@ -10,6 +10,8 @@ bit-identical to that of an uninterrupted run. `dataset` is anything with the th
 """
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -69,9 +71,11 @@ class Trainer:
         self.control = control.to(base.device)
         control.gradient_checkpointing = settings.gradient_checkpointing
         control.zero_convs.requires_grad_(not settings.only_middle)
+        if self.processes.sharded and (settings.precision == "float16" or settings.optimiser != "adamw"):
+            raise ValueError("Training through FSDP needs the precision bfloat16 or float32, and the optimiser adamw.")
+        self._model = self.processes.prepare(Evaluation(control))
         self._parameters = [p for p in control.parameters() if p.requires_grad]
-        optimiser = make_optimiser(self._parameters, settings)
-        self._model, self._optimiser = self.processes.prepare(Evaluation(control), optimiser)
+        self._optimiser = make_optimiser(self._parameters, settings)
         self._scaler = torch.amp.GradScaler(base.device.type, enabled=settings.precision == "float16")
         self._order = Order(
             [dataset.size(i) for i in range(len(dataset))], settings.batch * self.processes.count, settings.seed
@@ -94,7 +98,7 @@ class Trainer:
     def _train(self) -> None:
         settings, meter = self.settings, Meter()
         if self.step == 0:
-            self.callbacks.sample(self)
+            self._sample()
         self.base.prepare("train")
         while self.step < settings.steps:
             loss = self._advance()
@@ -102,8 +106,18 @@ class Trainer:
             if self._due(settings.save_every):
                 self.callbacks.save(self)
             if self._due(settings.sample_every):
-                self.callbacks.sample(self)
+                self._sample()
                 self.base.prepare("train")
+
+    def _sample(self) -> None:
+        """Raises Interrupted in all processes when one of them was interrupted."""
+        stopped = False
+        try:
+            self.callbacks.sample(self)
+        except Interrupted:
+            stopped = True
+        if self.processes.any(stopped):
+            raise Interrupted
 
     def _due(self, every: int) -> bool:
         return self.step == self.settings.steps or (bool(every) and self.step % every == 0)
@@ -147,7 +161,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate(self.step)
         self._scaler.unscale_(self._optimiser)
-        norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf)
+        norm = self.processes.whole(nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf))
         if not self._scaler.is_enabled():  # a scaler skips such steps by itself, and lowers its scale
             self._check(norm.item(), "gradient")
         self._scaler.step(self._optimiser)
@@ -163,18 +177,33 @@ class Trainer:
                 f"Go on from it with a learning_rate below {self.settings.learning_rate:g}, or with precision float32."
             )
 
+    @contextmanager
+    def network(self) -> Iterator[ControlNet]:
+        """The network that is sampled: with the averaged weights if there are any. Every process must ask."""
+        if self.processes.sharded:
+            weights = self.weights()
+            with torch.device("meta"):
+                network = ControlNet(self.control.dims)
+            network.load_state_dict(weights, assign=True)
+            yield network
+        elif self.average:
+            with self.average.applied(self.control):
+                yield self.control
+        else:
+            yield self.control
+
     def weights(self) -> dict[str, Tensor]:
-        """The ControlNet's state dict in LDM keys: the averaged weights if there are any."""
-        return dict(self.average.weights if self.average else self.control.state_dict())
+        """The ControlNet's state dict in LDM keys, averaged if they are. Every process must ask."""
+        return self.processes.whole(dict(self.average.weights if self.average else self.control.state_dict()))
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs; the tensors are those of the running training, not copies."""
+        """All that `restore` needs; the tensors may be those of the running training. Every process must ask."""
         return {
             "step": self.step,
             "base": self.base.fingerprint,
-            "control": self.control.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "average": self.average.weights if self.average else {},
+            "control": self.processes.whole(dict(self.control.state_dict())),
+            "optimiser": self.processes.whole(self._optimiser.state_dict()),
+            "average": self.processes.whole(self.average.weights) if self.average else {},
             "scaler": self._scaler.state_dict(),
             "random": {"seed": self.settings.seed},
         }
@@ -190,10 +219,26 @@ class Trainer:
                 f"The saved training has the seed {state['random']['seed']}, not {self.settings.seed}. "
                 "Set it, or train under a new name."
             )
-        self.control.load_state_dict(state["control"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self.control.load_state_dict(self._parts(state["control"]))
+        self._optimiser.load_state_dict(self._optimiser_parts(state["optimiser"]))
         if self.average:
-            self.average.load(state["average"] or state["control"])
+            self.average.load(self._parts(state["average"] or state["control"]))
         if state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
         self.step = state["step"]
+
+    def _parts(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        like = self.control.state_dict()
+        return {key: self.processes.part(value, like[key]) for key, value in weights.items()}
+
+    def _optimiser_parts(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The optimiser's state; what has the shape of its parameter is shared out as that is."""
+        kept = {
+            index: {
+                name: self.processes.part(value, like) if getattr(value, "shape", None) == like.shape else value
+                for name, value in values.items()
+            }
+            for index, values in state["state"].items()
+            for like in (self._parameters[index],)
+        }
+        return {**state, "state": kept}

@@ -1,10 +1,11 @@
 """The processes that train together: this one alone, or several through Hugging Face Accelerate."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Processes:
@@ -12,10 +13,20 @@ class Processes:
 
     count = 1
     index = 0
+    sharded = False
+    """Whether a process alone holds only a part of the weights."""
 
-    def prepare(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Tie the module's gradients to those of the other processes."""
-        return module, optimiser
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """Tie the module's gradients to those of the other processes; its parameters may be replaced."""
+        return module
+
+    def whole(self, value: Any) -> Any:
+        """Tensors, in dicts and lists of any depth, with all their parts; every process must ask."""
+        return value
+
+    def part(self, value: Tensor, like: Tensor) -> Tensor:
+        """This process's part of a whole tensor that takes the place of `like`."""
+        return value
 
     def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Around one pass; gradients are exchanged in the last pass of a step only."""
@@ -46,17 +57,17 @@ class AcceleratedProcesses(Processes):
                 "Training in several processes needs the package accelerate: install it (pip install accelerate)."
             ) from error
         self._accelerator = Accelerator()
-        if self._accelerator.distributed_type.value in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        if self._accelerator.distributed_type.value in ("DEEPSPEED", "MEGATRON_LM"):
             raise ValueError(
                 f"Training through {self._accelerator.distributed_type.value} is not supported. "
-                "Choose plain multi-GPU (DDP) in `accelerate config`."
+                "Choose plain multi-GPU (DDP) or FSDP in `accelerate config`."
             )
         self.count = self._accelerator.num_processes
         self.index = self._accelerator.process_index
         self.device = self._accelerator.device
 
-    def prepare(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        return self._accelerator.prepare_model(module), optimiser
+    def prepare(self, module: nn.Module) -> nn.Module:
+        return self._accelerator.prepare_model(module)
 
     def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         return nullcontext() if last else self._accelerator.no_sync(module)
@@ -68,3 +79,44 @@ class AcceleratedProcesses(Processes):
 
     def any(self, flag: bool) -> bool:
         return self.mean(float(flag)) > 0
+
+
+class ShardedProcesses(AcceleratedProcesses):
+    """Each process keeps its share of weights, gradients and optimiser (FSDP, `torch.distributed.fsdp.fully_shard`).
+
+    The network is one unit: its weights are whole during a pass and shared out between passes.
+    """
+
+    sharded = True
+
+    def prepare(self, module: nn.Module) -> nn.Module:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(module, mesh=init_device_mesh(self.device.type, (self.count,)))
+        return module
+
+    def whole(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self.whole(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.whole(item) for item in value]
+        return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+    def part(self, value: Tensor, like: Tensor) -> Tensor:
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if not isinstance(like, DTensor):
+            return value
+        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+
+    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        module.set_requires_gradient_sync(last)  # pyright: ignore[reportCallIssue]
+        return nullcontext()
+
+
+def launched_processes() -> Processes:
+    """What `accelerate launch` has started: several with DDP or FSDP, or this process alone."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Processes()
+    return ShardedProcesses() if os.environ.get("ACCELERATE_USE_FSDP") == "true" else AcceleratedProcesses()

@@ -76,17 +76,19 @@ class Recorder(Callbacks):
         self._curves["loss"].append((progress.step, progress.smoothed))
 
     def save(self, trainer: Trainer) -> None:
+        state, weights = trainer.state(), trainer.weights()
         if not trainer.processes.main:
             return
-        save_state(trainer.state(), self.places.state)
+        save_state(state, self.places.state)
         self._write_curves()
         if trainer.step:
-            save_controlnet(self.places.network, trainer.weights(), self._described(trainer))
+            save_controlnet(self.places.network, weights, self._described(trainer))
 
     def sample(self, trainer: Trainer) -> None:
-        if not trainer.processes.main:
-            return
-        self.drawn = self._draw(trainer)
+        with trainer.network() as network:
+            if not trainer.processes.main:
+                return
+            self.drawn = self._strip.draw(network, self.interrupted)
         if self._maker is not None:
             controlled, free = mean_adherence(self.drawn, self._maker)
             self._curves["adherence"].append((trainer.step, controlled))
@@ -116,12 +118,6 @@ class Recorder(Callbacks):
         if self.places.curves.is_file():
             for name, points in json.loads(self.places.curves.read_text("utf-8")).items():
                 self._curves[name] = [(at, value) for at, value in points if at <= step]
-
-    def _draw(self, trainer: Trainer) -> list[Drawn]:
-        if trainer.average is None:
-            return self._strip.draw(trainer.control, self.interrupted)
-        with trainer.average.applied(trainer.control):
-            return self._strip.draw(trainer.control, self.interrupted)
 
     def _described(self, trainer: Trainer) -> Description:
         d = self._description

@@ -1,4 +1,4 @@
-"""Two processes give what one gives with the doubled batch, to rounding."""
+"""Two processes give what one gives with the doubled batch, to rounding, with weights replicated or shared out."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 from support.toy_base import ToyBase, toy_dataset
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer
-from zeroconv.training.processes import AcceleratedProcesses, Processes
+from zeroconv.training.processes import launched_processes
 from zeroconv.training.progress import Callbacks
 from zeroconv.training.settings import Settings
 
@@ -27,23 +27,29 @@ class Losses(Callbacks):
     def __init__(self): self.values = []
     def stepped(self, progress): self.values.append(progress.loss)
 
-batch, several, path = int(sys.argv[1]), sys.argv[2] == "several", sys.argv[3]
-processes = AcceleratedProcesses() if several else Processes()
+batch, steps, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+processes = launched_processes()
 settings = Settings(
-    steps=STEPS, batch=batch, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=0
+    steps=steps, batch=batch, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=0
 )
 base, losses = ToyBase(), Losses()
 trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(), settings, losses, processes)
+for state in sys.argv[4:]:
+    trainer.restore(torch.load(state, weights_only=True)["state"])
 trainer.run()
+with trainer.network() as network:
+    sampled = {key: value.clone() for key, value in network.state_dict().items()}
+local = sum(getattr(p, "_local_tensor", p).numel() for p in trainer.control.parameters())
+result = {"weights": trainer.weights(), "state": trainer.state(), "sampled": sampled, "local": local}
 if processes.main:
-    torch.save({"weights": trainer.weights(), "losses": losses.values, "count": processes.count}, path)
+    torch.save({**result, "losses": losses.values, "count": processes.count, "kind": type(processes).__name__}, path)
 """
 
 
 def start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     paths = f"{TESTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER.replace("STEPS", str(STEPS)), *arguments],
+        [sys.executable, "-c", WORKER, *arguments],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -56,21 +62,58 @@ def finish(*processes: subprocess.Popen[str]) -> None:
         assert process.returncode == 0, errors[-3000:]
 
 
-def test_two_processes_equal_one_with_the_doubled_batch(tmp_path: Path) -> None:
+def run_two(arguments: list[str], environment: dict[str, str]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-    finish(*(start([str(BATCH), "several", str(tmp_path / "two.pt")], rank) for rank in ranks))
-    finish(start([str(2 * BATCH), "one", str(tmp_path / "one.pt")], {}))
-    two, one = torch.load(tmp_path / "two.pt"), torch.load(tmp_path / "one.pt")
-    assert (two["count"], one["count"]) == (2, 1)
+    ranks = [{**shared, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    finish(*(start(arguments, rank) for rank in ranks))
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    path = tmp_path_factory.mktemp("one") / "one.pt"
+    finish(start([str(2 * BATCH), str(STEPS), str(path)], {}))
+    return torch.load(path)
+
+
+def same_weights(two: dict[str, torch.Tensor], one: dict[str, torch.Tensor]) -> None:
+    assert two.keys() == one.keys()
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-3, atol=1e-4, msg=key)
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [({}, "AcceleratedProcesses"), ({"ACCELERATE_USE_FSDP": "true"}, "ShardedProcesses")],
+    ids=["DDP", "FSDP"],
+)
+def test_two_processes_equal_one_with_the_doubled_batch(
+    tmp_path: Path, one: dict, environment: dict[str, str], kind: str
+) -> None:
+    run_two([str(BATCH), str(STEPS), str(tmp_path / "two.pt")], environment)
+    two = torch.load(tmp_path / "two.pt")
+    assert (two["count"], two["kind"], one["count"]) == (2, kind, 1)
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
-    for key, value in one["weights"].items():
-        torch.testing.assert_close(two["weights"][key], value, rtol=1e-3, atol=1e-4, msg=key)
+    same_weights(two["weights"], one["weights"])
+    same_weights(two["sampled"], one["sampled"])
     assert any(
         (value - two["weights"][key]).abs().max() < 1e-5 and value.abs().max() > 1e-4
         for key, value in one["weights"].items()
         if "zero_convs" in key
+    )
+
+
+def test_shared_out_a_process_keeps_half_and_goes_on_where_another_kind_stopped(tmp_path: Path, one: dict) -> None:
+    """A state saved by one process is resumed by two with FSDP."""
+    finish(start([str(2 * BATCH), "1", str(tmp_path / "first.pt")], {}))
+    arguments = [str(BATCH), str(STEPS), str(tmp_path / "two.pt"), str(tmp_path / "first.pt")]
+    run_two(arguments, {"ACCELERATE_USE_FSDP": "true"})
+    two = torch.load(tmp_path / "two.pt")
+    assert two["local"] <= 0.6 * one["local"]
+    assert two["losses"] == pytest.approx(one["losses"][1:], rel=1e-5)
+    same_weights(two["weights"], one["weights"])
+    assert (
+        two["state"]["optimiser"]["state"][0]["exp_avg"].shape == one["state"]["optimiser"]["state"][0]["exp_avg"].shape
     )
