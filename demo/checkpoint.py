@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -72,8 +73,9 @@ def text_encoder() -> dict[str, Tensor]:
 
 
 def write_models(folder: Path, weights: Path = WEIGHTS) -> list[Path]:
-    """Write the checkpoint and the ControlNets into a ComfyUI `models` folder; returns the files.
+    """Write the checkpoint and the ControlNets into a ComfyUI `models` folder where they are not up to date.
 
+    Returns the files.
     Raises FileNotFoundError when the shipped weights are absent.
     """
     for name in (BASE_NAME, DECODER_NAME):
@@ -82,21 +84,32 @@ def write_models(folder: Path, weights: Path = WEIGHTS) -> list[Path]:
                 f"The demonstration's weights '{weights / name}' are absent. Train them with `make demo-train`, "
                 "or take them from the repository."
             )
-    written = [folder / "checkpoints" / CHECKPOINT_NAME]
-    _save(checkpoint(load_file(weights / BASE_NAME), load_file(weights / DECODER_NAME)), written[0])
+    made: dict[Path, Callable[[], Mapping[str, Tensor]]] = {
+        folder / "checkpoints" / CHECKPOINT_NAME: lambda: checkpoint(
+            load_file(weights / BASE_NAME), load_file(weights / DECODER_NAME)
+        )
+    }
     for narrow in sorted(weights.glob(f"{CONTROL_PREFIX}*.safetensors")):
         kind = narrow.stem.removeprefix(CONTROL_PREFIX)
-        path = folder / "controlnet" / control_name(kind)
-        _save({key: value.half() for key, value in widen_controlnet(unpack(load_file(narrow))).items()}, path)
-        written.append(path)
-    return written
+        made[folder / "controlnet" / control_name(kind)] = partial(_widened, narrow)
+    sources = [*weights.iterdir(), *Path(__file__).parent.glob("*.py")]
+    changed = max(source.stat().st_mtime for source in sources)
+    for path, make in made.items():
+        if not path.exists() or path.stat().st_mtime < changed:
+            _save(make(), path)
+    return list(made)
 
 
-def _save(state: dict[str, Tensor], path: Path) -> None:
+def _widened(narrow: Path) -> dict[str, Tensor]:
+    """A shipped ControlNet at the width that ComfyUI knows, float16."""
+    return {key: value.half() for key, value in widen_controlnet(unpack(load_file(narrow))).items()}
+
+
+def _save(state: Mapping[str, Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    save_file(state, partial, metadata={"format": "pt", "made by": "zeroconv demo"})
-    os.replace(partial, path)
+    part = path.with_suffix(".part")
+    save_file(dict(state), part, metadata={"format": "pt", "made by": "zeroconv demo"})
+    os.replace(part, path)
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ It uses the typed workflow builder of the tests, so `tests/` must be on the impo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from support.saved_workflow import api_graph
 from support.workflow import Control, Image, Prompts, Sampling, Workflow
 
 from .checkpoint import CHECKPOINT_NAME, control_name
@@ -106,3 +108,31 @@ def demo_graph() -> DemoGraph:
     chained = applied(applied(pair, "canny", ball), "scribble", drawn)
     second.append(("both, chained", picture(chained)))
     return DemoGraph(workflow, [first, second])
+
+
+SAVED = ("canny", "two-controlnets", "scribble")
+"""Workflows of the pack that the small model can draw."""
+LINES = {"canny": PROMPT, "two-controlnets": PROMPT}
+"""What the photo shows, instead of the prompts for large models."""
+
+
+def saved_graph(path: Path, object_info: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """A saved workflow in API format, at the size and with the sampling of the small model, and its saving node."""
+    graph = api_graph(path, object_info)
+    types = {node: content["class_type"] for node, content in graph.items()}
+    inputs = {node: content["inputs"] for node, content in graph.items()}
+    sampler = next(node for node, name in types.items() if name == "KSampler")
+    inputs[sampler].update(steps=SAMPLING.steps, cfg=SAMPLING.cfg, seed=SAMPLING.seed)
+    inputs[sampler].update(sampler_name=SAMPLING.sampler, scheduler=SAMPLING.scheduler)
+    prompts = [node for node, name in types.items() if name == "CLIPTextEncode"]
+    if path.stem in LINES:
+        for node, text in zip(prompts, (LINES[path.stem], ""), strict=True):
+            inputs[node]["text"] = text
+    for node, name in types.items():
+        if name == "EmptyLatentImage":
+            inputs[node].update(width=SIDE, height=SIDE)
+        elif name == "LoadImage":
+            inputs[node]["image"] = PHOTO
+        if "resolution" in inputs[node]:
+            inputs[node]["resolution"] = SIDE
+    return graph, next(node for node, name in types.items() if name == "SaveImage")

@@ -21,7 +21,7 @@ from support.photo import photo  # noqa: E402
 from support.server import ComfyServer  # noqa: E402
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models  # noqa: E402
 from zeroconv.demo.hints import HINTS  # noqa: E402
-from zeroconv.demo.pictures import Pictures, demo_graph, write_inputs  # noqa: E402
+from zeroconv.demo.pictures import SAVED, Pictures, demo_graph, saved_graph, write_inputs  # noqa: E402
 
 BASE = REPOSITORY / ".cache" / "demo-server"
 SHEET = BASE / "output" / "contact-sheet.png"
@@ -72,12 +72,19 @@ def run_once() -> None:
     graph = demo_graph()
     with prepare(BASE) as server:
         result = server.queue(graph.workflow.to_api())
-    rows = [[(caption, result.files(node)[0]) for caption, node in row] for row in graph.saved]
+        rows = [[(caption, result.files(node)[0]) for caption, node in row] for row in graph.saved]
+        rows.append([(f"workflows/{name}.json", run_saved(server, name)) for name in SAVED])
     contact_sheet(rows).save(SHEET)
     for row in rows:
         for caption, file in row:
-            print(f"{caption:18} {file}")
-    print(f"{'contact sheet':18} {SHEET}")
+            print(f"{caption:30} {file}")
+    print(f"{'contact sheet':30} {SHEET}")
+
+
+def run_saved(server: ComfyServer, name: str) -> Path:
+    """Run a workflow of the pack and return its picture."""
+    graph, node = saved_graph(REPOSITORY / "workflows" / f"{name}.json", server.object_info())
+    return server.queue(graph).files(node)[0]
 
 
 def serve(port: int) -> None:

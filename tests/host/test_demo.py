@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.server import ComfyServer, Result
-from zeroconv.demo.checkpoint import write_models
+from support.server import REPOSITORY, ComfyServer, Result
+from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
 from zeroconv.demo.hints import object_mask as true_mask
 from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
 from zeroconv.demo.pictures import (
@@ -16,6 +16,7 @@ from zeroconv.demo.pictures import (
     RIGHT_SCENE,
     SIDE,
     demo_graph,
+    saved_graph,
     write_inputs,
 )
 from zeroconv.demo.render import render
@@ -64,6 +65,17 @@ def test_two_chained_controls_both_act(rows: list[list[torch.Tensor]]) -> None:
     assert overlap(both, RIGHT_SCENE, right) >= 0.7
     assert overlap(without, LEFT_SCENE, left) <= 0.35
     assert overlap(without, RIGHT_SCENE, right) <= 0.35
+
+
+def test_a_saved_workflow_draws_what_its_hint_shows(server: ComfyServer, rows: list[list[torch.Tensor]]) -> None:
+    """workflows/canny.json, read as the canvas reads it, at the small model's size."""
+    graph, saving = saved_graph(REPOSITORY / "workflows" / "canny.json", server.object_info())
+    for node in graph.values():
+        for name, file in (("ckpt_name", CHECKPOINT_NAME), ("control_net", control_name("canny"))):
+            if isinstance(node["inputs"].get(name), str):
+                node["inputs"][name] = file
+    (file,) = server.queue(graph).files(saving)
+    assert overlap(read(file), PHOTO_SCENE) >= 0.8
 
 
 def test_comfyui_loads_our_controlnet_and_makes_the_same_picture(

@@ -1,0 +1,121 @@
+"""Measures how near fewer runs of a ControlNet come to all of them, on the small model that ships.
+
+`python -m zeroconv.demo.fewer_runs [--control canny]` prints a line for each pace.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..controlnet.blocks import KeysValues
+from ..controlnet.build import build_controlnet
+from ..controlnet.difference import image_difference, latent_difference
+from ..controlnet.network import ControlNet, Inputs
+from ..controlnet.pace import Adaptive, EveryNthStep, Pace
+from ..controlnet.residuals import Residuals
+from ..controlnet.reuse import KeptRuns
+from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
+from .evaluate import Control, held_out_scenes, sample_latents
+from .hints import HINTS
+from .model import DemoModel, load_model
+from .pack import unpack
+from .render import render
+from .world import captions
+
+PACES: tuple[Pace, ...] = (*map(EveryNthStep, (1, 2, 3, 4)), *map(Adaptive, (0.1, 0.2, 0.3, 0.5)))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is sampled: the model, a ControlNet, captions and hints (N, 3, S, S); steps of the sampler."""
+
+    model: DemoModel
+    network: ControlNet
+    names: list[str]
+    hints: Tensor
+    steps: int
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """runs: of the network, of `steps`. latent, image: PSNR in dB against running at every step."""
+
+    pace: Pace
+    runs: int
+    steps: int
+    latent: float
+    image: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pace}: {self.runs} of {self.steps} runs, latent {self.latent:.1f} dB, image {self.image:.1f} dB"
+        )
+
+
+class PacedNetwork:
+    """A network that rests at some steps; to `sample_latents` it looks like the network itself."""
+
+    def __init__(self, network: ControlNet, pace: Pace) -> None:
+        self.project_context, self.embed_hint = network.project_context, network.embed_hint
+        self._network, self._pace, self._kept = network, pace, KeptRuns()
+        self.ran: list[bool] = []
+
+    def __call__(self, inputs: Inputs, hint: Tensor, projected: Sequence[KeysValues]) -> Residuals:
+        residuals, ran = self._kept.residuals(
+            "all rows",
+            len(self.ran),
+            self._pace,
+            lambda: self._network(inputs, hint, projected),
+            lambda value, use: use(float(value)),
+        )
+        self.ran.append(ran)
+        return residuals
+
+
+def load_scene(kind: str, count: int, steps: int = 20) -> Scene:
+    """`count` scenes with captions that the model was not trained on, and their hints of a kind."""
+    scenes = held_out_scenes(count)
+    network = build_controlnet(unpack(load_file(control_weights(kind))))
+    model = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME)
+    return Scene(model, network, captions(scenes), HINTS[kind](render(scenes)), steps)
+
+
+def measure(scene: Scene, paces: Sequence[Pace]) -> Iterator[Nearness]:
+    """How near each pace comes; one after the other, since each samples all scenes."""
+    exact = _sample(scene, scene.network)
+    picture = _picture(scene, exact)
+    for pace in paces:
+        network = PacedNetwork(scene.network, pace)
+        latents = _sample(scene, cast(ControlNet, network))
+        image = image_difference(picture, _picture(scene, latents)).psnr
+        yield Nearness(pace, sum(network.ran), len(network.ran), latent_difference(exact, latents).psnr, image)
+
+
+def _sample(scene: Scene, network: ControlNet) -> Tensor:
+    side = scene.hints.shape[-1] // 8
+    return sample_latents(scene.model.unet, scene.names, side, Control(network, scene.hints), steps=scene.steps)
+
+
+def _picture(scene: Scene, latents: Tensor) -> Tensor:
+    return scene.model.decode_latents(latents).movedim(1, -1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--control", choices=tuple(HINTS), default="canny")
+    parser.add_argument("--count", type=int, default=8, help="scenes (8)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for nearness in measure(load_scene(arguments.control, arguments.count), PACES):
+        print(nearness, flush=True)
+
+
+if __name__ == "__main__":
+    main()
