@@ -167,7 +167,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched() -> None
     assert recorder.saved == []
 
 
-@pytest.mark.parametrize("precision", ["bfloat16"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_keeps_float32_weights(precision: str) -> None:
     exact, mixed = Recorder(), Recorder()
     trainer(SETTINGS, exact).run()
