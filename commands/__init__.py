@@ -10,6 +10,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": "train a ControlNet on image pairs",
     "inspect": "say what a model file is",
+    "convert": "write a ControlNet in another layout, number format or form",
     "fetch": "fetch weights of preprocessors",
     "preprocess": "make hints of a folder of images",
 }

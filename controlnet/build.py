@@ -1,6 +1,7 @@
 """Make the network that a state dict describes."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from .dimensions import infer_dimensions
 from .layers import Attention, Ops, torch_attention
 from .network import ControlNet
 from .union import UnionControlNet
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def build_controlnet(
@@ -22,15 +25,24 @@ def build_controlnet(
     with torch.device("meta"):
         kind = UnionControlNet if dims.union_types else ControlNet
         network = kind(dims, ops, attention)
+    return fill(network, state_dict, "ControlNet")
+
+
+def fill(network: Network, state_dict: Mapping[str, Tensor], what: str) -> Network:
+    """Put the very tensors given (no copy) into a network made on the meta device, for evaluation only.
+
+    what: the kind of network, for messages. Raises ValueError when a key is missing or left over, or has another
+    shape.
+    """
     expected = network.state_dict()
     missing, extra = sorted(expected.keys() - state_dict.keys()), sorted(state_dict.keys() - expected.keys())
     if missing or extra:
         raise ValueError(
-            f"This ControlNet file does not fit its own shape: {_some('missing', missing)}{_some('unknown', extra)}."
+            f"This {what} file does not fit its own shape: {_some('missing', missing)}{_some('unknown', extra)}."
         )
     wrong = [key for key, value in expected.items() if value.shape != state_dict[key].shape]
     if wrong:
-        raise ValueError(f"This ControlNet file has tensors of an unexpected shape: {_some('', wrong)}.")
+        raise ValueError(f"This {what} file has tensors of an unexpected shape: {_some('', wrong)}.")
     network.load_state_dict(dict(state_dict), strict=True, assign=True)
     return network.eval().requires_grad_(False)
 

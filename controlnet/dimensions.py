@@ -10,6 +10,10 @@ Shapes = Mapping[str, tuple[int, ...]]
 HINT_STRIDES = (1, 1, 2, 1, 2, 1, 2, 1)
 """Strides of the eight convolutions of `input_hint_block`: pixels to latents, 8 to 1 (paper, section 3.2)."""
 
+LABEL = "label_emb.0.0.weight"
+WIDTH_STEP = 32
+"""Widths are multiples of it: the groups of every normalisation."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -49,7 +53,7 @@ class Dimensions:
 
     def heads(self, channels: int) -> int:
         """SD1.5 has 8 heads at every width; SD2 and SDXL have heads of 64 channels."""
-        return 8 if self.context_dim == 768 else channels // 64
+        return 8 if self.context_dim == 768 else max(1, channels // 64)
 
     @property
     def family(self) -> str:
@@ -75,13 +79,13 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
 
     shapes: of the whole state dict in LDM keys. Raises ValueError when a part is missing.
     """
-    first = _shape(shapes, "input_blocks.0.0.weight")
-    hint = [_shape(shapes, f"input_hint_block.{2 * i}.weight") for i in range(len(HINT_STRIDES))]
+    first = shape_of(shapes, "input_blocks.0.0.weight", 4)
+    hint = [shape_of(shapes, f"input_hint_block.{2 * i}.weight", 4) for i in range(len(HINT_STRIDES))]
     count = 1 + max(int(match[1]) for key in shapes if (match := re.match(r"input_blocks\.(\d+)\.", key)))
-    contexts = [shape[1] for key, shape in shapes.items() if key.endswith(".attn2.to_k.weight")]
+    contexts = [shape_of(shapes, key, 2)[1] for key in shapes if key.endswith(".attn2.to_k.weight")]
     projections = [shape for key, shape in shapes.items() if key.endswith(".1.proj_in.weight")]
-    label = shapes.get("label_emb.0.0.weight")
-    return Dimensions(
+    label = shape_of(shapes, LABEL, 2) if LABEL in shapes else None
+    dims = Dimensions(
         in_channels=first[1],
         hint_channels=hint[0][1],
         hint_widths=tuple(shape[0] for shape in hint[:-1]),
@@ -91,22 +95,29 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
         context_dim=contexts[0] if contexts else None,
         adm_channels=label[1] if label else None,
         linear_projection=bool(projections) and len(projections[0]) == 2,
-        union_types=shapes["task_embedding"][0] if "task_embedding" in shapes else 0,
+        union_types=shape_of(shapes, "task_embedding", 2)[0] if "task_embedding" in shapes else 0,
     )
+    odd = [width for width in dims.residual_channels if width % WIDTH_STEP]
+    if odd:
+        raise ValueError(f"This ControlNet file is damaged: a width of {odd[0]} is no multiple of {WIDTH_STEP}.")
+    return dims
 
 
 def _block(shapes: Shapes, prefix: str) -> Block:
-    down = shapes.get(f"{prefix}.0.op.weight")
-    if down:
-        return Block(down[0], downsample=True)
-    channels = _shape(shapes, f"{prefix}.0.in_layers.2.weight")[0]
+    if f"{prefix}.0.op.weight" in shapes:
+        return Block(shape_of(shapes, f"{prefix}.0.op.weight", 4)[0], downsample=True)
+    channels = shape_of(shapes, f"{prefix}.0.in_layers.2.weight", 4)[0]
     if f"{prefix}.1.proj_in.weight" not in shapes:
         return Block(channels)
     layer = re.compile(re.escape(f"{prefix}.1.transformer_blocks.") + r"(\d+)\.")
     return Block(channels, depth=len({match[1] for key in shapes if (match := layer.match(key))}))
 
 
-def _shape(shapes: Shapes, key: str) -> tuple[int, ...]:
+def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
+    """Shape of a tensor that must be there and have `rank` dimensions, none of them empty. Raises ValueError."""
     if key not in shapes:
         raise ValueError(f"This ControlNet file is incomplete: the tensor '{key}' is missing. Download it again.")
-    return tuple(shapes[key])
+    shape = tuple(shapes[key])
+    if len(shape) != rank or 0 in shape:
+        raise ValueError(f"This ControlNet file is damaged: the tensor '{key}' has the shape {shape}.")
+    return shape

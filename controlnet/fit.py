@@ -36,14 +36,14 @@ def fit_hint(hint: Tensor, size: Size, fit: Fit) -> Tensor:
 def crop_margins(hint: Size, picture: Size) -> Size:
     """Rows cut off at top and bottom each, and columns at left and right each, to get the picture's shape.
 
-    ComfyUI `comfy.utils.common_upscale`, rounding included.
+    ComfyUI `comfy.utils.common_upscale`, rounding included, but of a very long hint at least a line is left.
     """
     height, width = hint
     aspect, wanted = width / height, picture[1] / picture[0]
     if aspect > wanted:
-        return 0, round((width - width * (wanted / aspect)) / 2)
+        return 0, min(round((width - width * (wanted / aspect)) / 2), (width - 1) // 2)
     if aspect < wanted:
-        return round((height - height * (aspect / wanted)) / 2), 0
+        return min(round((height - height * (aspect / wanted)) / 2), (height - 1) // 2), 0
     return 0, 0
 
 

@@ -6,8 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .area import Area
+
 MAX_GRIDS = 16
 """An SD1.5 ControlNet has residuals on 4 grids, a second pass as many again."""
+
+CUT_SCALE = 8
+"""Mask points to a latent point where areas are cut out of a mask: as many as the picture has."""
 
 PATCH_SIZES = (2, 1, 4)
 """Latent points to a side of a token: 2 in SD3, Flux and Qwen."""
@@ -35,6 +40,7 @@ class Mask:
         self.is_zero = not bool(self.values.any())
         self.is_one = bool((self.values == 1).all())
         self._grids: OrderedDict[Any, Tensor] = OrderedDict()
+        self._cuts: OrderedDict[Any, Mask] = OrderedDict()
 
     @property
     def pictures(self) -> int:
@@ -56,6 +62,20 @@ class Mask:
     def clear(self) -> None:
         """Let go of the resized masks."""
         self._grids.clear()
+        self._cuts.clear()
+
+    def cut(self, areas: tuple[Area, ...]) -> "Mask":
+        """The parts of all pictures of the mask that lie in the first area, then in the second, and so on.
+
+        areas: of one size, of one latent.
+        """
+        if areas not in self._cuts:
+            height, width = areas[0].whole
+            whole = resize_mask(self.values, (height * CUT_SCALE, width * CUT_SCALE))
+            self._cuts[areas] = Mask(torch.cat([area.cut(whole, CUT_SCALE) for area in areas]))
+            if len(self._cuts) > MAX_GRIDS:
+                self._cuts.popitem(last=False)
+        return self._cuts[areas]
 
     def _resized(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size, like.device, like.dtype)

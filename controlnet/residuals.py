@@ -23,6 +23,11 @@ class Residuals:
     def count(self) -> int:
         return len(self.input) + len(self.output) + len(self.middle)
 
+    def copy(self) -> "Residuals":
+        """Tensors of its own, to change in place; what was one tensor stays one."""
+        copies: dict[int, Tensor] = {}
+        return self.map(lambda tensor: copies.setdefault(id(tensor), tensor.clone()))
+
     def map(self, change: Callable[[Tensor], Tensor]) -> "Residuals":
         """All of them changed."""
         parts = (self.output, self.middle, self.input)

@@ -1,11 +1,12 @@
 """Multiplying residuals by all factors at once: one pass over each tensor, however many factors there are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from .area import Area
 from .mask import Mask
 from .residuals import Residuals
 
@@ -25,6 +26,14 @@ class Scales:
     mask: Mask | None = None
     mask_rows: tuple[int, ...] = ()
     latent_size: tuple[int, int] = (0, 0)
+
+    def in_areas(self, areas: tuple[Area, ...]) -> "Scales":
+        """With the parts of the mask that lie in the areas: one for each group of rows, or none for the whole mask."""
+        if self.mask is None or not areas:
+            return self
+        pictures = len(self.mask_rows) // len(areas)
+        rows = tuple(row // pictures * self.mask.pictures + index for row, index in enumerate(self.mask_rows))
+        return replace(self, mask=self.mask.cut(areas), mask_rows=rows)
 
 
 def scale_residuals(residuals: Residuals, scales: Scales) -> Residuals:

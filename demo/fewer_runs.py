@@ -54,9 +54,7 @@ class Nearness:
     image: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.pace}: {self.runs} of {self.steps} runs, latent {self.latent:.1f} dB, image {self.image:.1f} dB"
-        )
+        return f"{self.pace}: {self.runs} of {self.steps} runs, latent {self.latent:.1f} dB, image {self.image:.1f} dB"
 
 
 class PacedNetwork:

@@ -3,13 +3,14 @@
 import copy
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import comfy.model_management
 import comfy.model_patcher
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..controlnet.area import Area
 from ..controlnet.batch import hint_indices
 from ..controlnet.blocks import KeysValues
 from ..controlnet.dimensions import family_name
@@ -23,19 +24,24 @@ from .shaped import Evaluation, ShapedControl
 MAX_FITTED_HINTS = 8
 
 
+Network = TypeVar("Network", bound=nn.Module)
+
+
 @dataclass(frozen=True)
-class LoadedNetwork:
+class LoadedNetwork(Generic[Network]):
     """A network in the host's memory management, and what it keeps; shared by all controls made from one file."""
 
     name: str
-    network: ControlNet
+    network: Network
     patcher: Any
     dtype: torch.dtype
     load_device: torch.device
     reuse: Reuse
 
     @classmethod
-    def wrap(cls, name: str, network: ControlNet, dtype: torch.dtype, load_device: torch.device) -> "LoadedNetwork":
+    def wrap(
+        cls, name: str, network: Network, dtype: torch.dtype, load_device: torch.device
+    ) -> "LoadedNetwork[Network]":
         patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         offload_device = comfy.model_management.unet_offload_device()
         patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
@@ -50,7 +56,9 @@ class LoadedNetwork:
 class ZeroConvControl(ShapedControl):
     """One ControlNet of the SD1.5, SD2.x or SDXL family with its hint."""
 
-    def __init__(self, loaded: LoadedNetwork) -> None:
+    takes_areas = True
+
+    def __init__(self, loaded: LoadedNetwork[ControlNet]) -> None:
         super().__init__()
         self.loaded = loaded
         self.name = loaded.name
@@ -102,13 +110,17 @@ class ZeroConvControl(ShapedControl):
         return (*self.extra_args.get("control_type", ()), *(item.type for item in self.union_hints))
 
     def inference_memory_requirements(self, dtype: torch.dtype) -> int:
-        """Bytes of the residuals and of the largest activations, for cond and uncond at the size of the hint."""
+        """Bytes of the residuals and of the largest activations, for cond and uncond at the size of the hint.
+
+        With a pace a second set of residuals is kept, for which as much again is plenty.
+        """
         before = super().inference_memory_requirements(dtype)
         if self.strength == 0 or self.cond_hint_original is None:
             return before
         pictures, _, height, width = self.cond_hint_original.shape
         floats = self.loaded.network.memory_floats(2 * pictures, height // 8, width // 8)
-        return before + floats * comfy.model_management.dtype_size(self.loaded.dtype)
+        sets = 1 if self.pace is None else 2
+        return before + sets * floats * comfy.model_management.dtype_size(self.loaded.dtype)
 
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
         loaded, step, select = self.loaded, evaluation.step, evaluation.select
@@ -140,15 +152,25 @@ class ZeroConvControl(ShapedControl):
         return loaded.reuse.contexts.get(context, (loaded.weights_state, evaluation.kept), project)
 
     def _embed_hint(self, evaluation: Evaluation) -> Tensor:
-        """Embedded hints: one for all pictures, or one for each that counts."""
+        """Embedded hints: one for all pictures, one for each that counts, or one for each row that does."""
+        if not evaluation.areas:
+            return self._embed_part(evaluation, None)
+        parts = {area: self._embed_part(evaluation, area) for area in dict.fromkeys(evaluation.areas)}
+        if len(parts) == 1:
+            return parts[evaluation.areas[0]]
+        count = len(evaluation.pictures)
+        return torch.cat([parts[evaluation.areas[group]].expand(count, -1, -1, -1) for group in evaluation.groups])
+
+    def _embed_part(self, evaluation: Evaluation, area: Area | None) -> Tensor:
+        """Embedded hints, or the part of them in an area: one for all pictures, or one for each that counts."""
         network, types, x = self.loaded.network, self.union_types, evaluation.x
-        hint = self._fit_hint(self.cond_hint_original, x)
+        hint = self._fit_hint(self.cond_hint_original, x, area)
 
         def embed() -> Tensor:
             self.loaded.reuse.counts.hint_embeddings += 1
             if not isinstance(network, UnionControlNet) or not types:
                 return network.embed_hint(hint)
-            others = [replace(item, hint=self._fit_hint(item.hint, x)) for item in self.union_hints]
+            others = [replace(item, hint=self._fit_hint(item.hint, x, area)) for item in self.union_hints]
             return network.embed_union([UnionHint(hint, types[0]), *others])
 
         embedded = self.loaded.reuse.hints.get(hint, (self.loaded.weights_state, types), embed)
@@ -157,15 +179,17 @@ class ZeroConvControl(ShapedControl):
         chosen = [order[picture] for picture in evaluation.pictures]
         return embedded if chosen == list(range(embedded.shape[0])) else embedded[chosen]
 
-    def _fit_hint(self, image: Tensor, x: Tensor) -> Tensor:
-        """All hints at the pixel size of the latent: (hints, channels, 8h, 8w)."""
-        height, width = (side * self.compression_ratio for side in x.shape[-2:])
+    def _fit_hint(self, image: Tensor, x: Tensor, area: Area | None) -> Tensor:
+        """All hints at the pixel size of the latent, (hints, channels, 8h, 8w); of an area its part of the whole."""
+        ratio = self.compression_ratio
+        height, width = (side * ratio for side in (x.shape[-2:] if area is None else area.whole))
 
         def fit() -> Tensor:
             fitted = self.preprocess_image(fit_hint(image, (height, width), self.fit))
-            return fitted.to(x.device, self.loaded.dtype)
+            part = fitted if area is None else area.cut(fitted, ratio)
+            return part.to(x.device, self.loaded.dtype)
 
-        return self._hints.get(image, (height, width, self.fit), fit)
+        return self._hints.get(image, (height, width, self.fit, area), fit)
 
 
 def check_family(network: ControlNet, unet_config: dict[str, Any]) -> None:

@@ -12,7 +12,10 @@ from torch import Tensor
 from ..controlnet.batch import hint_indices
 from ..controlnet.fit import fit_hint
 from ..controlnet.influence import Influence
+from ..controlnet.pace import plan_runs
+from ..controlnet.plan_picture import Forecast
 from ..controlnet.progress import Progress
+from ..controlnet.record_picture import Told
 from .conditioning import Conditioning
 from .shaped import ShapedControl
 
@@ -30,18 +33,6 @@ class Run:
     denoise: float = 1.0
     start: int = 0
     end: int = 10000
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """name: of the control. strengths: one for each step of the run, 0 where it does not run."""
-
-    name: str
-    strengths: tuple[float, ...]
-
-    @property
-    def runs(self) -> int:
-        return sum(strength != 0 for strength in self.strengths)
 
 
 def progress_of(model: Any, run: Run) -> Progress:
@@ -69,15 +60,47 @@ def controls_of(conditioning: Conditioning) -> list[Any]:
     return list(found.values())
 
 
-def forecast_steps(conditioning: Conditioning, progress: Progress) -> list[Forecast]:
-    """When and how strongly each control of a conditioning will run. Other packs' controls count as core's do."""
+def forecast_steps(conditioning: Conditioning, progress: Progress, pictures: int | None = None) -> list[Forecast]:
+    """When and how strongly each control of a conditioning will run. Other packs' controls count as core's do.
+
+    pictures: how many the batch has, if known. Raises ValueError when strengths are given to items it has not.
+    """
     forecasts = []
-    for number, control in enumerate(controls_of(conditioning), start=1):
+    for name, control in named_controls(conditioning):
         influence = control.influence if isinstance(control, ShapedControl) else Influence()
         plan = influence.plan(progress, *control.timestep_percent_range)
         strengths = tuple(control.strength * factor for factor in plan)
-        forecasts.append(Forecast(f"{number}. {getattr(control, 'name', type(control).__name__)}", strengths))
+        forecasts.append(_shaped_forecast(name, strengths, control, pictures))
     return forecasts
+
+
+def _shaped_forecast(name: str, strengths: tuple[float, ...], control: Any, pictures: int | None) -> Forecast:
+    acts = [strength != 0 for strength in strengths]
+    if not isinstance(control, ShapedControl):
+        return Forecast(name, strengths, plan_runs(None, acts))
+    sides, items, pace, notes = control.influence.sides, control.influence.items, control.pace, []
+    if sides is not None:
+        notes.append(f"positive x {sides.cond:g}, negative x {sides.uncond:g}")
+    if items is not None:
+        notes.append(f"items {items}" + (", evenly between" if items.interpolated else ""))
+    if pace is not None:
+        notes.append(f"runs {pace}")
+    factors = (1.0, 1.0) if sides is None else (sides.cond, sides.uncond)
+    of_items = items.factors(pictures) if items is not None and pictures else ()
+    adaptive = pace is not None and pace.measures
+    return Forecast(name, strengths, plan_runs(pace, acts), adaptive, factors, of_items, tuple(notes))
+
+
+def named_controls(conditioning: Conditioning) -> list[tuple[str, Any]]:
+    """All controls that are attached, with a number and the name of their file."""
+    controls = enumerate(controls_of(conditioning), start=1)
+    return [(f"{number}. {getattr(control, 'name', type(control).__name__)}", control) for number, control in controls]
+
+
+def tell_records(conditioning: Conditioning) -> list[Told]:
+    """What each control of ours did in the last sampling that it took part in."""
+    controls = [(name, c) for name, c in named_controls(conditioning) if isinstance(c, ShapedControl)]
+    return [Told(name, control.record, control.output_count) for name, control in controls]
 
 
 def hints_as_seen(conditioning: Conditioning, latent: Tensor) -> list[Tensor]:

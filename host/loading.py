@@ -1,7 +1,9 @@
 """Load ControlNet files through ComfyUI's folders and memory management."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
@@ -10,19 +12,35 @@ import folder_paths
 import torch
 from torch import Tensor
 
+from ..controlnet.adapter import build_adapter
 from ..controlnet.build import build_controlnet
 from ..controlnet.dimensions import infer_dimensions
-from ..controlnet.formats import load_ldm_state_dict
+from ..controlnet.formats import load_tensors
+from ..controlnet.formats.files import read_header
+from ..controlnet.formats.folder import is_later_shard
 from ..controlnet.formats.inspect import Report, inspect_file
+from ..controlnet.formats.pooling import find_pooling
 from ..controlnet.layers import Attention, Options
+from ..controlnet.lllite import build_lllite
+from ..controlnet.mode import Sides
+from ..controlnet.network import ControlNet
+from . import adapter
+from .adapter import AdapterControl
 from .control import LoadedNetwork, ZeroConvControl, check_family
+from .lllite import LLLiteControl, check_base
+from .shaped import ShapedControl
+from .wrapped_loading import load_wrapped
 
 FOLDER = "controlnet"
+FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+
+PoolingChoice = Literal["auto", "off", "on", "on, both sides"]
+POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both sides")
 
 
 def list_controlnets() -> list[str]:
-    """Files of the host's `controlnet` folders."""
-    return folder_paths.get_filename_list(FOLDER)
+    """Files of the host's `controlnet` folders; of a model in several parts only the first."""
+    return [name for name in folder_paths.get_filename_list(FOLDER) if not is_later_shard(name)]
 
 
 def inspect_control(name: str) -> Report:
@@ -30,38 +48,99 @@ def inspect_control(name: str) -> Report:
     return inspect_file(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
-def load_control(name: str, model: Any = None) -> ZeroConvControl:
-    """Load a ControlNet file by its name in the `controlnet` folder.
+def load_control(name: str, model: Any = None, pooling: PoolingChoice = "auto") -> ShapedControl:
+    """Load a control file by its name in the `controlnet` folder.
 
-    model: a MODEL to check the family against, or None. Raises FileNotFoundError, or ValueError that names the file.
+    model: a MODEL to check the family against, or None. pooling: whether residuals are replaced by their mean over
+    the picture, as the shuffle network wants, by default on the prompt's side only; auto: as the file says.
+    Raises FileNotFoundError, or ValueError that names the file.
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
     base = None if model is None else model.model.diffusion_model.state_dict
-    tensors = load_ldm_state_dict(path, base)
+    form, tensors = load_tensors(path, base)
     try:
-        loaded = build_loaded(tensors, path.stem)
+        control = LOADERS[form.network](tensors, path.stem, None if model is None else model.model)
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
+    return _pooled(control, path, pooling) if form.network == "controlnet" else control
+
+
+def build_loaded(tensors: dict[str, Tensor], name: str = "ControlNet") -> LoadedNetwork[ControlNet]:
+    """Build the network of a state dict in LDM keys, in the dtype and from the layers that the host chooses."""
+    dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
+    choice = _choose(tensors)
+    network = build_controlnet(choice.cast(tensors), choice.ops, _attention(upcast=dims.context_dim == 1024))
+    return LoadedNetwork.wrap(name, network, choice.compute, choice.device)
+
+
+def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any) -> ShapedControl:
+    loaded = build_loaded(tensors, name)
     if model is not None:
-        check_family(loaded.network, model.model.model_config.unet_config)
-    control = ZeroConvControl(loaded)
-    # The tensors of the shuffle network do not tell that it is pooled; core goes by the name as well.
-    control.global_average_pooling = path.stem.removesuffix("_fp16").endswith("_shuffle")
+        check_family(loaded.network, model.model_config.unet_config)
+    return ZeroConvControl(loaded)
+
+
+def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any) -> ShapedControl:
+    choice = _choose(tensors)
+    network = build_adapter(choice.cast(tensors), choice.ops)
+    if model is not None:
+        adapter.check_family(network, model.model_config.unet_config)
+    return AdapterControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
+
+
+def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any) -> ShapedControl:
+    choice = _choose(tensors)
+    network = build_lllite(choice.cast(tensors), choice.ops)
+    if model is not None:
+        check_base(network, model)
+    return LLLiteControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
+
+
+LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any], ShapedControl]] = {
+    "controlnet": _load_controlnet,
+    "t2i-adapter": _load_adapter,
+    "lllite": _load_lllite,
+    "host": load_wrapped,
+}
+"""By the network that runs a format: (tensors, name, base model or None) -> control."""
+
+
+def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> ShapedControl:
+    """Set the rule of the shuffle network, as chosen or as found."""
+    found = find_pooling(path, read_header(path).metadata).pooled if choice == "auto" else choice != "off"
+    control.global_average_pooling = found
+    if found and choice != "on, both sides":
+        control.influence = replace(control.influence, sides=Sides(1, 0))
     return control
 
 
-def build_loaded(tensors: dict[str, Tensor], name: str = "ControlNet") -> LoadedNetwork:
-    """Build the network of a state dict in LDM keys, in the dtype and from the layers that the host chooses."""
+@dataclass(frozen=True)
+class Choice:
+    """How the host wants a network: the dtype that weights are kept in and the one to compute in, layers, device."""
+
+    weight: torch.dtype
+    compute: torch.dtype
+    ops: Any
+    device: torch.device
+
+    def cast(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights as they are to be kept: 8 bits stay where the host keeps 8 bits, but nothing is made of them."""
+        small = self.weight in FLOAT8
+        return {
+            key: value if small and value.dtype == self.weight else value.to(self.compute if small else self.weight)
+            for key, value in tensors.items()
+        }
+
+
+def _choose(tensors: dict[str, Tensor]) -> Choice:
     management = comfy.model_management
-    stored = next(iter(tensors.values())).dtype
-    weight_dtype = management.unet_dtype(model_params=-1, weight_dtype=stored)
-    load_device = management.get_torch_device()
-    cast_dtype = management.unet_manual_cast(weight_dtype, load_device)
-    ops = comfy.ops.pick_operations(weight_dtype, cast_dtype)
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
-    weights = {key: value.to(weight_dtype) for key, value in tensors.items()}
-    network = build_controlnet(weights, ops, _attention(upcast=dims.context_dim == 1024))
-    return LoadedNetwork.wrap(name, network, cast_dtype or weight_dtype, load_device)
+    sizes: dict[torch.dtype, int] = {}
+    for value in tensors.values():
+        sizes[value.dtype] = sizes.get(value.dtype, 0) + value.numel()
+    weight = management.unet_dtype(model_params=-1, weight_dtype=max(sizes, key=lambda dtype: sizes[dtype]))
+    device = management.get_torch_device()
+    cast = management.unet_manual_cast(weight, device)
+    return Choice(weight, cast or weight, comfy.ops.pick_operations(weight, cast), device)
 
 
 def _attention(upcast: bool) -> Attention:

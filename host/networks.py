@@ -55,7 +55,14 @@ def _load(name: str) -> ModelPatcher:
     device = management.get_torch_device()
     dtype = _dtype(device)
     network = build_network(name, weight_folders(), comfy.ops.pick_operations(dtype, dtype)).to(dtype)
+    for layer in network.modules():
+        layer.register_forward_pre_hook(_stop_if_cancelled)
     return ModelPatcher(network, load_device=device, offload_device=management.unet_offload_device())
+
+
+def _stop_if_cancelled(layer: nn.Module, inputs: object) -> None:
+    """Before every layer: on a CPU, or with a large picture, a whole network takes longer than anyone waits."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
 
 
 def _dtype(device: torch.device) -> torch.dtype:

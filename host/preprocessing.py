@@ -11,7 +11,9 @@ from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.contact_sheet import compare, ready_methods
 from ..preprocessors.description import Preprocessor, Settings
 from ..preprocessors.fetch import fetch_weights
-from ..preprocessors.running import Options, preprocess
+from ..preprocessors.pose_keypoints import PoseFrame
+from ..preprocessors.pose_recording import recording
+from ..preprocessors.running import Options, preprocess_with_labels
 from ..preprocessors.sizes import working_size
 from ..preprocessors.weights import find, to_safetensors, weights_of
 from .folders import weight_folders
@@ -25,8 +27,25 @@ LARGEST_CHUNK = 16
 
 def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options) -> Tensor:
     """Hints of BHWC images, as `preprocessors.running.preprocess`; chunks follow the free memory."""
+    return run_with_labels(preprocessor, image, settings, options)[0]
+
+
+def run_with_labels(
+    preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options
+) -> tuple[Tensor, Tensor | None]:
+    """Hints, and classes / 255 of methods that tell them, as `preprocessors.running.preprocess_with_labels`."""
     options = replace(options, chunk=_chunk(preprocessor, image, options), progress=Progress())
-    return preprocess(preprocessor, image, NETWORKS, settings, options)
+    return preprocess_with_labels(preprocessor, image, NETWORKS, settings, options)
+
+
+def run_with_poses(
+    preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options
+) -> tuple[Tensor, list[PoseFrame]]:
+    """Hints, and the poses in them, one frame a hint and of its size."""
+    frames: list[PoseFrame] = []
+    hint = run_preprocessor(recording(preprocessor, frames), image, settings, options)
+    height, width = hint.shape[1:3]
+    return hint, [PoseFrame(height, width, frame.poses) for frame in frames]
 
 
 def compare_preprocessors(image: Tensor, options: Options) -> Tensor:

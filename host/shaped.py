@@ -7,49 +7,27 @@ Core never calls `cleanup` when a run fails or is cancelled, so `pre_run` resets
 import functools
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
 from ..controlnet.batch import HintOrder
 from ..controlnet.fit import Fit
-from ..controlnet.influence import Influence, Rows
+from ..controlnet.influence import Influence
+from ..controlnet.pace import Pace
 from ..controlnet.progress import Progress
+from ..controlnet.record import Record
 from ..controlnet.residuals import Residuals
+from ..controlnet.reuse import KeptRuns
 from ..controlnet.scaling import scale_residuals, spread_rows
-from .merge import Control, merge
+from .areas import read_areas
+from .ending import when_sampling_ends
+from .evaluation import Evaluation, acting, read_rows
+from .merge import merge
+from .pending import PARTS, Control, known_length, pending
 from .step import STEP_OPTION, Step, StepReader
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a network is asked for at one step.
-
-    x: (rows, ...) latents, t: (rows,) sigmas, cond: the host's conditioning, all with every row of the step.
-    groups, pictures: which of them count; the others get no control.
-    """
-
-    step: Step
-    x: Tensor
-    t: Tensor
-    cond: dict[str, Any]
-    rows: Rows
-    groups: tuple[int, ...]
-    pictures: tuple[int, ...]
-    options: dict[str, Any]
-
-    @property
-    def kept(self) -> tuple[int, ...] | None:
-        """Indices of the rows that count, group after group; None when all do."""
-        kept = tuple(g * self.rows.pictures + p for g in self.groups for p in self.pictures)
-        return None if len(kept) == self.x.shape[0] else kept
-
-    def select(self, values: Tensor) -> Tensor:
-        """The rows that count."""
-        return values if self.kept is None else values[list(self.kept)]
 
 
 class ShapedControl(ControlBase):
@@ -61,12 +39,23 @@ class ShapedControl(ControlBase):
     """How many residuals the network gives, for weights over the depth."""
     output_count: int
     """How many of them go to the skips, `output`."""
+    takes_areas = False
+    """Whether `evaluate` heeds `Evaluation.areas`."""
+    acts_at_once = False
+    """Whether it changes the step's options, which the base model reads, and so cannot wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self.influence = Influence()
         self.fit = Fit()
         self.hint_order: HintOrder = "one each"
+        self.own_part = False
+        """Whether an area of the picture gets the part of the hint that lies there, and not all of it."""
+        self.pace: Pace | None = None
+        self.measured = False
+        """Whether to take the sizes of what it adds; they are in `record` after a sampling."""
+        self.record = Record()
+        self._kept_runs = KeptRuns()
         self._steps = StepReader()
         self._percent_to_sigma: Callable[[float], float] = float
         self._progress: Progress | None = None
@@ -74,13 +63,16 @@ class ShapedControl(ControlBase):
     def copy_to(self, c: "ShapedControl") -> None:
         super().copy_to(c)
         c.influence, c.fit, c.hint_order = self.influence, self.fit, self.hint_order
+        c.own_part, c.pace, c.measured = self.own_part, self.pace, self.measured
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         # Kept, since the host's function reads a value from the device, which would stop every step.
         percent_to_sigma = functools.cache(percent_to_timestep_function)
         super().pre_run(model, percent_to_sigma)
         self.forget()
+        self.record = Record(self.measured)
         self._percent_to_sigma = percent_to_sigma
+        when_sampling_ends(model, f"zeroconv {id(self)}", self.forget)
 
     def cleanup(self) -> None:
         super().cleanup()
@@ -89,6 +81,7 @@ class ShapedControl(ControlBase):
     def forget(self) -> None:
         """Let go of all that belongs to one sampling."""
         self._steps.clear()
+        self._kept_runs.clear()
         self._progress = None
 
     @abstractmethod
@@ -98,30 +91,72 @@ class ShapedControl(ControlBase):
     def get_control(
         self, x_noisy: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int, transformer_options: dict[str, Any]
     ) -> Control | None:
-        """Residuals of this control and of those before it; None when none acts at this step."""
+        """Residuals of this control and of those before it, computed when one is taken; None when none acts."""
         step = transformer_options.get(STEP_OPTION) or self._steps.read(x_noisy, t, cond, batched_number)
         previous = None
         if self.previous_controlnet is not None:
             options = {**transformer_options, STEP_OPTION: step}
             previous = self.previous_controlnet.get_control(x_noisy, t, cond, batched_number, options)
+            if "patches" in options:  # of a control that acts on the attention: the host reads its own dictionary
+                transformer_options["patches"] = options["patches"]
         strength = self._strength(step, transformer_options)
-        rows = _rows(x_noisy, batched_number, transformer_options)
+        rows = read_rows(x_noisy, batched_number, transformer_options)
         factors = self.influence.rows(rows)
-        groups, pictures = _acting(factors, rows)
+        groups, pictures = acting(factors, rows)
         needed = self.influence.needed(self.residual_count)
         if strength == 0 or not groups or not needed:
             return previous
-        evaluation = Evaluation(step, x_noisy, t, cond, rows, groups, pictures, transformer_options)
-        residuals = self.evaluate(evaluation, needed)
+        areas = read_areas(x_noisy, transformer_options) if self.own_part else ()
+        if len(set(areas)) > 1:  # equal noise, but other hints
+            step = replace(step, shared=False)
+        # A copy, since the base model writes into the options as it goes; who acts at once writes for it to read.
+        options = transformer_options if self.acts_at_once else dict(transformer_options)
+        evaluation = Evaluation(step, x_noisy, t, cond, rows, groups, pictures, options, areas)
+
+        def act() -> Control:
+            return self.join(self._act(evaluation, needed, strength), previous)
+
+        return act() if self.acts_at_once else pending(act, self._lengths(needed, previous))
+
+    def _act(self, evaluation: Evaluation, needed: int, strength: float) -> Residuals:
+        """Residuals of all rows with all factors in them."""
+        x, rows, step = evaluation.x, evaluation.rows, evaluation.step
+        residuals, ran = self._evaluate_or_keep(evaluation, needed)
         if evaluation.kept is not None:
-            residuals = spread_rows(residuals, evaluation.kept, x_noisy.shape[0])
+            residuals = spread_rows(residuals, evaluation.kept, x.shape[0])
         if self.global_average_pooling:
             residuals = residuals.map(_pool)
-        size = (x_noisy.shape[-2], x_noisy.shape[-1])
+        size = (x.shape[-2], x.shape[-1])
         scales = self.influence.scales(strength, self.residual_count, rows, size, self.hint_order)
         if scales.blocks is not None:
             scales = replace(scales, blocks=scales.blocks[: residuals.count])
-        return merge(scale_residuals(residuals, scales), previous, self.output_count)
+        scaled = scale_residuals(residuals, scales.in_areas(evaluation.areas))
+        self.record.note(step.sigma, ran, scaled)
+        return scaled
+
+    def _lengths(self, needed: int, previous: Control | None) -> dict[str, int | None]:
+        """How long the lists will be; None where only the network tells."""
+        if not self.output_count:
+            return dict.fromkeys(PARTS)
+        own = {"input": 0, "middle": max(0, needed - self.output_count), "output": self.output_count}
+        before = {part: known_length(previous, part) for part in PARTS}
+        return {part: None if (length := before[part]) is None else max(own[part], length) for part in PARTS}
+
+    def join(self, residuals: Residuals, previous: Control | None) -> Control:
+        """The residuals in the host's form, with those of the controls before."""
+        return merge(residuals, previous, self.output_count)
+
+    def _evaluate_or_keep(self, evaluation: Evaluation, needed: int) -> tuple[Residuals, bool]:
+        """Residuals to change at will, and whether the network ran for them or `pace` let it rest."""
+        if self.pace is None or self._progress is None:
+            return self.evaluate(evaluation, needed), True
+        rows, options = evaluation.rows, evaluation.options
+        conditions = tuple(options.get("uuids") or rows.groups)
+        key = (evaluation.x.shape, evaluation.kept, conditions, rows.window, needed)
+        step = evaluation.step
+        return self._kept_runs.residuals(
+            key, self._progress.step(step.sigma), self.pace, lambda: self.evaluate(evaluation, needed), step.later
+        )
 
     def _strength(self, step: Step, options: dict[str, Any]) -> float:
         """The strength at this step; 0 outside the range."""
@@ -129,32 +164,11 @@ class ShapedControl(ControlBase):
             return 0.0
         if self._progress is None:
             sigmas = options.get("sample_sigmas")
-            levels = tuple(sigmas.tolist()) if sigmas is not None and self.influence.counts_steps else ()
+            counts = self.influence.counts_steps or self.pace is not None
+            levels = tuple(sigmas.tolist()) if sigmas is not None and counts else ()
             self._progress = Progress(levels, self._percent_to_sigma)
         start, end = self.timestep_percent_range
         return self.strength * self.influence.step_factor(self._progress, step.sigma, start, end)
-
-
-def _rows(x: Tensor, groups: int, options: dict[str, Any]) -> Rows:
-    sides = tuple(options.get("cond_or_uncond") or (0,) * groups)
-    window = options.get("context_window")
-    if window is None or window.dim != 0:
-        return Rows(sides, x.shape[0] // groups)
-    # Only newer hosts tell how long the whole video is.
-    total = getattr(window, "total_frames", 0) or None
-    return Rows(sides, x.shape[0] // groups, tuple(window.index_list), total)
-
-
-def _acting(factors: tuple[float, ...] | None, rows: Rows) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Groups and pictures of which any row has a factor but zero."""
-    groups, pictures = range(len(rows.groups)), range(rows.pictures)
-    if factors is None:
-        return tuple(groups), tuple(pictures)
-    acts = torch.tensor(factors).view(len(groups), len(pictures)) != 0
-    return (
-        tuple(g for g in groups if acts[g].any()),
-        tuple(p for p in pictures if acts[:, p].any()),
-    )
 
 
 def _pool(residual: Tensor) -> Tensor:

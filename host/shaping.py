@@ -8,7 +8,9 @@ from ..controlnet.batch import HintOrder
 from ..controlnet.fit import Fit
 from ..controlnet.influence import Influence
 from ..controlnet.mode import ModeName, Sides, control_mode
+from ..controlnet.pace import Pace
 from ..controlnet.preset import PresetName, preset
+from .areas import areas_hooks
 from .shaped import ShapedControl
 
 
@@ -32,10 +34,31 @@ def with_influence(control: Any, what: str, change: Callable[[Influence], Influe
     return shaped
 
 
-def with_fit(control: Any, fit: Fit, order: HintOrder) -> ShapedControl:
-    """A copy that brings its hints to the picture's size, and to its pictures, in this way."""
+def with_fit(control: Any, fit: Fit, order: HintOrder, own_part: bool = False) -> ShapedControl:
+    """A copy that brings its hints to the picture's size, and to its pictures, in this way.
+
+    own_part: a prompt for an area gets the part of the hint that lies there. Raises ValueError when the control's kind
+    of network cannot do that.
+    """
     shaped = shaped_copy(control, "fit")
-    shaped.fit, shaped.hint_order = fit, order
+    if own_part and not shaped.takes_areas:
+        raise ValueError(f"'{shaped.name}' always lays the whole hint over an area. Choose 'whole hint' in Fit Hint.")
+    shaped.fit, shaped.hint_order, shaped.own_part = fit, order, own_part
+    shaped.extra_hooks = areas_hooks() if own_part else None
+    return shaped
+
+
+def with_pace(control: Any, pace: Pace) -> ShapedControl:
+    """A copy whose network runs at fewer steps."""
+    shaped = shaped_copy(control, "pace")
+    shaped.pace = pace
+    return shaped
+
+
+def with_record(control: Any) -> ShapedControl:
+    """A copy that remembers how much it adds at every step."""
+    shaped = shaped_copy(control, "record")
+    shaped.measured = True
     return shaped
 
 

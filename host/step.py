@@ -1,11 +1,13 @@
 """What is true of one sampling step, found out once for a whole chain of controls and with one device sync."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..controlnet.reuse import Later
 
 STEP_OPTION = "zeroconv_step"
 """Key under which the outermost control of a chain hands the step to the controls before it."""
@@ -18,6 +20,7 @@ class Step:
     """sigma: of the step. The flags as in `controlnet.network.Inputs`.
 
     context: the prompt embeddings; equal content within one sampling is the same tensor, whatever the host passes.
+    later: hands a number to a function at the beginning of the next step, with that step's one device sync.
     """
 
     sigma: float
@@ -25,6 +28,7 @@ class Step:
     shared_y: bool
     uniform_time: bool
     context: Tensor
+    later: Later
 
 
 class StepReader:
@@ -32,9 +36,11 @@ class StepReader:
 
     def __init__(self) -> None:
         self._contexts: list[Tensor] = []
+        self._awaited: list[tuple[Tensor, Callable[[float], None]]] = []
 
     def clear(self) -> None:
         self._contexts.clear()
+        self._awaited.clear()
 
     def read(self, x: Tensor, t: Tensor, cond: Mapping[str, Any], groups: int) -> Step:
         """x: (rows, ...) latents. t: (rows,) sigmas. cond: the host's conditioning of all rows."""
@@ -46,12 +52,20 @@ class StepReader:
             (t == t[0]).all(),
             *((c == context).all() for c in alike),
         ]
-        sigma, shared, shared_y, uniform, *same = torch.stack([t[0].float(), *(f.float() for f in flags)]).tolist()
+        awaited, self._awaited = self._awaited, []
+        read = [t[0].float(), *(flag.float() for flag in flags), *(value.to(x.device) for value, _ in awaited)]
+        sigma, shared, shared_y, uniform, *rest = torch.stack(read).tolist()
+        same, values = rest[: len(alike)], rest[len(alike) :]
+        for value, (_, use) in zip(values, awaited, strict=True):
+            use(value)
         known = next((c for c, equal in zip(alike, same, strict=True) if equal), None)
         if known is None:
             known = context
             self._contexts = [*self._contexts, context][-MAX_CONTEXTS:]
-        return Step(sigma, bool(shared), bool(shared_y), bool(uniform), known)
+        return Step(sigma, bool(shared), bool(shared_y), bool(uniform), known, self._later)
+
+    def _later(self, value: Tensor, use: Callable[[float], None]) -> None:
+        self._awaited.append((value, use))
 
 
 def _equal_groups(values: Tensor | None, groups: int, like: Tensor | None = None) -> Tensor:

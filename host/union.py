@@ -4,23 +4,27 @@ from typing import Any
 
 from torch import Tensor
 
+from ..controlnet.formats.hosted import FLUX_UNION_TYPES
 from ..controlnet.union import UNION_TYPES, UnionControlNet, UnionHint
 from .conditioning import hint_from_image
 from .control import ZeroConvControl
+from .wrapped import WrappedControl
+
+SAME_HINTS = {"openpose": "pose", "pose": "openpose", "lines": "canny", "canny": "lines"}
+"""Kinds that networks of two families name in two ways."""
+
+TYPE_NAMES = (*UNION_TYPES, *(name for name in FLUX_UNION_TYPES if name not in UNION_TYPES))
+"""Names of all kinds of hint, of whatever family."""
 
 
 def set_union_type(control: Any, kind: str) -> Any:
-    """A copy of the control that is told the kind of its hint; `auto` tells nothing.
+    """A copy of the control that is told the kind of its hint, by the order of its own family; `auto` tells nothing.
 
-    Raises ValueError when our network is no union network or lacks the kind.
+    Raises ValueError when the network is no union network or lacks the kind.
     """
-    number = () if kind == "auto" else (UNION_TYPES.index(kind),)
-    if isinstance(control, ZeroConvControl):
-        network = _union_network(control)
-        for value in number:
-            network.check_type(value)
+    number = [] if kind == "auto" else [type_number(kind, _types(control))]
     twin = control.copy()
-    twin.set_extra_arg("control_type", list(number))
+    twin.set_extra_arg("control_type", number)
     return twin
 
 
@@ -29,10 +33,13 @@ def add_union_hint(control: Any, kind: str, image: Tensor, strength: float) -> Z
 
     Raises ValueError for a control that is not ours, no union network, or without a type for its first hint.
     """
+    if isinstance(control, WrappedControl):
+        raise ValueError(
+            f"'{control.name}' ({control.found.family}) takes one hint at a time. Chain two Apply ControlNet instead."
+        )
     if not isinstance(control, ZeroConvControl):
         raise ValueError("Several hints at once need a ControlNet from Load ControlNet (ZeroConv).")
-    number = UNION_TYPES.index(kind)
-    _union_network(control).check_type(number)
+    number = type_number(kind, _types(control))
     if not control.union_types:
         raise ValueError("Set the type of the first hint with Set Union ControlNet Type, then add more hints.")
     twin = control.copy()
@@ -40,11 +47,28 @@ def add_union_hint(control: Any, kind: str, image: Tensor, strength: float) -> Z
     return twin
 
 
-def _union_network(control: ZeroConvControl) -> UnionControlNet:
-    network = control.loaded.network
-    if not isinstance(network, UnionControlNet):
+def type_number(kind: str, types: tuple[str, ...]) -> int:
+    """The number of a kind of hint in a network that knows these. Raises ValueError that names them."""
+    name = kind if kind in types else SAME_HINTS.get(kind, kind)
+    if name not in types:
+        raise ValueError(f"This union ControlNet does not know the type '{kind}'. It knows: {', '.join(types)}.")
+    return types.index(name)
+
+
+def _types(control: Any) -> tuple[str, ...]:
+    """Kinds of hint that a control knows, by number. Raises ValueError for a network that knows one kind."""
+    if isinstance(control, ZeroConvControl):
+        network, family = control.loaded.network, control.loaded.network.dims.family
+        types = UNION_TYPES[: network.dims.union_types or 0] if isinstance(network, UnionControlNet) else ()
+    elif isinstance(control, WrappedControl):
+        types, family = control.union_types, control.found.family
+    else:
+        # Core's own control: only its Flux networks tell how many kinds they know.
+        modes = getattr(getattr(control, "control_model", None), "num_union_modes", None)
+        types, family = UNION_TYPES if modes is None else FLUX_UNION_TYPES[:modes], "Flux"
+    if not types:
         raise ValueError(
-            f"This ControlNet ({network.dims.family}) is made for one kind of hint; it has no union types. "
+            f"This ControlNet ({family}) is made for one kind of hint; it has no union types. "
             "Wire it to Apply ControlNet directly."
         )
-    return network
+    return types

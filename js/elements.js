@@ -14,7 +14,16 @@ const ICONS = {
   image: "M4 5h16v14H4zM4 16l5-5 4.5 4.5L16 13l4 4M8.5 8.5v.01",
   fit: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   large: "M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7",
+  person: "M12 7.5a2.5 2.5 0 1 1 0-5 2.5 2.5 0 0 1 0 5zM12 8v7M5 11h14M12 15l-4.5 6.5M12 15l4.5 6.5",
+  hand: "M7 12V6.5a1.5 1.5 0 0 1 3 0V11V4.5a1.5 1.5 0 0 1 3 0V11V6a1.5 1.5 0 0 1 3 0v6V9a1.5 1.5 0 0 1 3 0v6c0 4-2.5 6-6 6-3 0-4.5-1.5-6-4l-3-4.5a1.5 1.5 0 0 1 2.5-1.5z",
+  face: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM9 9.5v.01M15 9.5v.01M8 14.5c2 2.700 6 2.700 8 0",
+  hide: "M3 12s3.5-6 9-6 9 6 9 6-3.5 6-9 6-9-6-9-6zM12 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM4 20L20 4",
+  wired: "M4 12h9M9.5 8.5L13 12l-3.5 3.5M16 5h4v14h-4",
   close: "M6 6l12 12M18 6L6 18",
+  add: "M12 5v14M5 12h14",
+  play: "M7 4.5l12 7.5-12 7.5z",
+  live: "M13 3L5 14h6l-1 7 8-11h-6z",
+  compare: "M4 5h16v14H4zM12 3v18M8.5 10L6.5 12l2 2M15.5 10l2 2-2 2",
 }
 
 /** @typedef {keyof typeof ICONS} Icon */
@@ -35,21 +44,34 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
+ * The same for a drawing in the page.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {(Node | string)[]} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const made = document.createElementNS(SVG, tag)
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value))
+  made.append(...children)
+  return made
+}
+
+/** @param {Icon} name */
+export const icon = (name) =>
+  svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }))
+
+/**
  * A button that shows an icon and says its name.
- * @param {Icon} icon
+ * @param {Icon} picture
  * @param {string} label
  * @param {() => void} press
  * @returns {HTMLButtonElement}
  */
-export function iconButton(icon, label, press) {
+export function iconButton(picture, label, press) {
   const button = element("button", { type: "button", "aria-label": label, title: label })
-  const drawing = document.createElementNS(SVG, "svg")
-  drawing.setAttribute("viewBox", "0 0 24 24")
-  drawing.setAttribute("aria-hidden", "true")
-  const line = document.createElementNS(SVG, "path")
-  line.setAttribute("d", ICONS[icon])
-  drawing.append(line)
-  button.append(drawing)
+  button.append(icon(picture))
   button.addEventListener("click", press)
   return button
 }

@@ -2,18 +2,21 @@
 
 const LEVELS = 200
 
-/** The drawing and the states before and after it that undo and redo lead to. Drawings are values, never changed. */
+/**
+ * The drawing, or another value, and the states before and after it that undo and redo lead to. States are never changed.
+ * @template [State=Drawing]
+ */
 export class History {
-  /** @param {Drawing} drawing */
+  /** @param {State} drawing */
   constructor(drawing) {
     this.drawing = drawing
-    /** @type {Drawing[]} */
+    /** @type {State[]} */
     this.past = []
-    /** @type {Drawing[]} */
+    /** @type {State[]} */
     this.future = []
   }
 
-  /** @param {Drawing} drawing */
+  /** @param {State} drawing */
   add(drawing) {
     this.past.push(this.drawing)
     if (this.past.length > LEVELS) this.past.shift()

@@ -4,6 +4,9 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
+from .compat import offer_replacements
+from .replacements import REPLACEMENTS
+
 TOPICS = (
     "load",
     "inspect",
@@ -15,14 +18,20 @@ TOPICS = (
     "mode",
     "fit",
     "steps",
+    "report",
     "preprocess",
     "sketch",
+    "pose",
     "train",
 )
 
 
 class ZeroConvExtension(ComfyExtension):
     """All nodes of the pack."""
+
+    async def on_load(self) -> None:
+        nodes = {node.define_schema().node_id: node for node in await self.get_node_list()}
+        await offer_replacements(REPLACEMENTS, nodes)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)

@@ -15,6 +15,8 @@ from .compat import schema
 
 CATEGORY = "ZeroConv/strength"
 
+WHOLE_HINT, OWN_PART = "whole hint", "own part"
+
 LATENT_SCALE = 8
 """Pixels of an image per pixel of its latent."""
 
@@ -56,6 +58,16 @@ class ZeroConvFitHint(io.ComfyNode):
                         "again. hold last: the last one for the rest. first for all: only the first."
                     ),
                 ),
+                io.Combo.Input(
+                    "areas",
+                    options=[WHOLE_HINT, OWN_PART],
+                    default=WHOLE_HINT,
+                    optional=True,
+                    tooltip=(
+                        "For prompts with an area (Conditioning Set Area). whole hint: squeezed into each area, as "
+                        "ComfyUI does. own part: each area gets the part of the hint, and of the mask, that lies there."
+                    ),
+                ),
             ],
             outputs=[
                 io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
@@ -63,8 +75,10 @@ class ZeroConvFitHint(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, control_net: Any, fit: FitMode, resampling: Resampling, hint_order: HintOrder) -> io.NodeOutput:
-        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order))
+    def execute(
+        cls, control_net: Any, fit: FitMode, resampling: Resampling, hint_order: HintOrder, areas: str = WHOLE_HINT
+    ) -> io.NodeOutput:
+        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == OWN_PART))
 
 
 class ZeroConvPreviewHint(io.ComfyNode):

@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..host.loading import list_controlnets, load_control
+from ..host.loading import POOLING_CHOICES, PoolingChoice, list_controlnets, load_control
 from .compat import schema
 
 
@@ -17,26 +17,46 @@ class ZeroConvLoad(io.ComfyNode):
             node_id="ZeroConvLoad",
             display_name="Load ControlNet (ZeroConv)",
             category="ZeroConv/control",
-            description="Loads a ControlNet of the SD1.5, SD2.x or SDXL family. The file says itself what it is.",
+            description=(
+                "Loads a ControlNet, Control-LoRA, T2I-Adapter or ControlNet-LLLite, or a ControlNet of another family "
+                "that ComfyUI runs. The file says itself what it is."
+            ),
             search_aliases=["controlnet loader", "load control", "control net"],
             inputs=[
                 io.Combo.Input(
                     "control_net",
                     options=list_controlnets(),
-                    tooltip="A file of models/controlnet: .safetensors or .pth, in LDM or diffusers layout.",
+                    tooltip=(
+                        "A file of models/controlnet: .safetensors or .pth, in LDM or diffusers layout. A model in "
+                        "several parts is shown once, by its first."
+                    ),
                 ),
                 io.Model.Input(
                     "model",
                     optional=True,
-                    tooltip="Wire the base model to be told at once when the ControlNet is for another family.",
+                    tooltip=(
+                        "Wire the base model to be told at once when the ControlNet is for another family. A "
+                        "Control-LoRA needs it, since it is a difference to it."
+                    ),
+                ),
+                io.Combo.Input(
+                    "pooling",
+                    options=list(POOLING_CHOICES),
+                    default="auto",
+                    optional=True,
+                    tooltip=(
+                        "For shuffle ControlNets: give every point the mean over the picture, on the prompt's side "
+                        "only. auto: as the file, its config.json or yaml, or else its name says. on, both sides: as "
+                        "ComfyUI does."
+                    ),
                 ),
             ],
             outputs=[io.ControlNet.Output(tooltip="The ControlNet, for Apply ControlNet.")],
         )
 
     @classmethod
-    def execute(cls, control_net: str, model: Any = None) -> io.NodeOutput:
-        return io.NodeOutput(load_control(control_net, model))
+    def execute(cls, control_net: str, model: Any = None, pooling: PoolingChoice = "auto") -> io.NodeOutput:
+        return io.NodeOutput(load_control(control_net, model, pooling))
 
 
 NODES = [ZeroConvLoad]

@@ -6,22 +6,29 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host.folders import register_folders
-from ..host.preprocessing import compare_preprocessors, fetch, run_preprocessor
+from ..host.preprocessing import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.description import Parameter, Preprocessor
+from ..preprocessors.pose_keypoints import to_pose_keypoint
 from ..preprocessors.running import Options
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import LARGEST, RESULT_SIZES, ResultSize
 from ..preprocessors.weights import catalogue, weights_of
 from .compat import schema
+from .sockets import POSE_KEYPOINT
 
 PREVIEWS = 8
 """Images of a batch that a node shows."""
+
+BEFORE_EDGE = 1024
+"""Longer side of the input as it is shown beside its hint."""
 
 FOUR_INPUTS = ("canny",)
 """Methods without `result_size`: the inputs of these nodes are fixed."""
 
 IMAGE = "The photograph or drawing. Transparent parts count as white."
+LABELS = "The class of every pixel as a grey level: saved as an 8-bit picture, black is class 0, the next level 1 ..."
+POSES = "The people found, in OpenPose's format: for *Pose*, and for the nodes of other packs."
 MASK = "1 (white) where the picture is masked. Any size; one for all images or one for each."
 
 
@@ -72,12 +79,15 @@ class PreprocessorNode(io.ComfyNode):
         method = cls.preprocessor
         mask = [io.Mask.Input("mask", tooltip=MASK)] if method.takes_mask else []
         result_size = [] if method.id in FOUR_INPUTS else [_result_size()]
+        labels = [io.Image.Output(display_name="labels", tooltip=LABELS)] if method.gives_labels else []
+        poses = [POSE_KEYPOINT.Output(display_name="keypoints", tooltip=POSES)] if method.detect else []
         return schema(
             node_id=node_id(method),
             display_name=method.label,
             category=f"ZeroConv/preprocess/{method.hint}",
             description=_description(method),
             search_aliases=list(method.aliases),
+            is_output_node=True,
             inputs=[
                 io.Image.Input("image", tooltip=IMAGE),
                 _resolution(),
@@ -85,7 +95,7 @@ class PreprocessorNode(io.ComfyNode):
                 *result_size,
                 *mask,
             ],
-            outputs=[io.Image.Output(display_name="hint", tooltip=method.description)],
+            outputs=[io.Image.Output(display_name="hint", tooltip=method.description), *labels, *poses],
         )
 
     @classmethod
@@ -97,8 +107,26 @@ class PreprocessorNode(io.ComfyNode):
         mask: torch.Tensor | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
-        hint = run_preprocessor(cls.preprocessor, image, settings, Options(resolution, result_size, mask))
-        return io.NodeOutput(hint, ui=ui.PreviewImage(hint[:PREVIEWS], cls=cast(Any, cls)))
+        options = Options(resolution, result_size, mask)
+        if cls.preprocessor.detect:
+            hint, frames = run_with_poses(cls.preprocessor, image, settings, options)
+            return io.NodeOutput(hint, to_pose_keypoint(frames), ui=_shown(cls, hint, image))
+        hint, labels = run_with_labels(cls.preprocessor, image, settings, options)
+        grey = [] if labels is None else [labels[..., None].expand(-1, -1, -1, 3)]
+        return io.NodeOutput(hint, *grey, ui=_shown(cls, hint, image))
+
+
+def _shown(cls: type[io.ComfyNode], hint: torch.Tensor, image: torch.Tensor | None) -> dict[str, Any]:
+    """What the node shows after a run: the hints, and for js/hint.js the first image that they were made of."""
+    shown = ui.PreviewImage(hint[:PREVIEWS], cls=cast(Any, cls)).as_dict()
+    if image is None:
+        return shown
+    smaller = min(1.0, BEFORE_EDGE / max(image.shape[1:3]))
+    before = image[:1, ..., :3].movedim(-1, 1)
+    if smaller < 1:
+        before = torch.nn.functional.interpolate(before, scale_factor=smaller, mode="area")
+    pictures = ui.PreviewImage(before.movedim(1, -1), cls=cast(Any, cls)).as_dict()
+    return {**shown, "zeroconv_before": pictures["images"]}
 
 
 def node_id(preprocessor: Preprocessor) -> str:
@@ -159,7 +187,7 @@ class ZeroConvPreprocess(io.ComfyNode):
         options = Options(resolution, result_size, mask)
         hint = run_preprocessor(preprocessor, image, parse_settings(preprocessor, settings), options)
         sheet = compare_preprocessors(image, options) if compare else hint
-        return io.NodeOutput(hint, sheet, ui=ui.PreviewImage(sheet[:PREVIEWS], cls=cast(Any, cls)))
+        return io.NodeOutput(hint, sheet, ui=_shown(cls, sheet, None if compare else image))
 
 
 class ZeroConvFetchWeights(io.ComfyNode):

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..controlnet.progress import COUNTINGS, Counting
 from ..controlnet.schedule import INTERPOLATIONS, Interpolation, Keyframe, Schedule
+from ..host.steps_route import serve_step_positions
 from .compat import schema
 from .sockets import SCHEDULE
 
@@ -106,4 +107,5 @@ class ZeroConvKeyframe(io.ComfyNode):
         return io.NodeOutput(schedule.with_keyframe(keyframe))
 
 
+serve_step_positions()
 NODES = [ZeroConvSchedule, ZeroConvKeyframe]

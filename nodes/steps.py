@@ -1,14 +1,19 @@
-"""On which steps each ControlNet will run, before it runs."""
+"""On which steps each ControlNet runs: fewer of them, and all of them seen before."""
 
 from typing import Any, cast
 
 import comfy.samplers
 from comfy_api.latest import io, ui
 
+from ..controlnet.pace import MOST_STEPS, Adaptive, EveryNthStep, Pace
 from ..controlnet.plan_picture import draw_plan
 from ..host.conditioning import Conditioning
-from ..host.forecast import Forecast, Run, forecast_steps, progress_of
+from ..host.forecast import Run, forecast_steps, progress_of
+from ..host.shaping import with_pace
 from .compat import schema
+
+CATEGORY = "ZeroConv/strength"
+EVERY, ADAPTIVE = "every n-th step", "adaptive"
 
 
 class ZeroConvPreviewSteps(io.ComfyNode):
@@ -21,7 +26,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
         return schema(
             node_id="ZeroConvPreviewSteps",
             display_name="Preview Steps",
-            category="ZeroConv/strength",
+            category=CATEGORY,
             description=(
                 "Shows on which steps each ControlNet of a prompt will run and how strongly, for a model, scheduler, "
                 "number of steps and denoise. Give it the settings of your KSampler."
@@ -50,6 +55,11 @@ class ZeroConvPreviewSteps(io.ComfyNode):
                     max=10000,
                     tooltip="As in KSampler (Advanced); past the last step means to the end.",
                 ),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="The latent that will be sampled: shows Strength per Item for its pictures.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="plot", tooltip="A row for each ControlNet, a bar for each step."),
@@ -69,17 +79,65 @@ class ZeroConvPreviewSteps(io.ComfyNode):
         denoise: float,
         start_at_step: int,
         end_at_step: int,
+        latent: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         run = Run(steps, sampler_name, scheduler, denoise, start_at_step, end_at_step)
-        forecasts = forecast_steps(conditioning, progress_of(model, run))
-        plot = draw_plan([f.name for f in forecasts], [f.strengths for f in forecasts])
-        table = "\n".join(_line(forecast) for forecast in forecasts)
+        pictures = None if latent is None else latent["samples"].shape[0]
+        forecasts = forecast_steps(conditioning, progress_of(model, run), pictures)
+        plot, table = draw_plan(forecasts), "\n".join(str(forecast) for forecast in forecasts)
         return io.NodeOutput(plot, table, ui=ui.PreviewImage(plot, cls=cast(Any, cls)))
 
 
-def _line(forecast: Forecast) -> str:
-    strengths = " ".join(f"{strength:.3g}" for strength in forecast.strengths)
-    return f"{forecast.name}: runs {forecast.runs} of {len(forecast.strengths)} steps: {strengths}"
+class ZeroConvFewerRuns(io.ComfyNode):
+    """Let the network rest at some steps."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroConvFewerRuns",
+            display_name="Fewer Runs",
+            category=CATEGORY,
+            description=(
+                "Runs a ControlNet at some of the steps only and uses what it gave again at the steps between: faster, "
+                "and approximate. Preview Steps shows where it will run, Report ControlNets how often it did."
+            ),
+            search_aliases=["speed up", "skip steps", "cache", "every n steps", "faster"],
+            inputs=[
+                io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv)."),
+                io.Combo.Input(
+                    "method",
+                    options=[EVERY, ADAPTIVE],
+                    default=EVERY,
+                    tooltip=(
+                        "every n-th step: at even distances. adaptive: again as soon as what it gave last has probably "
+                        "become wrong by more than the tolerance."
+                    ),
+                ),
+                io.Int.Input(
+                    "every",
+                    default=2,
+                    min=1,
+                    max=MOST_STEPS,
+                    tooltip="For every n-th step: 2 halves the runs, 1 runs at every step.",
+                ),
+                io.Float.Input(
+                    "tolerance",
+                    default=0.2,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="For adaptive: the greatest error, as a share of what the network gives. 0 always runs.",
+                ),
+            ],
+            outputs=[
+                io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, control_net: Any, method: str, every: int, tolerance: float) -> io.NodeOutput:
+        pace: Pace = EveryNthStep(every) if method == EVERY else Adaptive(tolerance)
+        return io.NodeOutput(with_pace(control_net, pace))
 
 
-NODES = [ZeroConvPreviewSteps]
+NODES = [ZeroConvPreviewSteps, ZeroConvFewerRuns]

@@ -6,10 +6,14 @@ import torch
 from comfy_api.latest import io
 
 from ..controlnet.union import UNION_TYPES
-from ..host.union import add_union_hint, set_union_type
+from ..host.union import TYPE_NAMES, add_union_hint, set_union_type
 from .compat import schema
 
 TYPE_TOOLTIP = "What the hint shows. Soft edges: HED, PiDiNet, scribble. Lines: Canny, line art, straight lines."
+ALL_TYPES_TOOLTIP = (
+    f"{TYPE_TOOLTIP} Blur, gray and low quality: only Flux unions. A type that this file does not know is refused, "
+    "with the names of those it knows. auto: not told."
+)
 
 
 class ZeroConvUnionType(io.ComfyNode):
@@ -21,11 +25,11 @@ class ZeroConvUnionType(io.ComfyNode):
             node_id="ZeroConvUnionType",
             display_name="Set Union ControlNet Type (ZeroConv)",
             category="ZeroConv/control",
-            description="Tells a union ControlNet what kind of hint Apply ControlNet gives it.",
+            description="Tells a union ControlNet, of SDXL or Flux, what kind of hint Apply ControlNet gives it.",
             search_aliases=["union", "promax", "control type"],
             inputs=[
                 io.ControlNet.Input("control_net", tooltip="A union ControlNet from Load ControlNet."),
-                io.Combo.Input("type", options=["auto", *UNION_TYPES], tooltip=f"{TYPE_TOOLTIP} auto: not told."),
+                io.Combo.Input("type", options=["auto", *TYPE_NAMES], tooltip=ALL_TYPES_TOOLTIP),
             ],
             outputs=[io.ControlNet.Output(tooltip="The ControlNet, told the kind of its hint.")],
         )

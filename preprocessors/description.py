@@ -13,6 +13,8 @@ from typing import Protocol
 
 import torch
 
+from .pose_keypoints import PoseFrame
+
 Value = float | int | bool | str
 Settings = Mapping[str, Value]
 
@@ -37,6 +39,7 @@ class Networks(Protocol):
 
 
 Run = Callable[[torch.Tensor, Settings, Networks], torch.Tensor]
+Detect = Callable[[torch.Tensor, Settings, Networks], list[PoseFrame]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Preprocessor:
     multiple_of: the sizes that the network needs; the caller pads and cuts off again.
     licence: only when the weights restrict their use.
     takes_mask: then `run` gets a fourth channel, the mask: 1 where the picture is masked.
+    gives_labels: then `run` returns a fourth channel, the class of every pixel divided by 255.
+    detect: of pose methods; finds the poses that `run` draws.
     """
 
     id: str
@@ -84,6 +89,8 @@ class Preprocessor:
     multiple_of: int = 1
     licence: str = ""
     takes_mask: bool = False
+    gives_labels: bool = False
+    detect: Detect | None = None
 
     def settings(self, given: Settings | None = None) -> dict[str, Value]:
         """Every parameter's value: the default, or the one `given`.

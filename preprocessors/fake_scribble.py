@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from .description import Networks, Preprocessor, Run, Settings
+from .line_maps import as_hint
 from .pixels import map_arrays
 from .soft_edges import HED, PIDINET, SAFE, SAFE_STEPS, soft_edges
 
@@ -18,6 +19,9 @@ BLUR_SIGMA = 3.0
 RIDGE_LEVEL = 127
 STROKE_LEVEL = 4
 """Grey levels 0..255 above which a blurred edge is a ridge, and a blurred ridge a stroke."""
+
+SKETCH_LEVEL = 0.5
+"""Softer edges are no lines of a sketch."""
 
 _DIRECTIONS = (
     ((0, 0, 0), (1, 1, 1), (0, 0, 0)),
@@ -62,6 +66,10 @@ def _runs(row: str) -> Run:
     return run
 
 
+def _run_sketch(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+    return as_hint((soft_edges(images, "pidinet", 0, networks) > SKETCH_LEVEL).float())
+
+
 SCRIBBLE_HED = Preprocessor(
     id="scribble_hed",
     label="Scribble from Photo (HED)",
@@ -83,6 +91,18 @@ SCRIBBLE_PIDINET = Preprocessor(
     parameters=(SAFE,),
     weights=PIDINET.weights,
     aliases=("Scribble_PiDiNet_Preprocessor",),
+    multiple_of=PIDINET.multiple_of,
+    licence=PIDINET.licence,
+)
+
+SKETCH_PIDINET = Preprocessor(
+    id="sketch_pidinet",
+    label="Sketch from Photo (PiDiNet)",
+    hint="scribble",
+    description="White lines on black, 0 or 1, where PiDiNet's edges are strong: for T2I-Adapter's sketch.",
+    run=_run_sketch,
+    weights=PIDINET.weights,
+    aliases=("t2ia_sketch_pidi", "T2I-Adapter sketch"),
     multiple_of=PIDINET.multiple_of,
     licence=PIDINET.licence,
 )

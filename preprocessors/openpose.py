@@ -144,6 +144,7 @@ OPENPOSE = Preprocessor(
     hint="pose",
     description="Coloured skeletons of all people on black, with hands and faces: each limb has its own colour.",
     run=_run,
+    detect=detect_openpose,
     parameters=(
         *PARTS,
         Parameter(

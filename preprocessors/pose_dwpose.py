@@ -142,6 +142,7 @@ DWPOSE = Preprocessor(
     hint="pose",
     description="Coloured skeletons of all people on black, with hands and faces, more reliable than OpenPose's.",
     run=_run,
+    detect=detect_dwpose,
     parameters=(
         *PARTS,
         Parameter(

@@ -158,6 +158,7 @@ MEDIAPIPE_POSE = Preprocessor(
     hint="pose",
     description="Coloured skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
     run=_run,
+    detect=detect_mediapipe,
     parameters=(
         *PARTS,
         Parameter(

@@ -40,9 +40,21 @@ def preprocess(
     settings: Settings | None = None,
     options: Options | None = None,
 ) -> Tensor:
-    """The hints of a batch.
+    """The hints of a batch: BHWC float32 with 3 channels, as `preprocess_with_labels` without the labels."""
+    return preprocess_with_labels(preprocessor, image, networks, settings, options)[0]
 
-    image: BHWC 0..1 with 1, 3 or 4 channels. Returns BHWC float32 on the CPU, 0..1 (the inpaint hint also -1).
+
+def preprocess_with_labels(
+    preprocessor: Preprocessor,
+    image: Tensor,
+    networks: Networks,
+    settings: Settings | None = None,
+    options: Options | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The hints of a batch, and the class of every pixel from methods with `gives_labels`.
+
+    image: BHWC 0..1 with 1, 3 or 4 channels. Returns BHWC float32 on the CPU, 0..1 (the inpaint hint also -1), and
+    BHW, class / 255, of the same size: saved as an 8-bit picture, its grey levels are the classes.
     A chunk for which the device has not enough memory is tried again as two halves.
     Raises ValueError for an image, a setting, a mask or a size that cannot be used.
     """
@@ -66,13 +78,16 @@ def preprocess(
             continue
         if options.result_size == "input":
             hint = sizes.resize_hint(hint, frame.given, preprocessor.hint)
+        if prepared.shape[0] == total:
+            hints = hint
+            break
         hints = hint.new_empty((total, *hint.shape[1:])) if hints is None else hints
         hints[part] = hint
         start += prepared.shape[0]
     options.progress(total, total)
     if hints is None:
         raise ValueError("The image batch is empty.")
-    return hints
+    return hints[..., :3], hints[..., 3] if preprocessor.gives_labels else None
 
 
 def _prepare(image: Tensor, mask: Tensor | None, frame: sizes.Frame) -> Tensor:

@@ -1,12 +1,12 @@
-"""Segmentation as a hint: every pixel in the colour of its class (UniFormer, ADE20K)."""
+"""Segmentation as a hint: every pixel in the colour of its class (UniFormer, OneFormer; ADE20K, COCO)."""
 
 import torch
 from torch import Tensor, nn
 
 from . import palettes
 from .depth import estimate
-from .description import Networks, Parameter, Preprocessor, Settings
-from .networks import uniformer
+from .description import Networks, Parameter, Preprocessor, Run, Settings
+from .networks import oneformer, uniformer
 
 _STRIP_VALUES = 1 << 24
 """Logits enlarged at a time: 64 MB, whatever the picture's size."""
@@ -20,6 +20,11 @@ def uniformer_labels(images: Tensor, settings: Settings, networks: Networks) -> 
     """The class of every pixel, 0..149 in the order of ADE20K: (B, H, W, 3) in 0..1 -> (B, H, W) int64."""
     images_seen = images.flip(-1) if settings["reference_channels"] else images
     logits = estimate(images_seen, networks("uniformer"), int(settings["network_size"]), uniformer.MULTIPLE)
+    return labels_like(images, logits)
+
+
+def labels_like(images: Tensor, logits: Tensor) -> Tensor:
+    """The strongest class (B, classes, h, w) at every pixel of pictures (B, H, W, 3): (B, H, W) int64."""
     height, width = images.shape[1:3]
     finest = _FINEST * logits.shape[2], _FINEST * logits.shape[3]
     labels = strongest_class(logits, min(height, finest[0]), min(width, finest[1]))
@@ -46,8 +51,34 @@ def strongest_class(logits: Tensor, height: int, width: int) -> Tensor:
     return torch.cat(strips, dim=1)
 
 
+def as_hint(labels: Tensor, palette: Tensor) -> Tensor:
+    """Classes (B, H, W) -> their colours, and the class / 255 as the fourth channel: (B, H, W, 4)."""
+    return torch.cat([palettes.paint(labels, palette), labels[..., None].float() / 255], dim=-1)
+
+
 def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return palettes.paint(uniformer_labels(images, settings, networks), palettes.ade20k())
+    return as_hint(uniformer_labels(images, settings, networks), palettes.ade20k())
+
+
+def _oneformer(row: str, palette: Tensor) -> Run:
+    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+        shares = estimate(images, networks(row), int(settings["network_size"]), oneformer.MULTIPLE)
+        return as_hint(labels_like(images, shares), palette)
+
+    return run
+
+
+def _network_size(default: int) -> Parameter:
+    return Parameter(
+        "network_size",
+        "Network size",
+        default,
+        f"Shorter side of the picture that the network sees; it was trained at {default}. 0 = the picture's own size.",
+        minimum=0,
+        maximum=2048,
+        step=2,
+        unit="px",
+    )
 
 
 UNIFORMER = Preprocessor(
@@ -57,16 +88,7 @@ UNIFORMER = Preprocessor(
     description="Every pixel in the colour of its class, of the 150 of ADE20K: wall, building, sky, floor, tree ...",
     run=_run,
     parameters=(
-        Parameter(
-            "network_size",
-            "Network size",
-            512,
-            "Shorter side of the picture that the network sees; it was trained at 512. 0 = the picture's own size.",
-            minimum=0,
-            maximum=2048,
-            step=2,
-            unit="px",
-        ),
+        _network_size(512),
         Parameter(
             "reference_channels",
             "Reference channels",
@@ -76,4 +98,29 @@ UNIFORMER = Preprocessor(
     ),
     weights=("uniformer",),
     aliases=("UniFormer-SemSegPreprocessor", "SemSegPreprocessor", "seg_ufade20k", "segmentation", "ADE20K"),
+    gives_labels=True,
+)
+
+ONEFORMER_ADE20K = Preprocessor(
+    id="oneformer_ade20k",
+    label="OneFormer Segmentation (ADE20K)",
+    hint="segmentation",
+    description="Every pixel in the colour of its class, of the 150 of ADE20K, with finer borders than UniFormer's.",
+    run=_oneformer("oneformer_ade20k", palettes.ade20k()),
+    parameters=(_network_size(640),),
+    weights=("oneformer_ade20k",),
+    aliases=("OneFormer-ADE20K-SemSegPreprocessor", "seg_ofade20k", "segmentation", "semantic map"),
+    gives_labels=True,
+)
+
+ONEFORMER_COCO = Preprocessor(
+    id="oneformer_coco",
+    label="OneFormer Segmentation (COCO)",
+    hint="segmentation",
+    description="Every pixel in the colour of its class, of the 133 of COCO: people, animals, vehicles, food ...",
+    run=_oneformer("oneformer_coco", palettes.coco()),
+    parameters=(_network_size(800),),
+    weights=("oneformer_coco",),
+    aliases=("OneFormer-COCO-SemSegPreprocessor", "seg_ofcoco", "segmentation", "semantic map"),
+    gives_labels=True,
 )

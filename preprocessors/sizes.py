@@ -63,19 +63,22 @@ def working_size(height: int, width: int, resolution: int) -> tuple[int, int]:
 
 
 def as_rgb_on_white(image: Tensor) -> Tensor:
-    """BHWC with 1, 3 or 4 channels, 0..1 -> BHWC with 3; transparent parts become white.
+    """BHWC with 1, 3 or 4 channels, 0..1 -> BHWC with 3; transparent parts become white. It may be `image` itself.
 
     Raises ValueError for anything else, and for NaN or infinite values.
     """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise ValueError(f"Expected an image (batch, height, width, 1, 3 or 4 channels), got {tuple(image.shape)}.")
     image = image.float()
-    if not torch.isfinite(image.sum()):  # one NaN or infinity spoils the sum, which is cheaper than a look at each
+    lowest, highest = image.aminmax()
+    if not (torch.isfinite(lowest) and torch.isfinite(highest)):  # NaN spoils both
         raise ValueError("The image holds NaN or infinite values. Look at the node that made it, often a VAE in fp16.")
     if image.shape[-1] == 4:
         alpha = image[..., 3:]
         image = image[..., :3] * alpha + (1 - alpha)
-    return image.clamp(0, 1).expand(*image.shape[:-1], 3)
+    if lowest < 0 or highest > 1:
+        image = image.clamp(0, 1)
+    return image.expand(*image.shape[:-1], 3)
 
 
 def resize(image: Tensor, size: Sequence[int]) -> Tensor:

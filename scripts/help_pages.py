@@ -31,6 +31,14 @@ RESULT_SIZE = (
     "| `result_size` | processing | Size of the hint: *processing*, that at which it was made, or *input*, that of the "
     "image. |"
 )
+LABELS = (
+    "\n\n`labels`, an IMAGE: the class of every pixel as a grey level. Saved as a picture, the levels are the class "
+    "numbers."
+)
+POSES = (
+    "\n\n`keypoints`, a POSE_KEYPOINT: the people found, in OpenPose's format. "
+    "Wire it to *Pose* to correct them by hand."
+)
 MASK = "| `mask` | | White (1) where the picture is masked. Any size; one for all images or one for each. |"
 
 
@@ -64,7 +72,8 @@ def help_page(method: Preprocessor, notes: Notes) -> str:
         f"**When to use it.** {notes.use}",
         f"**Made for.** {notes.controlnets}",
         "## Inputs\n\n" + "\n".join(_inputs(method)),
-        f"## Output\n\n`hint`, an IMAGE with as many pictures as `image`. {method.description}",
+        f"## Output\n\n`hint`, an IMAGE with as many pictures as `image`. {method.description}"
+        f"{LABELS if method.gives_labels else ''}{POSES if method.detect else ''}",
         *([_weights(method)] if method.weights else []),
         f"## Example\n\n```\n{wiring}\n```",
         "## Good to know\n\n" + "\n".join(f"- {note}" for note in notes.notes),

@@ -1,8 +1,9 @@
-"""Every stored form of a ControlNet: recognised by keys, described by shapes, loaded into one network."""
+"""Every stored form of a control: recognised by keys, described by shapes, loaded into one network."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -11,11 +12,18 @@ from .control_lora import CONTROL_LORA
 from .diffusers import DIFFUSERS
 from .files import read_state_dict
 from .format import Format
-from .ldm import LDM
+from .hosted import HOSTED
+from .known import KNOWN
+from .ldm import DIFFERENCE, LDM
+from .lllite import LLLITE
+from .nearest import nearest
+from .t2i_adapter import T2I_ADAPTER
 
-FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS)
+Result = TypeVar("Result")
 
-__all__ = ["FORMATS", "Format", "load_ldm_state_dict", "recognise"]
+FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS, T2I_ADAPTER, LLLITE, *HOSTED, *KNOWN)
+
+__all__ = ["FORMATS", "Format", "load_ldm_state_dict", "load_tensors", "recognise"]
 
 
 def recognise(shapes: Shapes) -> Format:
@@ -27,21 +35,43 @@ def recognise(shapes: Shapes) -> Format:
         if form.recognise(shapes):
             return form
     groups = Counter(key.split(".")[0] for key in shapes)
-    seen = ", ".join(f"{name} ({count})" for name, count in groups.most_common(5))
-    known = "; ".join(form.label for form in FORMATS)
-    raise ValueError(f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. Known: {known}.")
+    seen = ", ".join(f"{name[:60]} ({count})" for name, count in groups.most_common(5))
+    known = "; ".join(form.label for form in FORMATS if form.network != "nothing")
+    raise ValueError(
+        f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. "
+        f"{nearest(shapes)}Known: {known}."
+    )
+
+
+def load_tensors(
+    path: str | Path, base: Callable[[], Mapping[str, Tensor]] | None = None
+) -> tuple[Format, dict[str, Tensor]]:
+    """Read a control file of any known format: the format, and the tensors under the names of its network.
+
+    base: gives the UNet of the base model in LDM keys; called only for formats that need it.
+    Raises ValueError, naming the file, when it is damaged, of an unknown kind, or of one that ZeroConv does not run.
+    """
+    tensors = _named(path, lambda: read_state_dict(path))
+    form = _named(path, lambda: recognise({key: tuple(value.shape) for key, value in tensors.items()}))
+    needed = base is not None and (form.needs_base or DIFFERENCE in tensors)
+    return form, _named(path, lambda: form.convert(tensors, base() if base is not None and needed else None))
 
 
 def load_ldm_state_dict(path: str | Path, base: Callable[[], Mapping[str, Tensor]] | None = None) -> dict[str, Tensor]:
-    """Read a ControlNet file of any known format as tensors in LDM keys.
+    """Read a ControlNet file of any known format as tensors in LDM keys; arguments and errors as `load_tensors`.
 
-    base: gives the UNet of the base model in LDM keys; called only for formats that need it.
-    Raises ValueError, naming the file, when it is damaged or of an unknown kind.
+    Raises ValueError for a control that is no ControlNet, such as a T2I-Adapter.
     """
-    tensors = read_state_dict(path)
+    form, tensors = load_tensors(path, base)
+    if form.network != "controlnet":
+        raise ValueError(f"'{Path(path).name}' is a file of the kind {form.label}; a ControlNet is needed here.")
+    return tensors
+
+
+def _named(path: str | Path, work: Callable[[], Result]) -> Result:
+    """Do work on a file; its errors name the file."""
+    name = Path(path).name
     try:
-        form = recognise({key: tuple(value.shape) for key, value in tensors.items()})
-        needed = base is not None and (form.needs_base or "difference" in tensors)
-        return form.convert(tensors, base() if base is not None and needed else None)
+        return work()
     except ValueError as error:
-        raise ValueError(f"'{Path(path).name}': {error}") from error
+        raise error if f"'{name}'" in str(error) else ValueError(f"'{name}': {error}") from error

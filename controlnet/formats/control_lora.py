@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..dimensions import Shapes
-from .format import ENCODER_PARTS, Format, require_base
+from ..dimensions import Shapes, family_name
+from .format import ENCODER_PARTS, Description, Format, require_base
 
 MARK = "lora_controlnet"
 
@@ -47,4 +47,15 @@ def _stored(weight: Tensor) -> torch.dtype:
     return weight.dtype if weight.element_size() > 1 else torch.bfloat16
 
 
-CONTROL_LORA = Format("control-lora", "Control-LoRA", _recognise, _convert, needs_base=True)
+def _describe(shapes: Shapes) -> Description:
+    context = [shape[1] for key, shape in shapes.items() if key.endswith("attn2.to_k.down") and len(shape) == 2]
+    label = shapes.get("label_emb.0.0.down", ())
+    hint = shapes.get("input_hint_block.0.weight", ())
+    return Description(
+        family=family_name(context[0] if context else None, label[1] if len(label) == 2 else None),
+        hint_channels=hint[1] if len(hint) == 4 else None,
+        residuals=sum(key.startswith("zero_convs.") and key.endswith(".weight") for key in shapes) + 1,
+    )
+
+
+CONTROL_LORA = Format("control-lora", "Control-LoRA", _recognise, _convert, _describe, needs_base=True)

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..dimensions import Shapes
-from .format import Format, rename_union
+from .format import Description, Format, Value, describe_controlnet, rename, union_name
+from .known import is_cross, is_video
 
 MARK = "controlnet_cond_embedding.conv_in.weight"
 
-_RESNET = {
+RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
@@ -22,8 +23,8 @@ _RESNET = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
-_EMBEDDINGS = {"time_embedding": "time_embed", "add_embedding": "label_emb.0", "class_embedding": "label_emb.0"}
-_SINGLE = {
+EMBEDDINGS = {"time_embedding": "time_embed", "add_embedding": "label_emb.0", "class_embedding": "label_emb.0"}
+SINGLE = {
     "conv_in": "input_blocks.0.0",
     "controlnet_mid_block": "middle_block_out.0",
     "controlnet_cond_embedding.conv_in": "input_hint_block.0",
@@ -31,17 +32,25 @@ _SINGLE = {
 
 
 def _recognise(shapes: Shapes) -> bool:
-    return MARK in shapes
+    return MARK in shapes and "conv_in.weight" in shapes and not is_video(shapes) and not is_cross(shapes)
 
 
 def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    blocks = [int(m[1]) for key in tensors if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", key))]
-    names = {**_SINGLE, "controlnet_cond_embedding.conv_out": f"input_hint_block.{2 * (max(blocks, default=-1) + 2)}"}
-    starts = _stage_starts(tensors)
-    return rename_union({_ldm_key(key, names, starts): value for key, value in tensors.items()})
+    return _rename(tensors)
 
 
-def _stage_starts(tensors: dict[str, Tensor]) -> list[int]:
+def _describe(shapes: Shapes) -> Description:
+    return describe_controlnet(_rename(shapes))
+
+
+def _rename(values: Mapping[str, Value]) -> dict[str, Value]:
+    blocks = [int(m[1]) for key in values if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", key))]
+    names = {**SINGLE, "controlnet_cond_embedding.conv_out": f"input_hint_block.{2 * (max(blocks, default=-1) + 2)}"}
+    starts = _stage_starts(values)
+    return rename(values, lambda key: union_name(_ldm_key(key, names, starts)))
+
+
+def _stage_starts(tensors: Mapping[str, object]) -> list[int]:
     """Index of the first input block of every `down_blocks.{i}`."""
     starts, stage = [1], 0
     while f"down_blocks.{stage}.resnets.0.conv1.weight" in tensors:
@@ -63,9 +72,10 @@ def _ldm_key(key: str, names: dict[str, str], starts: list[int]) -> str:
         return f"input_hint_block.{2 * (int(m[1]) + 1)}.{kind}"
     if m := re.match(r"controlnet_down_blocks\.(\d+)$", module):
         return f"zero_convs.{m[1]}.0.{kind}"
-    if (m := re.match(r"(\w+)\.linear_([12])$", module)) and m[1] in _EMBEDDINGS:
-        return f"{_EMBEDDINGS[m[1]]}.{2 * (int(m[2]) - 1)}.{kind}"
-    if m := re.match(r"down_blocks\.(\d+)\.(resnets|attentions|downsamplers)\.(\d+)\.(.+)$", module):
+    if (m := re.match(r"(\w+)\.linear_([12])$", module)) and m[1] in EMBEDDINGS:
+        return f"{EMBEDDINGS[m[1]]}.{2 * (int(m[2]) - 1)}.{kind}"
+    m = re.match(r"down_blocks\.(\d+)\.(resnets|attentions|downsamplers)\.(\d+)\.(.+)$", module)
+    if m and int(m[1]) < len(starts) - 1:
         stage, part, index = int(m[1]), m[2], int(m[3])
         if part == "downsamplers":
             return f"input_blocks.{starts[stage + 1] - 1}.0.op.{kind}"
@@ -79,7 +89,7 @@ def _ldm_key(key: str, names: dict[str, str], starts: list[int]) -> str:
 
 def _inner(part: str, name: str) -> str:
     """Position and name inside a stage: the residual block is 0, the transformer 1."""
-    return f"0.{_RESNET.get(name, name)}" if part == "resnets" else f"1.{name}"
+    return f"0.{RESNET.get(name, name)}" if part == "resnets" else f"1.{name}"
 
 
-DIFFUSERS = Format("diffusers", "ControlNet, diffusers layout", _recognise, _convert)
+DIFFUSERS = Format("diffusers", "ControlNet, diffusers layout", _recognise, _convert, _describe)

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..dimensions import Shapes, infer_dimensions
+from ..union import UNION_TYPES
+
+Value = TypeVar("Value")
 
 Convert = Callable[[dict[str, Tensor], Mapping[str, Tensor] | None], dict[str, Tensor]]
 
@@ -14,19 +18,38 @@ ENCODER_PARTS = ("input_blocks.", "middle_block.", "time_embed.", "label_emb.")
 
 
 @dataclass(frozen=True)
-class Format:
-    """One way to store a ControlNet.
+class Description:
+    """What the shapes of a file tell. None where they do not say."""
 
-    recognise: by keys and shapes alone. convert: (tensors, UNet of the base model in LDM keys or None) -> tensors in
-    LDM keys without prefix; they are passed on, not copied, and keys that belong to other networks of a whole
-    checkpoint are dropped. needs_base: cannot be converted without the base model.
+    family: str
+    hint_channels: int | None = None
+    residuals: int | None = None
+    union_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to store a control.
+
+    recognise: by keys and shapes alone. convert: (tensors, UNet of the base model in LDM keys or None) -> tensors
+    under the names of our network; they are passed on, not copied, and keys that belong to other networks of a whole
+    checkpoint are dropped. describe: what the shapes of such a file tell. needs_base: cannot be converted without the
+    base model. network: what runs the file, one of NETWORKS.
     """
 
     id: str
     label: str
     recognise: Callable[[Shapes], bool]
     convert: Convert
+    describe: Callable[[Shapes], Description]
     needs_base: bool = False
+    network: str = "controlnet"
+    needs: str = ""
+    """For a format that ZeroConv does not run: what does, in one sentence."""
+
+
+NETWORKS = ("controlnet", "t2i-adapter", "lllite", "host", "nothing")
+"""Ours (controlnet, t2i-adapter, lllite), ComfyUI's own networks (host), or known and not run (nothing)."""
 
 
 def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, Tensor]:
@@ -36,6 +59,30 @@ def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, T
     return base
 
 
-def rename_union(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give a union file's packed attention projection a module of its own: `in_proj_weight` -> `in_proj.weight`."""
-    return {key.replace(".attn.in_proj_", ".attn.in_proj."): value for key, value in tensors.items()}
+def rename(values: Mapping[str, Value], name: Callable[[str], str]) -> dict[str, Value]:
+    """Tensors, or shapes, under other names. Raises ValueError when two would get the same."""
+    renamed = {name(key): value for key, value in values.items()}
+    if len(renamed) < len(values):
+        old: dict[str, str] = {}
+        for key in values:
+            if other := old.get(name(key)):
+                raise ValueError(f"This file is damaged: '{other}' and '{key}' are the same part of the network.")
+            old[name(key)] = key
+    return renamed
+
+
+def union_name(key: str) -> str:
+    """A union file's packed attention projection as a module of its own: `in_proj_weight` -> `in_proj.weight`."""
+    return key.replace(".attn.in_proj_", ".attn.in_proj.")
+
+
+def describe_controlnet(shapes: Shapes) -> Description:
+    """What the shapes of a ControlNet in LDM keys tell. Raises ValueError when a part is missing."""
+    dims = infer_dimensions(shapes)
+    kinds = UNION_TYPES[: dims.union_types]
+    return Description(dims.family, dims.hint_channels, len(dims.residual_channels), kinds)
+
+
+def has(shapes: Shapes, *parts: str) -> bool:
+    """Whether every part occurs in some key."""
+    return all(any(part in key for key in shapes) for part in parts)

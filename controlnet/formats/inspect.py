@@ -4,17 +4,15 @@ import hashlib
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-
-from ..dimensions import Dimensions, Shapes, family_name, infer_dimensions
-from ..union import UNION_TYPES
 from . import recognise
-from .control_lora import CONTROL_LORA
-from .files import PICKLES, damaged, read_state_dict
+from .files import read_header
+from .format import Format
+from .ldm import DIFFERENCE
+from .pooling import find_pooling
 
 HASH_BLOCK = 1 << 20
 
@@ -39,7 +37,11 @@ HINTS_BY_NAME = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a file is. residuals, hint_channels, union_types: None where the file alone does not say."""
+    """What a file is. residuals, hint_channels, union_types, pooled: None where the file alone does not say.
+
+    needs: what runs it, when ZeroConv does not. pooled: whether residuals are replaced by their mean (shuffle);
+    pooled_by: where that was found.
+    """
 
     file: str
     bytes: int
@@ -53,6 +55,9 @@ class Report:
     needs_base: bool
     preprocessors: tuple[str, ...]
     metadata: dict[str, str]
+    needs: str = ""
+    pooled: bool | None = None
+    pooled_by: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,39 +69,63 @@ class Report:
             f"{self.file}: {self.format} for {self.family}",
             f"{self.parameters / 1e6:.1f} M parameters, {self.bytes / 2**20:.0f} MB, stored as {stored}",
         ]
-        if self.residuals is not None:
-            lines.append(f"hint of {self.hint_channels} channels, {self.residuals} residuals")
+        if self.needs:
+            lines.append(self.needs)
+        lines += self._shape_lines()
         if self.union_types:
             lines.append(f"kinds of hints: {', '.join(self.union_types)}")
         if self.needs_base:
             lines.append("needs the MODEL wired to Load ControlNet")
+        if self.pooled:
+            lines.append(f"pooled, and on the prompt's side only (shuffle), says the {self.pooled_by}")
         if self.preprocessors:
             lines.append(f"preprocessors that fit its name: {', '.join(self.preprocessors)}")
         lines += [f"{key}: {value[:200]}" for key, value in sorted(self.metadata.items())]
         return "\n".join(lines)
 
+    def _shape_lines(self) -> list[str]:
+        hint = [f"hint of {self.hint_channels} channels"] if self.hint_channels is not None else []
+        residuals = [f"{self.residuals} residuals"] if self.residuals is not None else []
+        return [", ".join([*hint, *residuals])] if hint or residuals else []
+
 
 def inspect_file(path: str | Path) -> Report:
-    """Describe a file. Raises ValueError that says what was seen when it is damaged or of no known kind."""
+    """Describe a file, or a model in several files by any of them.
+
+    Raises ValueError that says what was seen when it is damaged or of no known kind.
+    """
     path = Path(path)
-    shapes, dtypes, metadata = _read_header(path)
-    form = recognise(shapes)
-    dims = None if form.needs_base else _dimensions(shapes)
-    words = re.findall(r"[a-z]+", path.stem.lower())
+    header = read_header(path)
+    try:
+        form = recognise(header.shapes)
+        found = form.describe(header.shapes)
+    except ValueError as error:
+        raise ValueError(f"'{path.name}': {error}") from error
+    pooling = find_pooling(path, header.metadata) if form.network == "controlnet" else None
     return Report(
         file=path.name,
-        bytes=path.stat().st_size,
+        bytes=header.bytes,
         format=form.label,
-        family=dims.family if dims else _lora_family(shapes),
-        parameters=sum(torch.Size(shape).numel() for shape in shapes.values()),
-        dtypes=dict(Counter(dtypes.values()).most_common()),
-        hint_channels=dims.hint_channels if dims else None,
-        residuals=len(dims.residual_channels) if dims else None,
-        union_types=UNION_TYPES[: dims.union_types] if dims else (),
-        needs_base=form is CONTROL_LORA or "difference" in shapes,
-        preprocessors=tuple(dict.fromkeys(p for word in words for p in HINTS_BY_NAME.get(word, ()))),
-        metadata=metadata,
+        family=found.family,
+        parameters=sum(prod(shape) for shape in header.shapes.values()),
+        dtypes=dict(Counter(header.dtypes.values()).most_common()),
+        hint_channels=found.hint_channels,
+        residuals=found.residuals,
+        union_types=found.union_types,
+        needs_base=form.needs_base or DIFFERENCE in header.shapes,
+        preprocessors=_preprocessors(form, path),
+        metadata=header.metadata,
+        needs=form.needs,
+        pooled=pooling.pooled if pooling else None,
+        pooled_by=pooling.source if pooling else "",
     )
+
+
+def _preprocessors(form: Format, path: Path) -> tuple[str, ...]:
+    if form.network == "nothing":
+        return ()
+    words = re.findall(r"[a-z]+", path.stem.lower())
+    return tuple(dict.fromkeys(name for word in words for name in HINTS_BY_NAME.get(word, ())))
 
 
 def file_hash(path: str | Path) -> str:
@@ -106,31 +135,3 @@ def file_hash(path: str | Path) -> str:
         while block := file.read(HASH_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _read_header(path: Path) -> tuple[Shapes, dict[str, str], dict[str, str]]:
-    if path.suffix.lower() in PICKLES:
-        tensors = read_state_dict(path)
-        kinds = {key: str(value.dtype).removeprefix("torch.") for key, value in tensors.items()}
-        return {key: tuple(value.shape) for key, value in tensors.items()}, kinds, {}
-    if path.stat().st_size == 0:
-        read_state_dict(path)
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
-            return shapes, {key: part.get_dtype() for key, part in slices.items()}, dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise damaged(path, error) from error
-
-
-def _dimensions(shapes: Shapes) -> Dimensions:
-    placeholders = {key: torch.empty(shape, device="meta") for key, shape in shapes.items() if key != "difference"}
-    converted = recognise(shapes).convert(placeholders, None)
-    return infer_dimensions({key: tuple(value.shape) for key, value in converted.items()})
-
-
-def _lora_family(shapes: Shapes) -> str:
-    context = next((shape[1] for key, shape in shapes.items() if key.endswith("attn2.to_k.down")), None)
-    label = shapes.get("label_emb.0.0.down")
-    return family_name(context, label[1] if label else None)

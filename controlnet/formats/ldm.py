@@ -4,31 +4,78 @@ Also inside a whole checkpoint, beside the Stable Diffusion model that it was tr
 that model (marked by the key `difference`).
 """
 
+import logging
 from collections.abc import Mapping
 
 from torch import Tensor
 
 from ..dimensions import Shapes
-from .format import Format, rename_union, require_base
+from . import control_lora
+from .format import Description, Format, Value, describe_controlnet, rename, require_base, union_name
+from .known import is_ctrlora
 
 PREFIX = "control_model."
 MARK = "zero_convs.0.0.weight"
+DIFFERENCE = "difference"
+
+COMPANIONS = (
+    "model.diffusion_model.",
+    "first_stage_model.",
+    "cond_stage_model.",
+    "conditioner.",
+    "model_ema.",
+    "alphas_cumprod",
+    "betas",
+    "log_one_minus_alphas_cumprod",
+    "logvar",
+    "posterior_",
+    "sqrt_",
+)
+"""Beginnings of the keys that a whole checkpoint of Stable Diffusion has beside its ControlNet."""
 
 
 def _recognise(shapes: Shapes) -> bool:
-    return MARK in shapes or PREFIX + MARK in shapes
+    marked = MARK in shapes or PREFIX + MARK in shapes
+    return marked and control_lora.MARK not in shapes and not is_ctrlora(shapes)
 
 
 def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    difference = tensors.get("difference") is not None
-    if PREFIX + MARK in tensors:
-        tensors = {key.removeprefix(PREFIX): value for key, value in tensors.items() if key.startswith(PREFIX)}
-    else:
-        tensors = {key: value for key, value in tensors.items() if key != "difference"}
-    if difference:
+    own = _own(tensors)
+    if DIFFERENCE in tensors:
         base = require_base(base, "This file holds the difference between a ControlNet and its base model")
-        tensors = {key: value + base[key].to(value) if key in base else value for key, value in tensors.items()}
-    return rename_union(tensors)
+        own = {key: _add(key, value, base) for key, value in own.items()}
+    return own
 
 
-LDM = Format("ldm", "ControlNet, LDM layout", _recognise, _convert)
+def _add(key: str, value: Tensor, base: Mapping[str, Tensor]) -> Tensor:
+    """A part of the base that the ControlNet was copied from, changed; other parts are whole."""
+    if key not in base:
+        return value
+    if base[key].shape != value.shape:
+        raise ValueError(
+            f"This file is a difference to another base model than the MODEL: '{key}' is {tuple(value.shape)} here and "
+            f"{tuple(base[key].shape)} there. Wire a MODEL of the family that it was made for."
+        )
+    return value + base[key].to(value)
+
+
+def _describe(shapes: Shapes) -> Description:
+    return describe_controlnet(_own(shapes))
+
+
+def _own(values: Mapping[str, Value]) -> dict[str, Value]:
+    """The ControlNet's own tensors or shapes, without prefix; what else a checkpoint may hold is left out."""
+    if PREFIX + MARK not in values:
+        return rename({key: value for key, value in values.items() if key != DIFFERENCE}, union_name)
+    strange = [key for key in values if not key.startswith((PREFIX, *COMPANIONS)) and key != DIFFERENCE]
+    if strange:
+        logging.getLogger(__name__).warning(
+            "%d tensors of the checkpoint belong to no network that ZeroConv knows and are left out: %s ...",
+            len(strange),
+            ", ".join(strange[:3]),
+        )
+    own = {key.removeprefix(PREFIX): value for key, value in values.items() if key.startswith(PREFIX)}
+    return rename(own, union_name)
+
+
+LDM = Format("ldm", "ControlNet, LDM layout", _recognise, _convert, _describe)

@@ -36,6 +36,9 @@ class Block(nn.Module):
 class HED(nn.Module):
     """The mean of five maps of edges, from fine to coarse."""
 
+    reach = 128
+    """It looks 113 pixels around each; rounded up to the stride of 16, for tiles."""
+
     def __init__(self, ops: Ops = nn) -> None:
         super().__init__()
         self.norm = nn.Parameter(torch.empty(1, 3, 1, 1))

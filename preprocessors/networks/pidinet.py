@@ -136,6 +136,9 @@ class Reduction(nn.Module):
 class PiDiNet(nn.Module):
     """Four stages, a map of each, and their weighted sum."""
 
+    reach = 184
+    """It looks 179 pixels around each; rounded up to the stride of 8, for tiles."""
+
     def __init__(self, ops: Ops = nn) -> None:
         super().__init__()
         self.init_block = ops.Conv2d(3, STAGES[0][0], 3, padding=1, bias=False)

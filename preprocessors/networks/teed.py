@@ -90,6 +90,9 @@ class Fusion(nn.Module):
 class TEED(nn.Module):
     """Three blocks, a map of each, a fourth made of them, and the mean of the four."""
 
+    reach = 32
+    """It looks 25 pixels around each; rounded up to the stride of 8, for tiles."""
+
     def __init__(self, ops: Ops = nn) -> None:
         super().__init__()
         self.block_1 = ConvolutionPair(3, 16, ops, stride=2)

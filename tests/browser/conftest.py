@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.server import REPOSITORY, ComfyServer
 
+from .pads import PadPage
+
 SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
 SIZE = {"width": 1920, "height": 1200}
 ARGUMENTS = [
@@ -124,3 +126,13 @@ def canvas(request: pytest.FixtureRequest, server: ComfyServer, browser: Browser
     page.wait_for_timeout(1000)
     yield Canvas(page, errors)
     context.close()
+
+
+@pytest.fixture
+def pad(canvas: Canvas) -> PadPage:
+    """A graph with nothing but a sketch node."""
+    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvSketch)")
+    canvas.page.evaluate("app.graph.clear()")
+    opened = PadPage(canvas.page)
+    opened.add(150, 150)
+    return opened

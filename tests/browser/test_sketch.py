@@ -1,10 +1,8 @@
 """The sketch pad in the real front end: strokes by mouse, saved, loaded, undone, copied and run."""
 
 import base64
-import io
 import json
 import statistics
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,75 +13,9 @@ from zeroconv.preprocessors.drawing import parse_drawing
 from zeroconv.preprocessors.strokes import render
 
 from .conftest import Canvas
+from .pads import PadPage
 
-ADD = """([x, y]) => {
-    const node = LiteGraph.createNode('ZeroConvSketch')
-    node.pos = [x, y]
-    app.graph.add(node)
-    return node.id
-}"""
-PIXELS = """(index) => {
-    const pad = document.querySelectorAll('.zeroconv-pad')[index]
-    const canvas = pad.shadowRoot.querySelector('canvas')
-    return canvas.toDataURL().split(',')[1]
-}"""
 CURVE = [(0.2, 0.3), (0.3, 0.6), (0.5, 0.7), (0.7, 0.4)]
-
-
-@pytest.fixture
-def pad(canvas: Canvas) -> "PadPage":
-    """A graph with nothing but a sketch node."""
-    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvSketch)")
-    canvas.page.evaluate("app.graph.clear()")
-    opened = PadPage(canvas)
-    opened.add(150, 150)
-    return opened
-
-
-class PadPage:
-    """What a person sees of the sketch pads on the canvas, and does with them."""
-
-    def __init__(self, canvas: Canvas) -> None:
-        self.canvas = canvas
-        self.page = canvas.page
-
-    def add(self, x: int, y: int) -> None:
-        count = self.page.locator(".zeroconv-pad").count()
-        self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
-        self.page.evaluate(ADD, [x, y])
-        self.page.locator(".zeroconv-pad .stage").nth(count).wait_for()
-        self.page.wait_for_timeout(500)
-
-    def value(self, index: int = 0) -> str:
-        return self.page.evaluate("(index) => app.graph.nodes[index].widgets[0].value", index)
-
-    def set_value(self, text: Any, index: int = 0) -> None:
-        self.page.evaluate("([index, text]) => { app.graph.nodes[index].widgets[0].value = text }", [index, text])
-
-    def strokes(self, index: int = 0) -> list[dict[str, Any]]:
-        return json.loads(self.value(index) or '{"strokes": []}')["strokes"]
-
-    def draw(self, places: list[tuple[float, float]], index: int = 0) -> None:
-        """Draw with the mouse through places, given as fractions of the sheet."""
-        box = self.page.locator(".zeroconv-pad .sheet").nth(index).bounding_box()
-        assert box is not None
-        for number, (x, y) in enumerate(places):
-            self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
-            if number == 0:
-                self.page.mouse.down()
-        self.page.mouse.up()
-
-    def pixels(self, index: int = 0) -> np.ndarray:
-        """The strokes as the browser shows them, laid on black: (H, W, 3)."""
-        png = base64.b64decode(self.page.evaluate(PIXELS, index))
-        rgba = np.array(Image.open(io.BytesIO(png)).convert("RGBA"))
-        return np.round(rgba[..., :3] * (rgba[..., 3:] / 255)).astype(int)
-
-    def press(self, name: str) -> None:
-        self.page.locator(".zeroconv-pad").get_by_role("button", name=name).click()
-
-    def status(self) -> str:
-        return self.page.locator(".zeroconv-pad .status").first.inner_text()
 
 
 def picture(text: str) -> np.ndarray:
@@ -91,7 +23,7 @@ def picture(text: str) -> np.ndarray:
     return np.round(render(parse_drawing(text))[0][0].numpy() * 255).astype(int)
 
 
-def test_mouse_strokes_become_the_saved_image(pad: PadPage, server: ComfyServer) -> None:
+def test_mouse_strokes_become_the_saved_image(pad: PadPage, canvas: Canvas, server: ComfyServer) -> None:
     pad.draw(CURVE)
     (stroke,) = pad.strokes()
     assert stroke["points"][:2] == pytest.approx([0.2 * 512, 0.3 * 512], abs=2)
@@ -101,7 +33,7 @@ def test_mouse_strokes_become_the_saved_image(pad: PadPage, server: ComfyServer)
         app.graph.add(save)
         app.graph.nodes[0].connect(0, save, 0)
     }""")
-    pad.canvas.queue()
+    canvas.queue()
     shown = "() => app.nodeOutputs?.[app.graph.nodes[1].id]?.images?.length"
     pad.page.wait_for_function(shown, timeout=120_000)
     (file,) = pad.page.evaluate("app.nodeOutputs[app.graph.nodes[1].id].images")
@@ -111,7 +43,7 @@ def test_mouse_strokes_become_the_saved_image(pad: PadPage, server: ComfyServer)
     for x, y in CURVE:
         assert saved[round(y * 512), round(x * 512)].tolist() == [255, 255, 255]
     assert 2000 < (saved[..., 0] > 127).sum() < 8000
-    assert pad.canvas.errors == []
+    assert canvas.errors == []
 
 
 def test_browser_and_run_agree_in_every_byte(pad: PadPage) -> None:
@@ -207,7 +139,6 @@ def test_class_colour_is_chosen_by_name(pad: PadPage) -> None:
 def test_large_pad_is_the_same_pad(pad: PadPage) -> None:
     pad.press("Large")
     pad.draw(CURVE)
-    pad.canvas.page.screenshot()
     pad.press("Back to the node")
     assert len(pad.strokes()) == 1
     pad.draw([(0.8, 0.2), (0.8, 0.8)])
@@ -245,7 +176,7 @@ def test_full_drawing_says_so_and_keeps_what_it_has(pad: PadPage) -> None:
     assert pad.value() == text
 
 
-def test_hostile_drawings_are_refused_and_run_nothing(pad: PadPage) -> None:
+def test_hostile_drawings_are_refused_and_run_nothing(pad: PadPage, canvas: Canvas) -> None:
     accepted = pad.page.evaluate(
         """async ([texts, pack]) => {
             const { parseDrawing } = await import(`/extensions/${pack}/drawing.js`)
@@ -263,4 +194,4 @@ def test_hostile_drawings_are_refused_and_run_nothing(pad: PadPage) -> None:
     pad.press("Clear")
     pad.draw(CURVE)
     assert len(pad.strokes()) == 1
-    assert pad.canvas.errors == []
+    assert canvas.errors == []

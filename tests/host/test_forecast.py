@@ -4,13 +4,16 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import core, hint, ours, prompts
+from zeroconv.controlnet.batch import ItemStrengths
 from zeroconv.controlnet.fit import Fit, fit_hint
 from zeroconv.controlnet.influence import Influence
-from zeroconv.controlnet.plan_picture import BAR, NEGATIVE, draw_plan
+from zeroconv.controlnet.mode import Sides
+from zeroconv.controlnet.pace import Adaptive, EveryNthStep
+from zeroconv.controlnet.plan_picture import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
 from zeroconv.controlnet.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.forecast import Run, forecast_steps, hints_as_seen, progress_of
-from zeroconv.host.shaping import with_fit, with_influence, with_preset
+from zeroconv.host.shaping import with_fit, with_influence, with_pace, with_preset
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +148,55 @@ def test_pooled_networks_act_on_the_side_that_the_program_chose(program, uncond)
 
 def test_bars_are_as_high_as_the_strengths():
     strengths = (1.0, 0.5, 0.0, -0.25)
-    picture = (draw_plan(["one"], [strengths], 400)[0] * 255).round().to(torch.uint8)
-    columns = [12 + 47 + 94 * i for i in range(4)]
-    heights = [
-        int((picture[:, x] == torch.tensor(BAR if s >= 0 else NEGATIVE, dtype=torch.uint8)).all(dim=-1).sum())
-        for x, s in zip(columns, strengths, strict=True)
-    ]
+    picture = draw_plan([Forecast("one", strengths, (True, True, False, True))], 400)
+    heights = [bar(picture, 59 + 94 * i, BAR if s >= 0 else NEGATIVE) for i, s in enumerate(strengths)]
     assert heights == pytest.approx([h * heights[0] for h in (1, 0.5, 0, 0.25)], abs=1)
     assert heights[0] >= 70
+
+
+def bar(picture, x, colour):
+    """Pixels of this colour in a column of a plan."""
+    pixels = (picture[0] * 255).round().to(torch.uint8)
+    return int((pixels[:, x] == torch.tensor(colour, dtype=torch.uint8)).all(dim=-1).sum())
+
+
+def test_steps_that_use_kept_residuals_are_dim():
+    picture = draw_plan([Forecast("one", (1.0,) * 4, (True, False, True, False))], 400)
+    assert [bar(picture, 59 + 94 * i, BAR) > 0 for i in range(4)] == [True, False, True, False]
+
+
+def test_sides_and_items_are_drawn_beside_each_other():
+    shaped = Forecast("one", (1.0, 1.0), (True, True), sides=(0.5, 1.0), items=(1.0, 0.25))
+    picture = draw_plan([shaped], 412)
+    cond, uncond = bar(picture, 40, BAR), bar(picture, 120, UNCOND)
+    assert cond == pytest.approx(uncond / 2, abs=1)
+    first, second = (bar(picture, x, ITEM) for x in (320, 370))
+    assert second == pytest.approx(first / 4, abs=1)
+    assert uncond == first >= 70
+
+
+def test_sides_items_and_pace_are_told(model):
+    def shape(influence):
+        return Influence(sides=Sides(1, 0.5), items=ItemStrengths.parse("0: 1, -1: 0"))
+
+    control = with_pace(with_influence(ours(1), "test", shape), EveryNthStep(2))
+    positive, _ = controlled([Unit(control, hint(), 0.8)])
+    progress = progress_of(model, Run(4, "euler", "normal"))
+    (forecast,) = forecast_steps(positive, progress, pictures=3)
+    assert (forecast.sides, forecast.items, forecast.runs) == ((1, 0.5), (1, 1, 0), 2)
+    assert str(forecast) == (
+        "1. ControlNet: runs 2 of 4 steps: 0.8 (0.8) 0.8 (0.8); positive x 1, negative x 0.5; items 0: 1, -1: 0; "
+        "runs every 2 steps"
+    )
+    (unknown,) = forecast_steps(positive, progress)
+    assert unknown.items == ()
+    bad = with_influence(control, "test", lambda _: Influence(items=ItemStrengths.parse("5: 0")))
+    positive, _ = controlled([Unit(bad, hint())])
+    with pytest.raises(ValueError, match="the batch has 2 items"):
+        forecast_steps(positive, progress, pictures=2)
+
+
+def test_an_adaptive_pace_promises_no_more_than_it_can(model):
+    positive, _ = controlled([Unit(with_pace(ours(1), Adaptive(0.3)), hint(), end=0.5)])
+    (forecast,) = forecast_steps(positive, progress_of(model, Run(10, "euler", "normal")))
+    assert forecast.summary == "1. ControlNet: runs at most 5 of 10 steps"

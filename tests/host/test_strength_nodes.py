@@ -11,9 +11,9 @@ from zeroconv.host.conditioning import Unit, apply_unit
 
 import_host()
 
-from zeroconv.nodes import fit, mode, schedule, steps, weights
+from zeroconv.nodes import fit, mode, report, schedule, steps, weights
 
-NODES = [node for topic in (schedule, weights, mode, fit, steps) for node in topic.NODES]
+NODES = [node for topic in (schedule, weights, mode, fit, steps, report) for node in topic.NODES]
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def test_a_shaped_control_through_the_server(server: ComfyServer) -> None:
     saved = [stage.save(prompts) for prompts in (stage.prompts, controlled)]
     result = server.queue(flow.to_api())
 
-    assert result.outputs[table]["text"] == ["1. sd15-1: runs 2 of 4 steps: 0.8 0.8 0 0"]
+    assert result.outputs[table]["text"] == [
+        "1. sd15-1: runs 2 of 4 steps: 0.8 0.8 0 0; positive x 1, negative x 0.5; items 1: 0"
+    ]
     assert result.outputs[number]["text"] == ["72"]
     assert len(result.outputs[hints]["images"]) == 2
     plain, latents = (load_file(result.files(node)[0])["latent_tensor"] for node in saved)

@@ -25,7 +25,6 @@ def import_host() -> None:
 def small_model(width: int = 64, seed: int = 0):
     """A MODEL of the SD1.5 family with random weights: `width` channels, four levels."""
     import_host()
-    import comfy.model_patcher
     import comfy.supported_models
 
     config = comfy.supported_models.SD15(
@@ -50,6 +49,44 @@ def small_model(width: int = 64, seed: int = 0):
             "num_head_channels": -1,
         }
     )
+    return _with_random_weights(config, seed)
+
+
+def small_sdxl_model(width: int = 64, seed: int = 0):
+    """A MODEL of the SDXL family with random weights: `width` channels, three levels, few transformer layers."""
+    import_host()
+    import comfy.supported_models
+
+    config = comfy.supported_models.SDXL(
+        {
+            "image_size": 32,
+            "in_channels": 4,
+            "out_channels": 4,
+            "model_channels": width,
+            "num_res_blocks": [2, 2, 2],
+            "channel_mult": [1, 2, 4],
+            "transformer_depth": [0, 0, 1, 1, 2, 2],
+            "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
+            "transformer_depth_middle": 2,
+            "use_linear_in_transformer": True,
+            "use_spatial_transformer": True,
+            "context_dim": 2048,
+            "legacy": False,
+            "num_classes": "sequential",
+            "adm_in_channels": 2816,
+            "use_temporal_attention": False,
+            "use_temporal_resblock": False,
+            "num_heads": -1,
+            "num_head_channels": 64,
+        }
+    )
+    return _with_random_weights(config, seed)
+
+
+def _with_random_weights(config, seed: int):
+    """The MODEL of a `comfy.supported_models` configuration."""
+    import comfy.model_patcher
+
     model = config.get_model({}, "", device=torch.device("cpu"))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -67,6 +67,12 @@ def prompts() -> tuple[list, list]:
     return tuple([[torch.randn(1, 77, 768, generator=generator), {}]] for _ in range(2))
 
 
+def sdxl_prompts() -> tuple[list, list]:
+    generator = torch.Generator().manual_seed(5)
+    settings = ({"pooled_output": torch.randn(1, 1280, generator=generator)} for _ in range(2))
+    return tuple([[torch.randn(1, 77, 2048, generator=generator), own]] for own in settings)
+
+
 def hint(count: int = 1, height: int = 70, width: int = 90, seed: int = 7) -> torch.Tensor:
     return torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(seed))
 

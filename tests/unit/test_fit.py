@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import label
-from zeroconv.controlnet.fit import Fit, border_colour, crop_margins, fit_hint, pixel_perfect_resolution
+from zeroconv.controlnet.fit import FIT_MODES, Fit, border_colour, crop_margins, fit_hint, pixel_perfect_resolution
 from zeroconv.controlnet.resample import RESAMPLINGS, content_of, resample
 
 SIZES = [(48, 64), (64, 48), (200, 120), (37, 91)]
@@ -166,3 +168,18 @@ def test_lanczos_is_pillows():
 )
 def test_pixel_perfect_resolution(image, picture, mode, resolution):
     assert pixel_perfect_resolution(image, picture, mode) == resolution
+
+
+SIDES = st.integers(1, 40)
+
+
+@given(SIDES, SIDES, SIDES, SIDES, st.sampled_from(FIT_MODES), st.sampled_from(["nearest", "edges"]), st.integers(0, 9))
+def test_a_fitted_hint_has_the_pictures_size_and_no_new_colours(height, width, rows, columns, mode, resampling, seed):
+    """Of a hint in four plain colours; the border of `fit inside` is a median, which may lie between two of them."""
+    classes = torch.randint(0, 4, (1, 1, height, width), generator=torch.Generator().manual_seed(seed))
+    hint = (classes / 3).expand(1, 3, height, width)
+    fitted = fit_hint(hint, (rows, columns), Fit(mode, resampling))
+    assert fitted.shape == (1, 3, rows, columns)
+    assert hint.min() - 1e-6 <= fitted.min() <= fitted.max() <= hint.max() + 1e-6
+    if mode != "fit inside" and resampling == "nearest":
+        assert set(fitted.unique().tolist()) <= set(hint.unique().tolist())

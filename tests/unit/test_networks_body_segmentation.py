@@ -4,8 +4,9 @@ import pytest
 import torch
 from support.golden import golden_state_dict
 from zeroconv.preprocessors import palettes
-from zeroconv.preprocessors.networks import uniformer
-from zeroconv.preprocessors.segmentation import UNIFORMER, strongest_class, uniformer_labels
+from zeroconv.preprocessors.networks import oneformer, uniformer
+from zeroconv.preprocessors.running import Options, preprocess, preprocess_with_labels
+from zeroconv.preprocessors.segmentation import ONEFORMER_COCO, UNIFORMER, strongest_class, uniformer_labels
 
 
 def test_official_weights_fit_strictly():
@@ -51,8 +52,11 @@ def test_colours_are_exactly_those_of_the_classes_in_the_order_of_the_picture():
     labels = uniformer_labels(picture, settings, lambda name: RedOrBlue())
     assert labels[0, 10, 5] == 3
     assert labels[0, 10, 75] == 7
-    hint = UNIFORMER.run(picture, settings, lambda name: RedOrBlue())
+    hint, grey = preprocess_with_labels(UNIFORMER, picture, lambda name: RedOrBlue())
     assert hint.shape == picture.shape
+    assert grey is not None
+    assert torch.equal((grey * 255).round().long(), labels)
+    assert torch.equal(preprocess(UNIFORMER, picture, lambda name: RedOrBlue()), hint)
     assert {tuple(c) for c in hint.reshape(-1, 3).tolist()} == {tuple(palettes.ade20k()[i].tolist()) for i in (3, 7)}
     swapped = UNIFORMER.settings({"reference_channels": True})
     assert uniformer_labels(picture, swapped, lambda name: RedOrBlue())[0, 10, 5] == 7
@@ -67,3 +71,37 @@ def test_a_large_picture_has_the_classes_of_a_small_one():
     assert labels.unique().tolist() == [3, 7]
     assert (labels[0, :, :590] == 3).all()
     assert (labels[0, :, 640:] == 7).all()
+
+
+def test_classes_stay_whole_at_the_size_of_the_input():
+    """Neither colours nor classes are mixed when the hint is enlarged."""
+    picture = torch.zeros(1, 90, 130, 3)
+    picture[:, :, :61, 0], picture[:, :, 61:, 2] = 1, 1
+    hint, grey = preprocess_with_labels(
+        ONEFORMER_COCO, picture, lambda name: RedOrBlue(), options=Options(32, result_size="input")
+    )
+    assert grey is not None
+    assert grey.shape == (1, 90, 130)
+    assert (grey * 255).round().unique().tolist() == [3, 7]
+    assert torch.equal(hint, palettes.coco()[(grey * 255).round().long()])
+
+
+def test_the_palette_of_coco_has_a_colour_for_each_class():
+    palette = (palettes.coco() * 255).round().int().tolist()
+    assert palette[:3] == [[220, 20, 60], [119, 11, 32], [0, 0, 142]]
+    assert len({tuple(colour) for colour in palette}) == len(palette) == 133
+
+
+@pytest.mark.parametrize(("classes", "queries"), [(150, 250), (133, 150)])
+def test_both_official_oneformer_files_fit_strictly(classes, queries):
+    weights = golden_state_dict("oneformer_ade20k")
+    predictor = "sem_seg_head.predictor"
+    weights[f"{predictor}.query_embed.weight"] = torch.zeros(queries, 256, device="meta")
+    weights[f"{predictor}.class_embed.weight"] = torch.zeros(classes + 1, 256, device="meta")
+    weights[f"{predictor}.class_embed.bias"] = torch.zeros(classes + 1, device="meta")
+    network = oneformer.build({"model": weights})
+    kept = [n for n in weights if not n.startswith(("criterion.", "text_", "prompt_ctx.")) and "index" not in n]
+    assert sum(p.numel() for p in network.parameters()) == sum(weights[name].numel() for name in kept)
+    del weights["task_mlp.layers.0.weight"]
+    with pytest.raises(ValueError, match=r"task_mlp\.layers\.0\.weight"):
+        oneformer.build({"model": weights})

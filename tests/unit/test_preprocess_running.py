@@ -150,3 +150,16 @@ def test_a_missing_or_ill_fitting_mask_is_an_error():
         preprocess(INPAINT, images(1), no_networks)
     with pytest.raises(ValueError, match="mask"):
         preprocess(INPAINT, images(2), no_networks, options=Options(mask=torch.zeros(3, 16, 24)))
+
+
+def test_the_image_of_the_user_is_never_changed():
+    """Every method that needs no weights, on a picture that needs neither clamping nor resizing."""
+    from zeroconv.preprocessors.catalogue import preprocessors
+
+    picture = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(3))
+    kept, mask = picture.clone(), torch.ones(64, 64)
+    for each in preprocessors().values():
+        if not each.weights:
+            hint = preprocess(each, picture, no_networks, options=Options(mask=mask))
+            hint.fill_(0.5)  # nor is the hint the picture's own memory
+            assert torch.equal(picture, kept), each.id

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from zeroconv.controlnet.mask import Mask
 from zeroconv.controlnet.residuals import Residuals
 from zeroconv.controlnet.scaling import Scales, scale_residuals, spread_rows
@@ -77,3 +79,39 @@ def test_rows_computed_apart_come_back_to_their_places(kept):
     for original, spread in zip(flat(whole), flat(spread_rows(part, kept, 6)), strict=True):
         for row in range(6):
             assert torch.equal(spread[row], original[row] if row in kept else torch.zeros_like(original[row]))
+
+
+@given(
+    st.floats(-3, 3),
+    st.none() | st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+    st.none() | st.lists(st.floats(0, 2), min_size=4, max_size=4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_factors_equal_plain_multiplication(strength, blocks, rows, masked, shared):
+    """Against a loop over residuals and rows, in double precision."""
+    generator = torch.Generator().manual_seed(1)
+    first = torch.randn(4, 2, 4, 4, generator=generator)
+    tensors = [first, first if shared else torch.randn(4, 2, 4, 4, generator=generator)]
+    tensors.append(torch.randn(4, 3, 2, 2, generator=generator))
+    mask = torch.rand(2, 4, 4, generator=generator)
+    wanted = [tensor.double().clone() for tensor in tensors]
+    for index, tensor in enumerate(wanted):
+        for row in range(4):
+            factor = strength * (blocks[index] if blocks else 1) * (rows[row] if rows else 1)
+            tensor[row] *= factor
+            if masked:
+                grid = tensor.shape[-1]
+                tensor[row] *= mask[row % 2].double().unflatten(0, (grid, -1)).unflatten(2, (grid, -1)).mean((1, 3))
+    scales = Scales(
+        strength,
+        tuple(blocks) if blocks else None,
+        tuple(rows) if rows else None,
+        Mask(mask) if masked else None,
+        (0, 1, 0, 1) if masked else (),
+        (4, 4),
+    )
+    copies = Residuals(tuple(tensors[:2]), (tensors[2],)).copy()
+    scaled = scale_residuals(copies, scales)
+    for got, reference in zip((*scaled.output, *scaled.middle), wanted, strict=True):
+        torch.testing.assert_close(got.double(), reference, rtol=1e-5, atol=1e-5)

@@ -1,5 +1,7 @@
 """A custom node pack for the test server: conditionings and images of random numbers, without any model."""
 
+import gc
+
 import torch
 from comfy_api.latest import ComfyExtension, io
 
@@ -52,11 +54,34 @@ class RandomImage(io.ComfyNode):
         return io.NodeOutput(torch.rand(batch, height, width, 3, generator=generator))
 
 
+class AllocatedBytes(io.ComfyNode):
+    """All that tensors of the process hold, shared storage once."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AllocatedBytes",
+            category="tests",
+            inputs=[io.Int.Input("nonce", tooltip="Another number measures again.")],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, nonce: int) -> io.NodeOutput:
+        gc.collect()
+        storages = {}
+        for value in gc.get_objects():
+            if issubclass(type(value), torch.Tensor):
+                storage = value.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
+        return io.NodeOutput(str(sum(storages.values())))
+
+
 class TestSupport(ComfyExtension):
     """The nodes above."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RandomConditioning, RandomImage]
+        return [RandomConditioning, RandomImage, AllocatedBytes]
 
 
 async def comfy_entrypoint() -> TestSupport:

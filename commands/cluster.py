@@ -1,0 +1,64 @@
+"""Hints over a Ray cluster: Ray Data hands batches of files to workers that keep their networks loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .preprocess import Job, Maker, Recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FILES = 8
+"""Images that a worker takes at a time."""
+
+
+class Worker:
+    """One process of the cluster."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._maker = Maker(recipe)
+
+    def __call__(self, files: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Make the hints of the columns `source` and `target`; the column `failure` says what is wrong with each."""
+        pairs = zip(files["source"], files["target"], strict=True)
+        return {"failure": [self._make(Path(source), Path(target)) for source, target in pairs]}
+
+    def _make(self, source: Path, target: Path) -> str:
+        try:
+            return self._maker.make(source, target)
+        except FileNotFoundError as error:  # an exception of a worker would reach the user wrapped in Ray's own
+            return f"{source}: {error}"
+
+
+def make_over_cluster(recipe: Recipe, jobs: Sequence[Job], workers: int) -> Iterator[str]:
+    """Make all hints on `workers` processes, 0 for as many as the cluster has room for.
+
+    The images, the folder of the hints and that of the weights must lie where every machine of the cluster sees them.
+    Returns what is wrong with each image, "" for a hint that was made. Raises ValueError where Ray is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ValueError(f"--ray needs the package ray: pip install 'zeroconv-controlnet[ray]' ({error})") from error
+    if not jobs:
+        return
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    gpu = 1 if recipe.device.startswith("cuda") else 0
+    room = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1))
+    files = ray.data.from_items(
+        [{"source": str(source), "target": str(target)} for source, target in jobs],
+        override_num_blocks=-(-len(jobs) // FILES),
+    )
+    made = files.map_batches(
+        Worker,
+        fn_constructor_args=(recipe,),
+        batch_size=FILES,
+        concurrency=workers or room,
+        num_gpus=gpu or None,
+    )
+    yield from (row["failure"] for row in made.iter_rows())

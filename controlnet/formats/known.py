@@ -1,0 +1,101 @@
+"""Files that ZeroConv knows and does not run: what they are and what runs them, in a sentence.
+
+Recognised by keys (`controlnet_*` of AnimateDiff's SparseCtrl, Stable Video's ControlNets, CtrLoRA, diffusers'
+ControlNet-XS, T2I style adapters, IP-Adapters, LoRAs, whole base models). A SparseCtrl needs the motion modules of its
+AnimateDiff model, a CtrLoRA its separate base ControlNet, a ControlNet-XS a base UNet that hands its features over at
+every block: none of them is residuals of one file.
+"""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from ..dimensions import Shapes
+from .format import Description, Format, has
+
+
+def _known(identifier: str, label: str, recognise: Callable[[Shapes], bool], needs: str) -> Format:
+    def refuse(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        raise ValueError(f"This file is {label}. {needs}")
+
+    def describe(shapes: Shapes) -> Description:
+        return Description("another kind of model")
+
+    return Format(identifier, label, recognise, refuse, describe, network="nothing", needs=needs)
+
+
+def _starts(*beginnings: str) -> Callable[[Shapes], bool]:
+    return lambda shapes: any(key.startswith(beginnings) for key in shapes)
+
+
+def is_video(shapes: Shapes) -> bool:
+    """Whether layers along the time axis are among a ControlNet's."""
+    return has(shapes, "controlnet") and (has(shapes, "motion_modules") or has(shapes, "temporal_res_block"))
+
+
+def is_cross(shapes: Shapes) -> bool:
+    """Whether it is a ControlNet-XS, whose blocks talk to the base model's in both directions."""
+    return "control_to_base_for_conv_in.weight" in shapes or has(shapes, "ctrl_to_base")
+
+
+def is_ctrlora(shapes: Shapes) -> bool:
+    """Whether it is one half of a CtrLoRA."""
+    return has(shapes, "lora_layer")
+
+
+KNOWN = (
+    _known(
+        "sparse-ctrl",
+        "a SparseCtrl for AnimateDiff",
+        lambda shapes: is_video(shapes) and has(shapes, "motion_modules"),
+        "It needs AnimateDiff's motion model: use it with the packs AnimateDiff-Evolved and Advanced-ControlNet.",
+    ),
+    _known(
+        "svd-controlnet",
+        "a ControlNet for Stable Video Diffusion",
+        lambda shapes: is_video(shapes) and not has(shapes, "motion_modules"),
+        "It needs a video model: use it with the pack Advanced-ControlNet.",
+    ),
+    _known(
+        "ctrlora",
+        "one part of a CtrLoRA",
+        is_ctrlora,
+        "It needs its base ControlNet and the VAE's view of the hint: use it with the pack Advanced-ControlNet.",
+    ),
+    _known(
+        "controlnet-xs",
+        "a ControlNet-XS",
+        is_cross,
+        "It is woven into the base model block by block, which ComfyUI's models do not allow: use it with diffusers.",
+    ),
+    _known(
+        "t2i-style",
+        "a T2I style adapter",
+        lambda shapes: "style_embedding" in shapes,
+        "Put it into models/style_models and use ComfyUI's Load Style Model and Apply Style Model.",
+    ),
+    _known(
+        "ip-adapter",
+        "an IP-Adapter",
+        _starts("image_proj.", "ip_adapter."),
+        "It shows the model a picture, not a hint: use it with an IP-Adapter pack, in models/ipadapter.",
+    ),
+    _known(
+        "lora",
+        "a LoRA",
+        lambda shapes: _starts("lora_unet_", "lora_te", "lora_transformer_")(shapes) or has(shapes, ".lora_A."),
+        "It changes a base model and is no control: put it into models/loras and use Load LoRA.",
+    ),
+    _known(
+        "vae",
+        "a VAE",
+        lambda shapes: "decoder.conv_in.weight" in shapes and "encoder.conv_in.weight" in shapes,
+        "Put it into models/vae and use Load VAE.",
+    ),
+    _known(
+        "base-model",
+        "a base model without a ControlNet",
+        lambda shapes: _starts("model.diffusion_model.")(shapes) and not has(shapes, "control_model."),
+        "Put it into models/checkpoints and use Load Checkpoint.",
+    ),
+)

@@ -1,0 +1,78 @@
+"""Pose people on the node itself."""
+
+import torch
+from comfy_api.latest import io
+
+from ..preprocessors.openpose import pose_style
+from ..preprocessors.pose_document import parse_poses, within_limits
+from ..preprocessors.pose_draw import draw_frames
+from ..preprocessors.pose_keypoints import PoseFrame, from_pose_keypoint, to_pose_keypoint
+from .compat import schema
+from .sockets import POSE_KEYPOINT
+
+EMPTY = PoseFrame(512, 512)
+
+
+class ZeroConvPose(io.ComfyNode):
+    """The pose editor: skeletons of the workflow file, or wired ones, become a picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroConvPose",
+            display_name="Pose",
+            category="ZeroConv/draw",
+            description=(
+                "People as skeletons to drag, drawn as OpenPose ControlNets expect them. Start from a preset, or from "
+                "the poses that a preprocessor found. The poses are saved in the workflow."
+            ),
+            search_aliases=["openpose editor", "pose editor", "skeleton", "stick figure", "draw keypoints"],
+            inputs=[
+                _poses(),
+                io.Boolean.Input(
+                    "thick_limbs",
+                    default=False,
+                    tooltip="Draw limbs thicker on larger pictures, as xinsir's SDXL OpenPose ControlNet expects.",
+                ),
+                POSE_KEYPOINT.Input(
+                    "keypoints",
+                    optional=True,
+                    tooltip="Poses to draw and to start from. The editor shows the first picture's after a run; once "
+                    "you change something, your poses are drawn instead.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The skeletons on black."),
+                POSE_KEYPOINT.Output(display_name="keypoints", tooltip="The same poses in OpenPose's format."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, poses: str, thick_limbs: bool, keypoints: object = None) -> io.NodeOutput:
+        frames = _frames(poses, keypoints)
+        style = {"body": True, "hands": True, "face": True, "thick_limbs": thick_limbs}
+        pictures = [draw_frames([frame], pose_style(style, frame.height, frame.width)) for frame in frames]
+        if len({picture.shape for picture in pictures}) > 1:
+            raise ValueError("The wired poses have canvases of different sizes: draw them one by one.")
+        shown = to_pose_keypoint([within_limits(frames[0])])
+        return io.NodeOutput(torch.cat(pictures), to_pose_keypoint(frames), ui={"zeroconv_poses": shown})
+
+
+def _frames(poses: str, keypoints: object) -> list[PoseFrame]:
+    """The editor's own poses, or else the wired ones, or else an empty canvas."""
+    own = parse_poses(poses)
+    if own is not None:
+        return [own]
+    return (from_pose_keypoint(keypoints) if keypoints is not None else []) or [EMPTY]
+
+
+def _poses() -> io.Input:
+    """A text whose widget is the editor of js/pose.js."""
+    tooltip = "The poses, as the editor writes them (one OpenPose frame as JSON). Empty: the wired keypoints."
+    text = io.String.Input("poses", default="", socketless=True, tooltip=tooltip)
+    # Set afterwards: the constructor of older hosts does not take it.
+    text.extra_dict = {"widgetType": "ZEROCONV_POSES"}
+    return text
+
+
+NODES = [ZeroConvPose]

@@ -1,0 +1,234 @@
+"""Write the workflows that differ only in the hint, `workflows/<name>.json`, from `workflows/canny.json`.
+
+`python scripts/hint_workflows.py` writes them; a test fails while a file is not what this would write. With a
+directory of weights as argument it also draws the thumbnails, photo and hint, of those whose weights are there.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.description import Parameter, Preprocessor
+
+WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
+HUB = "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main"
+PACK = {"cnr_id": "zeroconv-controlnet", "ver": "0.1.0"}
+CANNY = 6
+"""Place of the preprocessor, counted from 1, and of the others that change."""
+POSITIVE, NOTE, LOAD_IMAGE, LOADER, SAVE = 2, 4, 5, 7, 12
+FOLDER_NOTE = (
+    "**Hints of a whole folder.** Put the photos into a folder of ComfyUI's `input` and choose it in *folder*; the "
+    "hints go to `output/hints`.\n\nAny other preprocessor can take the place of "
+    "Canny. For thousands of images, and to go on after a stop, use the command line:\n\n"
+    "`zeroconv preprocess canny --input photos --output hints`\n"
+)
+THUMBNAIL = 256
+
+
+@dataclass(frozen=True)
+class Template:
+    """One workflow.
+
+    method: id of the preprocessor. control_net: file on the hub. prompt: what the example paints. note: what the hint
+    does, for the note on the canvas. advice: what to look at in the hint.
+    """
+
+    method: str
+    control_net: str
+    prompt: str
+    note: str
+    advice: str
+    photo: str = "coffee"
+
+
+TEMPLATES = {
+    "lines": Template(
+        "lines_lsd",
+        "control_v11p_sd15_mlsd_fp16.safetensors",
+        "a modern concrete building at dusk, clean architecture",
+        "**Straight lines steer the picture.** Rooms, houses and streets keep their shape; what is round is free.",
+        "Too many short lines: raise *minimum_length*. *M-LSD Straight Lines* finds cleaner ones; it needs weights.",
+        "brick",
+    ),
+    "scribble-from-photo": Template(
+        "scribble_hed",
+        "control_v11p_sd15_scribble_fp16.safetensors",
+        "an oil painting, bold brush strokes, rich colours",
+        "**A scribble of your photo steers the picture.** Only the main contours are kept, as if drawn by hand.",
+        "Strokes are one width, whatever the photo. To draw the scribble yourself open the workflow *scribble*.",
+    ),
+    "soft-edges": Template(
+        "hed",
+        "control_v11p_sd15_softedge_fp16.safetensors",
+        "a marble statue in a museum, soft daylight",
+        "**Soft edges steer the picture.** Grey contours say where a line is sure; less strict than Canny.",
+        "Turn *safe* on when the picture repeats textures of the photo.",
+        "astronaut",
+    ),
+    "pose": Template(
+        "mediapipe_pose",
+        "control_v11p_sd15_openpose_fp16.safetensors",
+        "a knight in shining armour in front of a castle, fantasy illustration",
+        "**A pose steers the picture.** The people stand as in your photo; everything else is the prompt's.",
+        "The weights are free for any use. *OpenPose* and *DWPose* find several people better; mind their licences.",
+        "astronaut",
+    ),
+    "segmentation": Template(
+        "uniformer_segmentation",
+        "control_v11p_sd15_seg_fp16.safetensors",
+        "an autumn landscape, golden light, impressionist painting",
+        "**A map of classes steers the picture.** Sky stays sky and floor stays floor; shapes within are free.",
+        "The colours are names, never smooth them. *OneFormer* draws finer borders.",
+    ),
+    "depth": Template(
+        "depth_anything_v2",
+        "control_v11f1p_sd15_depth_fp16.safetensors",
+        "a miniature made of clay, studio light, shallow focus",
+        "**Depth steers the picture.** What is near stays near; surfaces and colours are free.",
+        "White is near. The small model is free for any use.",
+    ),
+    "normals": Template(
+        "normal_bae",
+        "control_v11p_sd15_normalbae_fp16.safetensors",
+        "a bronze sculpture, dramatic side light",
+        "**Surface normals steer the picture.** Each colour says which way a surface faces: relief is kept exactly.",
+        "Use *Normals from Depth* where you have a depth image already.",
+    ),
+    "line-drawing": Template(
+        "lineart_anime",
+        "control_v11p_sd15s2_lineart_anime_fp16.safetensors",
+        "anime illustration, clean lines, flat pastel colours",
+        "**A line drawing steers the picture.** The lines of a cartoon are kept and coloured anew.",
+        "For photographs *Line Art, Realistic* fits better. *Line Art, Standard* needs no weights.",
+    ),
+}
+
+
+def workflow(name: str, template: Template) -> dict[str, Any]:
+    """The workflow as ComfyUI saves it."""
+    method = preprocessors()[template.method]
+    graph: dict[str, Any] = copy.deepcopy(json.loads((WORKFLOWS / "canny.json").read_text(encoding="utf-8")))
+    graph["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"zeroconv/{name}"))
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    _become(nodes[CANNY], method)
+    nodes[POSITIVE]["widgets_values"] = [template.prompt]
+    nodes[NOTE]["widgets_values"] = [_note(template, method)]
+    nodes[LOADER]["widgets_values"] = [template.control_net]
+    file = {"name": template.control_net, "url": f"{HUB}/{template.control_net}", "directory": "controlnet"}
+    nodes[LOADER]["properties"]["models"] = [file]
+    return graph
+
+
+def _become(node: dict[str, Any], method: Preprocessor) -> None:
+    """Make the Canny node the node of another method, with its default settings; the wires stay."""
+    kind = "ZeroConv" + "".join(word.capitalize() for word in method.id.split("_"))
+    widgets = [("resolution", "INT"), *((p.name, _kind(p)) for p in method.parameters), ("result_size", "COMBO")]
+    node["type"] = kind
+    node["properties"] = {"Node name for S&R": kind, **PACK}
+    node["inputs"] = [node["inputs"][0]] + [
+        {"name": name, "type": type_name, "widget": {"name": name}, "link": None} for name, type_name in widgets
+    ]
+    node["outputs"] = [{**node["outputs"][0], "name": "hint"}]
+    if method.gives_labels:
+        node["outputs"].append({"name": "labels", "type": "IMAGE", "links": None})
+    if method.detect:
+        node["outputs"].append({"name": "keypoints", "type": "POSE_KEYPOINT", "links": None})
+    node["widgets_values"] = [512, *(parameter.default for parameter in method.parameters), "processing"]
+
+
+def _kind(parameter: Parameter) -> str:
+    kinds = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "COMBO" if parameter.choices else "STRING"}
+    return kinds[type(parameter.default)]
+
+
+def _note(template: Template, method: Preprocessor) -> str:
+    fetch = f"zeroconv fetch {' '.join(method.weights)}"
+    weights = f"The hint needs weights: run `{fetch}` once, or queue *Fetch Weights*.\n\n" if method.weights else ""
+    return (
+        f"{template.note}\n\n1. Choose a photo in *Load Image*.\n2. Look at the hint. {template.advice}\n"
+        "3. Queue. Lower *strength* or *end_percent* when the picture follows the hint too strictly.\n\n"
+        f"{weights}The ControlNet must be made for the family of the checkpoint: here SD1.5. Both files can be "
+        "downloaded from the list of missing models.\n"
+    )
+
+
+def folder_workflow() -> dict[str, Any]:
+    """Hints of all images of a folder: the photo, the preprocessor and the saving node of canny.json, rewired."""
+    graph: dict[str, Any] = copy.deepcopy(json.loads((WORKFLOWS / "canny.json").read_text(encoding="utf-8")))
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    load, hint, save, note = (nodes[number] for number in (LOAD_IMAGE, CANNY, SAVE, NOTE))
+    load["type"] = "LoadImageDataSetFromFolder"
+    load["properties"] = {**load["properties"], "Node name for S&R": load["type"]}
+    load["inputs"] = [{"name": "folder", "type": "COMBO", "widget": {"name": "folder"}, "link": None}]
+    load["outputs"] = [{"name": "images", "type": "IMAGE", "shape": 6, "links": [1]}]
+    load["widgets_values"] = ["photos"]
+    hint["inputs"][0]["link"], hint["outputs"][0]["links"] = 1, [2]
+    save["inputs"][0]["link"], save["widgets_values"] = 2, ["hints/hint"]
+    places = ((load, [0, 0], [400, 120]), (note, [0, 180], [400, 340]), (hint, [440, 0], [400, 560]))
+    for order, (node, position, size) in enumerate((*places, (save, [880, 0], [680, 560]))):
+        node.update(pos=position, size=size, order=order)
+    note["widgets_values"] = [FOLDER_NOTE]
+    graph.update(
+        id=str(uuid.uuid5(uuid.NAMESPACE_URL, "zeroconv/preprocess-folder")),
+        nodes=[load, note, hint, save],
+        links=[[1, LOAD_IMAGE, 0, CANNY, 0, "IMAGE"], [2, CANNY, 0, SAVE, 0, "IMAGE"]],
+        last_link_id=2,
+        groups=[],
+    )
+    return graph
+
+
+def written() -> dict[Path, str]:
+    """The text of every file."""
+    texts = {name: json.dumps(workflow(name, template), indent=2) for name, template in TEMPLATES.items()}
+    texts["preprocess-folder"] = json.dumps(folder_workflow(), indent=2)
+    return {WORKFLOWS / f"{name}.json": f"{text}\n" for name, text in texts.items()}
+
+
+def draw_thumbnail(name: str, template: Template, folder: Path) -> None:
+    """Photo and hint side by side, where the weights are there."""
+    import numpy as np
+    import torch
+    from PIL import Image
+    from skimage import data
+    from zeroconv.preprocessors.local_networks import LocalNetworks
+    from zeroconv.preprocessors.running import Options, preprocess
+    from zeroconv.preprocessors.sizes import resize
+    from zeroconv.preprocessors.weights import find, weights_of
+
+    method = preprocessors()[template.method]
+    if not all(find(weights_of(row), [folder]) for row in method.weights):
+        return
+    picture = getattr(data, template.photo)()
+    picture = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
+    side = min(picture.shape[:2])
+    left = (picture.shape[1] - side) // 2
+    photo = torch.from_numpy(picture[:side, left : left + side].copy()).float()[None] / 255
+    hint = preprocess(method, photo, LocalNetworks([folder]), options=Options(512))
+    both = torch.cat([resize(one, (THUMBNAIL, THUMBNAIL)) for one in (photo, hint)], dim=2)
+    pixels = both[0].mul(255).round().byte().numpy()
+    Image.fromarray(pixels).save(WORKFLOWS / f"{name}.jpg", quality=85, optimize=True)
+
+
+def main() -> None:
+    """Write the workflows, and the thumbnails that can be drawn."""
+    for path, text in written().items():
+        path.write_text(text, encoding="utf-8")
+    for folder in map(Path, sys.argv[1:]):
+        everything = {
+            "canny": Template("canny", "", "", "", ""),
+            **TEMPLATES,
+        }
+        for name, template in everything.items():
+            draw_thumbnail(name, template, folder)
+
+
+if __name__ == "__main__":
+    main()

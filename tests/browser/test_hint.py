@@ -1,0 +1,60 @@
+"""The row of a preprocessor node: it runs alone, live too, and its hint is compared with its input."""
+
+import pytest
+from support.photo import photo
+from support.server import ComfyServer
+
+from .conftest import Canvas
+
+ADD = """() => {
+    app.graph.clear()
+    const add = (type, x) => {
+        const node = LiteGraph.createNode(type)
+        node.pos = [x, 150]
+        app.graph.add(node)
+        return node
+    }
+    const [load, canny, save] = [add('LoadImage', 150), add('ZeroConvCanny', 700), add('SaveImage', 1200)]
+    load.widgets[0].value = 'example.png'
+    load.connect(0, canny, 0)
+    canny.connect(0, save, 0)
+    app.canvas.ds.scale = 1
+    app.canvas.ds.offset = [0, 0]
+    app.canvas.setDirty(true, true)
+}"""
+HINT = "() => app.nodeOutputs?.[app.graph.nodes.find((n) => n.type === 'ZeroConvCanny').id]?.images?.[0]?.filename"
+
+
+@pytest.fixture(autouse=True)
+def picture(server: ComfyServer) -> None:
+    photo().resize((96, 64)).save(server.base / "input" / "example.png")
+
+
+def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: ComfyServer) -> None:
+    page = canvas.page
+    page.evaluate(ADD)
+    before = set((server.base / "output").iterdir())
+    row = page.locator(".zeroconv-hint")
+    assert row.get_by_role("button", name="Compare").is_disabled()
+    row.get_by_role("button", name="Preview").click()
+    page.wait_for_function(HINT, timeout=60_000)
+    first = page.evaluate(HINT)
+    assert canvas.images("ZeroConvCanny") == [[96, 64]]
+    assert set((server.base / "output").iterdir()) == before
+
+    row.get_by_role("button", name="Compare").click()
+    slider = page.locator(".zeroconv-comparison").get_by_role("slider")
+    slider.press("End")
+    after = page.locator(".zeroconv-comparison .after")
+    assert after.evaluate("(image) => getComputedStyle(image).clipPath").startswith("inset(0px calc(0% ") or (
+        after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px)"
+    )
+    page.keyboard.press("Escape")
+    assert page.locator(".zeroconv-comparison").count() == 0
+
+    row.get_by_role("button", name="Live").click()
+    page.wait_for_timeout(1500)
+    canvas.set_widget("ZeroConvCanny", "high_threshold", 90)
+    page.wait_for_function(f"(first) => ({HINT})() !== first", arg=first, timeout=60_000)
+    assert set((server.base / "output").iterdir()) == before
+    assert canvas.errors == []

@@ -1,0 +1,183 @@
+"""The pose editor in the real front end: joints dragged, hidden, saved, copied and run."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator
+from support.poses import HOSTILE_POSES
+from support.server import ComfyServer
+from zeroconv.preprocessors.pose_document import parse_poses
+from zeroconv.preprocessors.pose_draw import draw_poses
+
+from .conftest import Canvas
+
+ADD = """([x, y]) => {
+    const node = LiteGraph.createNode('ZeroConvPose')
+    node.pos = [x, y]
+    app.graph.add(node)
+}"""
+LEFT_WRIST = 7
+
+
+class PosePage:
+    """The pose editors of a page, each by its index."""
+
+    def __init__(self, canvas: Canvas) -> None:
+        self.page = canvas.page
+
+    def add(self, x: int, y: int) -> None:
+        count = self.page.locator(".zeroconv-pose").count()
+        self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
+        self.page.evaluate(ADD, [x, y])
+        self.page.locator(".zeroconv-pose .stage").nth(count).wait_for()
+        self.page.wait_for_timeout(500)
+
+    def editor(self, index: int = 0) -> Locator:
+        return self.page.locator(".zeroconv-pose").nth(index)
+
+    def add_person(self, preset: str, index: int = 0) -> None:
+        self.editor(index).locator("select.preset").select_option(preset)
+
+    def joint(self, place: int, index: int = 0, person: int = 0) -> Locator:
+        name = f'.joint[data-person="{person}"][data-part="body"][data-place="{place}"]'
+        return self.editor(index).locator(name)
+
+    def value(self, index: int = 0) -> str:
+        return self.page.evaluate("(index) => app.graph.nodes[index].widgets[0].value", index)
+
+    def set_value(self, text: Any, index: int = 0) -> None:
+        self.page.evaluate("([index, text]) => { app.graph.nodes[index].widgets[0].value = text }", [index, text])
+
+    def people(self, index: int = 0) -> list[dict[str, list[float]]]:
+        return json.loads(self.value(index))["people"]
+
+    def place_of(self, place: int, index: int = 0) -> list[float]:
+        return self.people(index)[0]["pose_keypoints_2d"][3 * place : 3 * place + 3]
+
+    def drag(self, place: int, dx: float, dy: float, index: int = 0) -> None:
+        """Drag a joint by fractions of the canvas."""
+        box = self.joint(place, index).locator(".dot").bounding_box()
+        sheet = self.editor(index).locator(".sheet").bounding_box()
+        assert box
+        assert sheet
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + dx * sheet["width"], y + dy * sheet["height"], steps=5)
+        self.page.mouse.up()
+
+
+@pytest.fixture
+def poses(canvas: Canvas) -> PosePage:
+    """A graph with nothing but a pose node, one person on it."""
+    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvPose)")
+    canvas.page.evaluate("app.graph.clear()")
+    opened = PosePage(canvas)
+    opened.add(150, 150)
+    opened.add_person("standing")
+    return opened
+
+
+def test_dragged_joint_is_drawn_as_the_preprocessor_draws(poses: PosePage, canvas: Canvas, server: ComfyServer) -> None:
+    before = poses.place_of(LEFT_WRIST)
+    poses.drag(LEFT_WRIST, 0.15, -0.3)
+    after = poses.place_of(LEFT_WRIST)
+    assert after[:2] == pytest.approx([before[0] + 0.15 * 512, before[1] - 0.3 * 512], abs=2)
+    poses.page.evaluate("""() => {
+        const save = LiteGraph.createNode('SaveImage')
+        save.pos = [900, 150]
+        app.graph.add(save)
+        app.graph.nodes[0].connect(0, save, 0)
+    }""")
+    canvas.queue()
+    poses.page.wait_for_function("() => app.nodeOutputs?.[app.graph.nodes[1].id]?.images?.length", timeout=120_000)
+    (file,) = poses.page.evaluate("app.nodeOutputs[app.graph.nodes[1].id].images")
+    saved = np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"]))
+    frame = parse_poses(poses.value())
+    assert frame is not None
+    assert (saved == np.round(draw_poses(frame.poses, frame.height, frame.width).numpy() * 255)).all()
+    assert saved[int(after[1]), int(after[0])].any()
+    assert canvas.errors == []
+
+
+def test_keys_move_hide_and_undo(poses: PosePage) -> None:
+    first = poses.value()
+    x, y, _ = poses.place_of(LEFT_WRIST)
+    poses.joint(LEFT_WRIST).focus()
+    poses.page.keyboard.press("ArrowRight")
+    poses.page.keyboard.press("Alt+ArrowDown")
+    assert poses.place_of(LEFT_WRIST) == pytest.approx([x + 8, y + 1, 1])
+    poses.page.keyboard.press("Delete")
+    assert poses.place_of(LEFT_WRIST) == pytest.approx([x + 8, y + 1, 0])
+    frame = parse_poses(poses.value())
+    assert frame is not None
+    assert frame.poses[0].body[LEFT_WRIST] is None
+    poses.page.keyboard.press("Tab")
+    focused = "document.querySelector('.zeroconv-pose').shadowRoot.activeElement?.dataset.place"
+    assert poses.page.evaluate(focused) == str(LEFT_WRIST + 1)
+    for _ in range(3):
+        poses.page.keyboard.press("Control+z")
+    assert poses.value() == first
+    poses.page.keyboard.press("Control+Shift+Z")
+    assert poses.place_of(LEFT_WRIST)[0] == pytest.approx(x + 8)
+    assert poses.page.evaluate("app.graph.nodes.length") == 1
+
+
+def test_reload_and_copy_keep_poses_apart(poses: PosePage) -> None:
+    poses.drag(LEFT_WRIST, 0.1, -0.1)
+    text = poses.value()
+    poses.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+    poses.page.wait_for_timeout(1000)
+    assert poses.value() == text
+    poses.page.evaluate("""() => {
+        app.canvas.selectItems([app.graph.nodes[0]])
+        app.canvas.copyToClipboard()
+        app.canvas.graph_mouse = [800, 150]
+        app.canvas.pasteFromClipboard()
+        app.graph.nodes[1].pos = [800, 150]
+    }""")
+    poses.page.wait_for_timeout(1500)
+    assert poses.value(1) == text
+    poses.drag(LEFT_WRIST, 0.05, 0.2, 1)
+    assert poses.value(0) == text
+    assert poses.value(1) != text
+
+
+def test_tools_act_on_the_person(poses: PosePage) -> None:
+    buttons = poses.editor().locator(".toolbar .group").nth(1).locator("button")
+    standing = poses.people()[0]["pose_keypoints_2d"]
+    buttons.nth(1).click()
+    buttons.nth(2).click()
+    lengths = {key: len(numbers) // 3 for key, numbers in poses.people()[0].items()}
+    assert lengths == {
+        "pose_keypoints_2d": 18,
+        "hand_left_keypoints_2d": 21,
+        "hand_right_keypoints_2d": 21,
+        "face_keypoints_2d": 70,
+    }
+    before = poses.people()[0]
+    for _ in range(2):
+        buttons.nth(0).click()
+    for key, numbers in poses.people()[0].items():
+        assert numbers == pytest.approx(before[key], abs=0.3)
+    poses.add_person("walking")
+    assert len(poses.people()) == 2
+    buttons.nth(4).click()
+    assert [person["pose_keypoints_2d"] for person in poses.people()] == [pytest.approx(standing, abs=0.3)]
+
+
+def test_hostile_poses_run_nothing(poses: PosePage, canvas: Canvas) -> None:
+    poses.page.evaluate("window.alert = () => { window.attacked = true }")
+    for text in HOSTILE_POSES:
+        poses.set_value(text)
+        assert poses.value() == text
+        assert poses.editor().locator(".status.warning").count() == 1, text[:80]
+        assert poses.editor().locator(".joint").count() == 0
+    poses.page.wait_for_timeout(300)
+    assert not poses.page.evaluate("Boolean(window.attacked)")
+    poses.add_person("sitting")
+    assert parse_poses(poses.value()) is not None
+    assert canvas.errors == []

@@ -1,0 +1,60 @@
+"""The scribble workflow with the model it names: from a stroke of the mouse to a picture that follows it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.server import REPOSITORY, ComfyServer
+from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
+from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
+
+from .conftest import Canvas
+from .pads import PadPage
+
+WORKFLOW = REPOSITORY / "workflows" / "scribble.json"
+CENTRE, RADIUS = (0.3, 0.62), 0.2
+"""Of the circle that is drawn, as fractions of the pad: off the middle, where the model would put a ball by itself."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model(server: ComfyServer) -> None:
+    """The small model that ships."""
+    if not (server.base / "models" / "checkpoints" / CHECKPOINT_NAME).exists():
+        write_models(server.base / "models")
+
+
+def test_from_stroke_to_picture(canvas: Canvas, server: ComfyServer, request: pytest.FixtureRequest) -> None:
+    canvas.open(WORKFLOW)
+    assert canvas.unknown_nodes() == []
+    assert canvas.dialogs() == []
+    pad = PadPage(canvas.page)
+    canvas.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [100, -650]; app.canvas.setDirty(true, true)")
+    canvas.page.locator(".zeroconv-pad .stage").wait_for()
+    canvas.page.wait_for_timeout(500)
+    pad.press("Clear")
+    turns = [2 * math.pi * step / 24 for step in range(25)]
+    pad.set_brush_size(12)
+    pad.draw([(CENTRE[0] + RADIUS * math.cos(turn), CENTRE[1] + RADIUS * math.sin(turn)) for turn in turns])
+    canvas.page.evaluate("app.graph.getNodeById(2).widgets[0].value = 'a red ball on a white floor'")
+    canvas.set_widget("KSampler", "steps", 8)
+    canvas.queue()
+    shown = "() => app.nodeOutputs?.[12]?.images?.length"
+    canvas.page.wait_for_function(shown, timeout=180_000)
+    (file,) = canvas.page.evaluate("app.nodeOutputs[12].images")
+    canvas.screenshot(f"{request.node.callspec.id}-scribble-done")
+    with Image.open(server.base / "output" / file["subfolder"] / file["filename"]) as saved:
+        picture = torch.from_numpy(np.array(saved.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+    seen = object_mask(picture)
+    assert agreement(seen, disc(*CENTRE)).item() >= 0.75
+    assert agreement(seen, disc(1 - CENTRE[0], CENTRE[1])).item() <= 0.2
+    assert floor_names(picture) == ["white"]
+    assert colour_name(picture[0], seen[0]) == "red"
+    assert canvas.errors == []
+
+
+def disc(x: float, y: float, side: int = 128) -> torch.Tensor:
+    """The inside of the circle at a place of the pad: (1, S, S) bool."""
+    middle = (torch.arange(side) + 0.5) / side
+    return ((middle[None] - x) ** 2 + (middle[:, None] - y) ** 2 <= RADIUS**2)[None]

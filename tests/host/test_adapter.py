@@ -1,0 +1,158 @@
+"""T2I-Adapters: the features of core's and of diffusers' networks, run once for a hint, chained and shaped."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.comfy_host import small_model, small_sdxl_model
+from support.formats import KINDS, adapter, light_adapter, tensors
+from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
+from zeroconv.controlnet.adapter import build_adapter
+from zeroconv.controlnet.formats import load_tensors
+from zeroconv.controlnet.mode import Sides
+from zeroconv.host import loading
+from zeroconv.host.adapter import AdapterControl
+from zeroconv.host.conditioning import Unit
+from zeroconv.host.shaping import with_influence
+
+WIDTH = 64
+FILES = {
+    "colour": adapter(192, WIDTH),
+    "grey": adapter(64, WIDTH),
+    "learned halving": adapter(192, WIDTH, learned_down=True),
+    "light": lambda: light_adapter(192, WIDTH),
+    "sdxl": adapter(768, WIDTH),
+    "sdxl grey": adapter(256, WIDTH),
+}
+SMALL = [32, 64, 128, 128]
+LIBRARY = {
+    "full_adapter": {"channels": SMALL},
+    "full_adapter_xl": {"channels": SMALL, "downscale_factor": 16},
+    "light_adapter": {"channels": SMALL[:3], "num_res_blocks": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(WIDTH)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    paths = ([str(tmp_path)], {".safetensors", ".pth"})
+    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
+    return tmp_path
+
+
+def load(folder, name, model=None):
+    save_file(weights(name), folder / "adapter.safetensors")
+    control = loading.load_control("adapter.safetensors", model)
+    assert isinstance(control, AdapterControl)
+    return control
+
+
+def weights(name):
+    return tensors(FILES[name](), seed=3)
+
+
+def theirs(name):
+    if name == "light":  # core's loader takes light ones of official widths only
+        import comfy.t2i_adapter.adapter as networks
+
+        widths = [WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH]
+        network = networks.Adapter_light(cin=192, channels=widths, nums_rb=4)
+        network.load_state_dict(weights(name))
+        return comfy.controlnet.T2IAdapter(network, network.input_channels, 8, "nearest-exact")
+    return comfy.controlnet.load_t2i_adapter(weights(name))
+
+
+def apart(value, reference):
+    return float(torch.linalg.norm(value - reference) / torch.linalg.norm(reference))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "sdxl" not in name])
+@pytest.mark.parametrize("size", [(64, 64), (56, 72)], ids=str)
+def test_equal_to_core(model, folder, name, size):
+    run = Run(batch=2, height=size[0], width=size[1])
+    mine, other, plain = (
+        sample(model, units, run)
+        for units in ([Unit(load(folder, name), hint(), 0.7)], [Unit(theirs(name), hint(), 0.7)], [])
+    )
+    assert apart(mine, other) <= 1e-5
+    assert apart(plain, other) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sdxl grey"])
+def test_equal_to_core_on_sdxl(folder, name):
+    model, run = small_sdxl_model(WIDTH), Run(height=72, width=48)
+    mine, other, plain = (
+        sample(model, units, run, sdxl_prompts())
+        for units in ([Unit(load(folder, name), hint())], [Unit(theirs(name), hint())], [])
+    )
+    assert apart(mine, other) <= 1e-5
+    assert apart(plain, other) > 1e-3
+
+
+@pytest.mark.parametrize("kind", LIBRARY)
+def test_features_equal_diffusers(kind, tmp_path):
+    from diffusers import T2IAdapter
+
+    torch.manual_seed(0)
+    reference = T2IAdapter(adapter_type=kind, **LIBRARY[kind]).eval()
+    save_file(reference.state_dict(), tmp_path / "adapter.safetensors")
+    form, loaded = load_tensors(tmp_path / "adapter.safetensors")
+    assert form.id == "t2i-adapter"
+    network = build_adapter(loaded)
+    image = torch.rand(2, 3, 128, 192)
+    with torch.no_grad():
+        for mine, other in zip(network(image), reference(image), strict=True):
+            assert apart(mine, other) <= 1e-5
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["adapter first", "adapter last"])
+def test_chained_with_a_controlnet_equals_core(model, folder, order):
+    mine = [Unit(load(folder, "colour"), hint(seed=8), 0.8), Unit(ours(1), hint(), 0.9, 0.0, 0.6)]
+    other = [Unit(theirs("colour"), hint(seed=8), 0.8), Unit(core(1), hint(), 0.9, 0.0, 0.6)]
+    results = [sample(model, [units[index] for index in order], Run()) for units in (mine, other)]
+    mixed = sample(model, [other[order[0]], mine[order[1]]], Run())
+    assert apart(*results) <= 1e-5
+    assert apart(mixed, results[1]) <= 1e-5
+
+
+def test_it_runs_once_for_a_hint(model, folder):
+    control = load(folder, "colour")
+    sample(model, [Unit(control, hint())], Run(steps=6))
+    assert control.loaded.reuse.counts.forwards == 1
+
+
+def test_masks_and_sides_act_as_on_every_control(model, folder):
+    control = load(folder, "colour")
+    run = Run(batch=2)
+    plain, whole = sample(model, [], run), sample(model, [Unit(control, hint())], run)
+    black = sample(model, [Unit(control, hint(), mask=torch.zeros(1, 8, 8))], run)
+    white = sample(model, [Unit(control, hint(), mask=torch.ones(1, 8, 8))], run)
+    assert torch.equal(black, plain)
+    assert apart(white, whole) <= 1e-6
+    prompt_side = with_influence(control, "side", lambda influence: type(influence)(sides=Sides(1, 0)))
+    assert apart(sample(model, [Unit(prompt_side, hint())], run), whole) > 1e-4
+
+
+def test_a_hint_for_each_picture_is_its_own(model, folder):
+    control, hints = load(folder, "colour"), hint(2)
+    both = sample(model, [Unit(control, hints)], Run(batch=2))
+    first = sample(model, [Unit(control, hints[:1])], Run(batch=2))
+    second = sample(model, [Unit(control, hints[1:])], Run(batch=2))
+    assert apart(both[0], first[0]) <= 1e-5
+    assert apart(both[1], second[1]) <= 1e-5
+    assert apart(first[1], second[1]) > 1e-3
+
+
+def test_another_family_is_told(model, folder):
+    with pytest.raises(ValueError, match=r"adapter\.safetensors.*T2I-Adapter is for SDXL.*MODEL is SD1\.5"):
+        load(folder, "sdxl", model)
+    with pytest.raises(ValueError, match=r"T2I-Adapter is for SD1\.5.*MODEL is SDXL"):
+        load(folder, "colour", small_sdxl_model(WIDTH))
+
+
+def test_pickled_adapters_may_lie_under_a_name(folder):
+    torch.save({"adapter": tensors(KINDS["t2i-adapter grey"].shapes())}, folder / "adapter.pth")
+    assert isinstance(loading.load_control("adapter.pth"), AdapterControl)

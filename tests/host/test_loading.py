@@ -1,0 +1,107 @@
+"""Files of the controlnet folder through the loader: what is listed, which rule of pooling a control gets."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.formats import KINDS, tensors
+from support.networks import dimensions, random_network
+from support.sampling import comfy
+from zeroconv.controlnet.build import build_controlnet
+from zeroconv.controlnet.mode import Sides
+from zeroconv.controlnet.network import Inputs
+from zeroconv.host import loading
+from zeroconv.host.control import ZeroConvControl
+
+PROMPT_SIDE = Sides(1, 0)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return dict(random_network(dimensions("SD1.5", 32)).state_dict())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    paths = ([str(tmp_path)], {".safetensors", ".pth"})
+    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
+    return tmp_path
+
+
+def rule(control):
+    return control.global_average_pooling, control.influence.sides
+
+
+@pytest.mark.parametrize(
+    ("name", "choice", "expected"),
+    [
+        ("control_shuffle.safetensors", "auto", (True, PROMPT_SIDE)),
+        ("control_shuffle.safetensors", "off", (False, None)),
+        ("control_canny.safetensors", "auto", (False, None)),
+        ("control_canny.safetensors", "on", (True, PROMPT_SIDE)),
+        ("control_canny.safetensors", "on, both sides", (True, None)),
+    ],
+)
+def test_pooling_is_chosen_or_found(folder, weights, name, choice, expected):
+    save_file(weights, folder / name)
+    control = loading.load_control(name, pooling=choice)
+    assert rule(control) == expected
+    assert rule(control.copy()) == expected
+
+
+def test_a_diffusers_folder_is_listed_once_and_loads_whole(folder):
+    model = folder / "shuffle-diffusers"
+    model.mkdir()
+    content = tensors(KINDS["diffusers sd15"].shapes(), torch.float16)
+    keys = list(content)
+    for number in (1, 2):
+        part = {key: content[key] for key in keys[number - 1 :: 2]}
+        save_file(part, model / f"diffusion_pytorch_model-{number:05d}-of-00002.safetensors")
+    (model / "config.json").write_text(json.dumps({"_class_name": "ControlNetModel", "global_pool_conditions": True}))
+    (name,) = loading.list_controlnets()
+    control = loading.load_control(name)
+    assert isinstance(control, ZeroConvControl)
+    assert rule(control) == (True, PROMPT_SIDE)
+    assert loading.inspect_control(name).pooled_by == "config.json"
+
+
+def residuals(network, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 4, 8, 8, generator=generator).to(dtype)
+    hint, context = torch.rand(1, 3, 64, 64, generator=generator), torch.randn(1, 5, 768, generator=generator)
+    with torch.no_grad():
+        embedded, projected = network.embed_hint(hint.to(dtype)), network.project_context(context.to(dtype))
+        result = network(Inputs(x, torch.tensor([400.0])), embedded, projected)
+    return [tensor.float() for tensor in (*result.output, *result.middle)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "half_step", "smallest"),
+    [(torch.float8_e4m3fn, 2**-4, 2**-10), (torch.float8_e5m2, 2**-3, 2**-17)],
+    ids=["e4m3", "e5m2"],
+)
+def test_fp8_files_differ_by_the_rounding_of_their_weights_alone(folder, weights, dtype, half_step, smallest):
+    """half_step: largest relative rounding error. smallest: half of the smallest number of the format."""
+    stored = {key: value.to(dtype) for key, value in weights.items()}
+    save_file(stored, folder / "small.safetensors")
+    loaded = loading.load_control("small.safetensors").loaded
+    for key, value in loaded.network.state_dict().items():
+        assert ((value.float() - weights[key]).abs() <= half_step * weights[key].abs() + smallest).all()
+    rounded = build_controlnet({key: value.float() for key, value in stored.items()})
+    tolerance = 1e-5 if loaded.dtype == torch.float32 else 3e-2
+    for mine, other in zip(residuals(loaded.network, loaded.dtype), residuals(rounded), strict=True):
+        assert torch.linalg.norm(mine - other) <= tolerance * torch.linalg.norm(other)
+
+
+def test_8_bits_stay_where_the_host_computes_from_them(folder, weights, monkeypatch):
+    kinds = {key: torch.float8_e4m3fn if value.dim() > 1 else torch.float16 for key, value in weights.items()}
+    save_file({key: value.to(kinds[key]) for key, value in weights.items()}, folder / "small.safetensors")
+    management = comfy.model_management
+    monkeypatch.setattr(management, "unet_dtype", lambda **_: torch.float8_e4m3fn)
+    monkeypatch.setattr(management, "unet_manual_cast", lambda *_: torch.float32)
+    loaded = loading.load_control("small.safetensors").loaded
+    held = loaded.network.state_dict()
+    assert loaded.dtype == torch.float32
+    assert all(held[key].dtype == kinds[key] for key in kinds if kinds[key] != torch.float16)
+    assert all(held[key].dtype == torch.float32 for key in kinds if kinds[key] == torch.float16)

@@ -1,0 +1,279 @@
+"""Tiny control files of the families that ComfyUI's own networks run, with the official keys, and what runs them.
+
+The files come from diffusers' own classes where those write the published files, else from ComfyUI's class of the
+network, whose names are those of the file. Where ComfyUI's loader takes a width for granted, the same loader is given
+the tiny one.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from support.comfy_host import import_host
+
+import_host()
+
+import comfy.cldm.dit_embedder
+import comfy.ldm.cascade.controlnet
+import comfy.ldm.flux.controlnet
+import comfy.ldm.flux.model
+import comfy.ldm.hydit.controlnet
+import comfy.ldm.qwen_image.controlnet
+import comfy.model_base
+import comfy.model_detection
+import comfy.model_sampling
+import comfy.ops
+
+OPS = comfy.ops.disable_weight_init
+FLUX = {"num_heads": 2, "axes_dim": [4, 6, 6], "hidden_size": 32, "context_in_dim": 24, "vec_in_dim": 16}
+# What newer hosts want to be told beside.
+NEWER = {"txt_ids_dims": []} if "txt_ids_dims" in comfy.ldm.flux.model.FluxParams.__dataclass_fields__ else {}
+QWEN = {
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "joint_attention_dim": 24,
+    "axes_dims_rope": (4, 6, 6),
+}
+HUNYUAN = {
+    "hidden_size": 32,
+    "num_heads": 2,
+    "text_states_dim": 24,
+    "text_states_dim_t5": 32,
+    "text_len": 5,
+    "text_len_t5": 6,
+}
+
+
+class FlowSampling(comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST):
+    pass
+
+
+class NoiseSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
+    pass
+
+
+class Vae:
+    """A stand-in: the mean of 8 x 8 pixels, spread over channels. frames: whether latents have a time axis."""
+
+    def __init__(self, channels: int = 16, frames: bool = False) -> None:
+        self.channels, self.frames, self.calls = channels, frames, 0
+
+    def spacial_compression_encode(self) -> int:
+        return 8
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        self.calls += 1
+        small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1).float(), 8)
+        shift = torch.linspace(-1, 1, self.channels)[None, :, None, None]
+        latent = small.mean(1, keepdim=True) * 2 - 1 + shift * small[:, :1]
+        return latent.unsqueeze(2) if self.frames else latent
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family: its tiny file, how the loader is made tiny, its base model and what the base model's step holds.
+
+    base: name of a class of `comfy.model_base`. count: residuals. latent: shape without the batch.
+    """
+
+    format: str
+    tensors: Callable[[], dict[str, Tensor]]
+    base: str
+    count: int
+    context: int = 24
+    config: dict = field(default_factory=dict)
+    classes: dict = field(default_factory=dict)
+    latent: tuple[int, ...] = (16, 8, 12)
+    vae: bool = True
+    extra: Callable[[int], dict[str, Tensor]] = lambda rows: {}
+    width: int | None = 32
+    flow: bool = True
+    unet: Callable[[], torch.nn.Module | None] = lambda: None
+
+
+def filled(network: torch.nn.Module, seed: int = 3) -> dict[str, Tensor]:
+    """Random weights under the network's own names; biases and norms too, so that every tensor matters."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(value: Tensor) -> Tensor:
+        scale = 0.3 if value.dim() < 2 else (1 / max(1, value[0].numel())) ** 0.5
+        return torch.randn(value.shape, generator=generator) * scale
+
+    return {key: draw(value) for key, value in network.state_dict().items() if value.is_floating_point()}
+
+
+def library(name: str, **settings) -> dict[str, Tensor]:
+    import diffusers
+
+    with torch.device("meta"):
+        network = getattr(diffusers, name)(**settings)
+    return filled(network)
+
+
+def sd3() -> dict[str, Tensor]:
+    return library(
+        "SD3ControlNetModel",
+        num_layers=2,
+        num_attention_heads=4,
+        attention_head_dim=64,
+        joint_attention_dim=24,
+        caption_projection_dim=256,
+        pooled_projection_dim=16,
+        in_channels=16,
+        pos_embed_max_size=16,
+        sample_size=16,
+    )
+
+
+def sd35(double: bool) -> dict[str, Tensor]:
+    network = comfy.cldm.dit_embedder.ControlNetEmbedder(
+        img_size=None, patch_size=2, in_chans=16, attention_head_dim=64, num_attention_heads=4, adm_in_channels=2048,
+        num_layers=2, main_model_double=4, double_y_emb=double, device=None, dtype=torch.float32, operations=OPS,
+    )  # fmt: skip
+    of_base = "orig_y_embedder." if double else "x_embedder."
+    return {key: value for key, value in filled(network).items() if not key.startswith(of_base)}
+
+
+def flux(mistoline: bool = False) -> dict[str, Tensor]:
+    network = comfy.ldm.flux.controlnet.ControlNetFlux(
+        mistoline=mistoline, dtype=torch.float32, operations=OPS, in_channels=16, out_channels=16, mlp_ratio=4.0,
+        theta=10000, qkv_bias=True, patch_size=2, guidance_embed=True, depth=2, depth_single_blocks=2 * mistoline,
+        **FLUX, **NEWER,
+    )  # fmt: skip
+    weights = {}
+    for key, value in filled(network).items():
+        norm = "norm.key_norm." in key or "norm.query_norm." in key
+        name = (
+            key.replace("norm.weight", "norm.scale") if norm else key
+        )  # newer hosts call it another name than the file
+        name = name.replace("controlnet_single_blocks.", "single_controlnet_blocks.") if mistoline else name
+        weights[name] = value.abs() + 0.5 if norm else value
+    return weights
+
+
+def instantx(modes: int | None = None) -> dict[str, Tensor]:
+    return library(
+        "FluxControlNetModel", patch_size=1, in_channels=64, num_layers=2, num_single_layers=2, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=24, pooled_projection_dim=16, guidance_embeds=True,
+        axes_dims_rope=[4, 6, 6], num_mode=modes,
+    )  # fmt: skip
+
+
+def hunyuan() -> dict[str, Tensor]:
+    return filled(comfy.ldm.hydit.controlnet.HunYuanControlNet(dtype=torch.float32, operations=OPS, **HUNYUAN))
+
+
+def qwen() -> dict[str, Tensor]:
+    return library(
+        "QwenImageControlNetModel", patch_size=2, in_channels=64, num_layers=2, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=24, axes_dims_rope=(4, 6, 6),
+    )  # fmt: skip
+
+
+def cascade() -> dict[str, Tensor]:
+    places = [0, 4, 8, 12, 51, 55, 59, 63]
+    torch.manual_seed(4)
+    network = comfy.ldm.cascade.controlnet.ControlNet(c_in=1, proj_blocks=places)
+    return {key: value.detach() for key, value in network.state_dict().items()}
+
+
+def sd3_base() -> torch.nn.Module:
+    """The embedders that SD3.5's ControlNets borrow."""
+    base = torch.nn.Module()
+    mmdit = comfy.ldm.modules.diffusionmodules.mmdit
+    base.x_embedder = mmdit.PatchEmbed(None, 2, 16, 256, strict_img_size=False, dtype=torch.float32, operations=OPS)
+    base.y_embedder = mmdit.VectorEmbedder(2048, 256, torch.float32, None, operations=OPS)
+    base.load_state_dict(filled(base))
+    return base
+
+
+def flux_extra(rows: int) -> dict[str, Tensor]:
+    return {"y": draw(rows, 16, seed=5), "guidance": torch.full((rows,), 3.5)}
+
+
+def hunyuan_extra(rows: int) -> dict[str, Tensor]:
+    known = torch.tensor([1, 1, 1, 0, 0, 0])
+    return {
+        "text_embedding_mask": known[:5].repeat(rows, 1),
+        "encoder_hidden_states_t5": draw(rows, 6, 32, seed=6),
+        "text_embedding_mask_t5": known.repeat(rows, 1),
+    }
+
+
+def draw(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+SD35 = {
+    "base": "SD3",
+    "count": 4,
+    "width": 256,
+    "extra": lambda rows: {"y": draw(rows, 2048, seed=5)},
+    "unet": sd3_base,
+}
+SMALL_HUNYUAN = partial(comfy.ldm.hydit.controlnet.HunYuanControlNet, **HUNYUAN)
+
+FAMILIES: dict[str, Family] = {
+    "sd3": Family("sd3", sd3, "SD3", 3, extra=lambda rows: {"y": draw(rows, 16, seed=5)}, width=256),
+    "sd3.5 large": Family("sd35", partial(sd35, True), **SD35),
+    "sd3.5 medium": Family("sd35", partial(sd35, False), **SD35),
+    "flux xlabs": Family("flux-xlabs", flux, "Flux", 19, config=FLUX, vae=False, extra=flux_extra),
+    "flux mistoline": Family(
+        "flux-mistoline", partial(flux, True), "Flux", 57, config=FLUX, vae=False, extra=flux_extra
+    ),
+    "flux instantx": Family("flux", instantx, "Flux", 57, config=FLUX, extra=flux_extra),
+    "flux union": Family("flux", partial(instantx, 10), "Flux", 57, config=FLUX, extra=flux_extra),
+    "hunyuan-dit": Family(
+        "hunyuan-dit", hunyuan, "HunyuanDiT", 19, latent=(4, 8, 12), extra=hunyuan_extra, flow=False,
+        classes={"comfy.ldm.hydit.controlnet.HunYuanControlNet": SMALL_HUNYUAN},
+    ),
+    "qwen-image": Family("qwen-image", qwen, "QwenImage", 60, config=QWEN, latent=(16, 1, 8, 12)),
+    "stable cascade": Family(
+        "stable-cascade", cascade, "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
+    ),
+}  # fmt: skip
+
+
+@contextmanager
+def tiny(family: Family):
+    """ComfyUI's loader takes these widths for granted: meanwhile it finds the tiny ones."""
+    real = comfy.model_detection.model_config_from_unet
+
+    def found(*arguments, **named):
+        config = real(*arguments, **named)
+        config.unet_config = {**config.unet_config, **family.config}
+        return config
+
+    with ExitStack() as patches:
+        if family.config:
+            patches.enter_context(mock.patch.object(comfy.model_detection, "model_config_from_unet", found))
+        for name, small in family.classes.items():
+            patches.enter_context(mock.patch(name, small))
+        yield
+
+
+def base_model(family: Family) -> torch.nn.Module:
+    """An instance of the family's class, with what a ControlNet asks of its base model."""
+    model = getattr(comfy.model_base, family.base).__new__(getattr(comfy.model_base, family.base))
+    torch.nn.Module.__init__(model)
+    model.diffusion_model = family.unet() or torch.nn.Module()
+    if family.width is not None:
+        model.diffusion_model.hidden_size = family.width
+    model.model_sampling = (FlowSampling if family.flow else NoiseSampling)(None)
+    return model
+
+
+def vae_of(family: Family) -> Vae | None:
+    return Vae(family.latent[0], frames=len(family.latent) == 4) if family.vae else None
+
+
+def step(family: Family, groups: int = 2, pictures: int = 1) -> tuple[Tensor, dict[str, Tensor]]:
+    """Latents, equal in all groups, and the conditioning of every row."""
+    rows = groups * pictures
+    x = draw(pictures, *family.latent, seed=8).repeat(groups, *(1,) * len(family.latent))
+    return x, {"c_crossattn": draw(rows, 5, family.context, seed=9), **family.extra(rows)}

@@ -1,0 +1,121 @@
+"""Every kind of control file is claimed by exactly one format, and every one of its tensors is accounted for."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.formats import KINDS
+from zeroconv.controlnet.adapter import build_adapter
+from zeroconv.controlnet.build import build_controlnet
+from zeroconv.controlnet.formats import FORMATS, load_ldm_state_dict, load_tensors
+from zeroconv.controlnet.formats.format import NETWORKS
+from zeroconv.controlnet.formats.inspect import inspect_file
+from zeroconv.controlnet.formats.scaled import plain
+from zeroconv.controlnet.lllite import build_lllite
+
+BUILDERS = {"controlnet": build_controlnet, "t2i-adapter": build_adapter, "lllite": build_lllite}
+RUN_ALONE = [name for name, kind in KINDS.items() if kind.network in BUILDERS and not kind.needs_base]
+REFUSED = r"does not fit|incomplete|no 8-bit weight|equal levels|no ControlNet that"
+DROPPED_BESIDE = "ldm whole checkpoint"
+
+
+def written(shapes, path, dtype=torch.float16):
+    """A file of zeros in these shapes; matrices that have a scale are stored in float8."""
+    scaled = {key.replace(".scale_weight", ".weight") for key in shapes if key.endswith(".scale_weight")}
+    kinds = {key: torch.float8_e4m3fn if key in scaled else dtype for key in shapes}
+    save_file({key: torch.zeros(shape, dtype=kinds[key]) for key, shape in shapes.items()}, path)
+    return path
+
+
+def build(path):
+    form, loaded = load_tensors(path)
+    return BUILDERS[form.network](loaded)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_exactly_one_format_claims_it(name):
+    shapes = plain(KINDS[name].shapes())
+    assert [form.id for form in FORMATS if form.recognise(shapes)] == [KINDS[name].format]
+
+
+def test_formats_have_names_of_their_own_and_a_network_that_exists():
+    assert len({form.id for form in FORMATS}) == len(FORMATS)
+    assert {form.network for form in FORMATS} <= set(NETWORKS)
+    assert all(form.needs for form in FORMATS if form.network == "nothing")
+
+
+def test_every_format_of_ours_has_a_file_in_the_matrix():
+    assert {form.id for form in FORMATS if form.network != "host"} <= {kind.format for kind in KINDS.values()}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_inspection_tells_family_and_needs(name, tmp_path):
+    kind = KINDS[name]
+    report = inspect_file(written(kind.shapes(), tmp_path / "file.safetensors"))
+    if kind.network == "nothing":
+        assert report.needs
+        assert report.needs in str(report)
+        return
+    assert (report.family, report.needs_base, report.needs) == (kind.family, kind.needs_base, "")
+    assert kind.family in str(report)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.network == "nothing"])
+def test_files_for_other_nodes_are_refused_with_what_they_need(name, tmp_path):
+    path = written(KINDS[name].shapes(), tmp_path / "file.safetensors")
+    with pytest.raises(ValueError, match=r"file\.safetensors.*This file is (a|an|one) .*(use|Put|put)"):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize("name", RUN_ALONE)
+def test_every_stored_number_is_in_the_network(name, tmp_path):
+    stored = {key: value for key, value in KINDS[name].shapes().items() if name != DROPPED_BESIDE or is_own(key)}
+    network = build(written(KINDS[name].shapes(), tmp_path / "file.safetensors"))
+    held = sum(value.numel() for value in network.state_dict().values())
+    assert held == sum(torch.Size(shape).numel() for shape in plain(stored).values())
+
+
+def is_own(key):
+    return key.startswith("control_model.")
+
+
+@pytest.mark.parametrize("name", RUN_ALONE)
+def test_no_key_is_silently_missing_or_left_over(name, tmp_path):
+    shapes = KINDS[name].shapes()
+    own = [key for key in plain(shapes) if name != DROPPED_BESIDE or is_own(key)]
+    prefix = "control_model." if all(is_own(key) for key in own) else ""
+    lacking = [own[index * len(own) // 5] for index in range(5)]
+    for number, key in enumerate(lacking):
+        path = written({k: v for k, v in shapes.items() if k != key}, tmp_path / f"{number}.safetensors")
+        with pytest.raises(ValueError, match=REFUSED):
+            build(path)
+    path = written(shapes | {f"{prefix}middle_block_out.7.weight": (3,)}, tmp_path / "more.safetensors")
+    with pytest.raises(ValueError, match=r"1 unknown tensors|changes the layer 'middle_block_out'"):
+        build(path)
+
+
+def test_two_names_for_one_part_are_refused(tmp_path):
+    shapes = KINDS["ldm union"].shapes()
+    twice = shapes | {"transformer_layes.0.attn.in_proj.weight": shapes["transformer_layes.0.attn.in_proj_weight"]}
+    with pytest.raises(ValueError, match="same part"):
+        load_tensors(written(twice, tmp_path / "twice.safetensors"))
+
+
+def test_an_adapter_is_no_controlnet_to_train_from(tmp_path):
+    path = written(KINDS["t2i-adapter grey"].shapes(), tmp_path / "adapter.safetensors")
+    with pytest.raises(ValueError, match=r"adapter\.safetensors.*T2I-Adapter; a ControlNet is needed"):
+        load_ldm_state_dict(path)
+
+
+def test_what_a_checkpoint_holds_beside_is_left_out_aloud(tmp_path, caplog):
+    shapes = KINDS["ldm whole checkpoint"].shapes()
+    load_tensors(written(shapes, tmp_path / "known.safetensors"))
+    assert not caplog.records
+    load_tensors(written(shapes | {"mystery.weight": (2,)}, tmp_path / "strange.safetensors"))
+    assert "mystery.weight" in caplog.text
+
+
+def test_an_unknown_file_tells_the_nearest_kind_and_why_not(tmp_path):
+    shapes = KINDS["ldm sd15"].shapes()
+    del shapes["zero_convs.0.0.weight"]
+    with pytest.raises(ValueError, match=r"resembles a ControlNet, LDM layout, but lacks 'zero_convs\.0\.0\.weight'"):
+        inspect_file(written(shapes, tmp_path / "nearly.safetensors"))

@@ -1,0 +1,49 @@
+"""The workflows that differ only in the hint are what their script writes today, with the widgets of today's nodes."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.weights import weights_of
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def _script() -> ModuleType:
+    """scripts/hint_workflows.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("hint_workflows", REPOSITORY / "scripts" / "hint_workflows.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+SCRIPT = _script()
+
+
+def test_files_are_up_to_date() -> None:
+    """`python scripts/hint_workflows.py` writes them."""
+    stale = [path.name for path, text in SCRIPT.written().items() if path.read_text(encoding="utf-8") != text]
+    assert not stale
+
+
+def test_every_wire_joins_the_slots_that_name_it() -> None:
+    for path, text in SCRIPT.written().items():
+        graph = json.loads(text)
+        nodes = {node["id"]: node for node in graph["nodes"]}
+        for number, source, slot, target, place, kind in graph["links"]:
+            assert number in nodes[source]["outputs"][slot]["links"], path.name
+            assert nodes[target]["inputs"][place]["link"] == number, path.name
+            assert nodes[source]["outputs"][slot]["type"] == kind, path.name
+
+
+def test_notes_say_how_to_get_the_weights_of_the_hint() -> None:
+    for name, template in SCRIPT.TEMPLATES.items():
+        note = SCRIPT.workflow(name, template)["nodes"][3]["widgets_values"][0]
+        for row in preprocessors()[template.method].weights:
+            assert weights_of(row).name in note

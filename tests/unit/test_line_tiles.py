@@ -1,0 +1,78 @@
+"""Large pictures in tiles: the same lines as in one piece, in bounded memory."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from zeroconv.preprocessors import line_maps
+from zeroconv.preprocessors.networks.hed import HED
+from zeroconv.preprocessors.networks.pidinet import PiDiNet
+from zeroconv.preprocessors.networks.teed import TEED
+
+torch.set_num_threads(1)
+NETWORKS = pytest.mark.parametrize("kind", [HED, PiDiNet, TEED])
+
+
+def network_of(kind: type[torch.nn.Module]) -> torch.nn.Module:
+    """Random weights that keep a signal alive, in double precision: what differs is more than rounding."""
+    torch.manual_seed(0)
+    network = kind().eval().requires_grad_(False).double()
+    for parameter in network.parameters():
+        inputs = max(1, parameter[0].numel())
+        parameter.copy_(torch.randn_like(parameter) * ((2 / inputs) ** 0.5 if parameter.dim() == 4 else 0.0))
+    return network
+
+
+@NETWORKS
+@pytest.mark.parametrize("size", [(48, 432), (400, 32)])
+def test_tiles_equal_the_whole(kind, size, monkeypatch) -> None:
+    network = network_of(kind)
+    images = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = line_maps.line_map(network, images)
+        monkeypatch.setattr(line_maps, "TILE", 64)
+        tiled = line_maps.line_map(network, images)
+    assert whole.std() > 1e-3
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-6)
+
+
+@NETWORKS
+def test_the_reach_is_what_the_network_sees(kind: type[HED] | type[PiDiNet] | type[TEED]) -> None:
+    """Nothing beyond the reach changes a pixel; the reach is a multiple of the network's strides."""
+    network = network_of(kind)
+    side, place = 432, 216
+    images = (torch.rand(1, 3, side, side, dtype=torch.float64) * 0.01).requires_grad_()
+    for parameter in network.parameters():  # positive, so that no path is closed, and small for the last sigmoid
+        parameter.copy_(torch.rand_like(parameter) / max(1, parameter[0].numel() if parameter.dim() > 1 else 10))
+    (slope,) = torch.autograd.grad(network(images)[0, 0, place, place], images)
+    rows = (slope.abs().sum((0, 1, 3)) > 0).nonzero()
+    farthest = max(place - int(rows.min()), int(rows.max()) - place)
+    assert 0 <= kind.reach - farthest <= 16
+    assert kind.reach % 8 == 0
+
+
+MEASURE = """
+import re, sys, torch
+from pathlib import Path
+from zeroconv.preprocessors import line_maps
+from zeroconv.preprocessors.networks.teed import TEED
+torch.set_num_threads(1)
+def megabytes(line):  # ru_maxrss would count what the process was before it became this one
+    return int(re.search(line + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+network = TEED().eval().requires_grad_(False)
+line_maps.TILE = int(sys.argv[1])
+images = torch.rand(1, 1536, 1536, 3)
+before = megabytes("VmRSS")
+with torch.inference_mode():
+    line_maps.line_map(network, images)
+print(megabytes("VmHWM") - before)
+"""
+
+
+def test_tiles_need_a_fraction_of_the_memory() -> None:
+    def megabytes(tile: int) -> float:
+        command = [sys.executable, "-c", MEASURE, str(tile)]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert megabytes(256) < megabytes(4096) / 3
