@@ -46,9 +46,10 @@ def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: Comfy
     slider = page.locator(".zeroconv-comparison").get_by_role("slider")
     slider.press("End")
     after = page.locator(".zeroconv-comparison .after")
-    assert after.evaluate("(image) => getComputedStyle(image).clipPath").startswith("inset(0px calc(0% ") or (
-        after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px)"
-    )
+    assert after.evaluate("(image) => image.naturalWidth") == 96
+    assert after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px 0% 0px 0px)"
+    slider.press("Home")
+    assert after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px 100% 0px 0px)"
     page.keyboard.press("Escape")
     assert page.locator(".zeroconv-comparison").count() == 0
 
