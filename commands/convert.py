@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="a new .safetensors file")
     parser.add_argument("--layout", choices=LAYOUTS, default="ldm")
     parser.add_argument("--dtype", choices=("fp32", "fp16", "bf16", "fp8"))
-    parser.add_argument("--lora", type=int, metavar="RANK")
+    parser.add_argument("--lora", type=int, default=0, metavar="RANK")
     parser.add_argument("--base", type=Path, metavar="CHECKPOINT", help="that it was trained on")
     parser.add_argument("--to-base", type=Path, metavar="CHECKPOINT", help="that the new file is for")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
@@ -40,44 +40,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Return 0. Raises ValueError or OSError for what cannot be done, before OUTPUT is touched."""
-    from safetensors.torch import save_file
-
     from ..controlnet.formats import load_ldm_state_dict
-    from ..controlnet.formats.convert import cast, extract_lora, to_diffusers, transfer
+    from ..controlnet.formats.convert import Plan, convert
     from ..controlnet.formats.files import read_header
-    from ..training.files import bytes_of, write_atomically
+    from ..training.export import write_safetensors
 
-    _check(args)
-    base = _unet(args.base) if args.base else None
-    weights = load_ldm_state_dict(args.file, (lambda: base) if base is not None else None)
-    told = []
-    if args.to_base:
-        weights = transfer(weights, base or {}, _unet(args.to_base))
-    if args.lora:
-        extracted = extract_lora(weights, base or {}, args.lora, _report)
-        weights = extracted.weights
-        told.append(f"keeps {extracted.kept:.1%} of the difference to the base")
-    if args.dtype:
-        weights = cast(weights, args.dtype)
-    if args.layout == "diffusers":
-        weights = to_diffusers(weights)
-    weights = {key: value.contiguous() for key, value in weights.items()}
-    metadata = {"format": "pt", **read_header(args.file).metadata, "zeroconv.converted_from": args.file.name}
-    size = bytes_of(weights)
-    write_atomically(args.output, size, lambda part: save_file(weights, part, metadata))
-    print("; ".join([f"{args.output}: {len(weights)} tensors, {size / 1e6:.1f} MB", *told]))
-    return 0
-
-
-def _check(args: argparse.Namespace) -> None:
     if args.output.suffix != ".safetensors":
         raise ValueError(f"OUTPUT is a .safetensors file, not '{args.output.name}'.")
     if args.output.exists() and not args.overwrite:
         raise ValueError(f"'{args.output}' exists. Choose another name, or give --overwrite.")
-    if (args.lora or args.to_base) and not args.base:
-        raise ValueError("Give the checkpoint that the ControlNet was trained on: --base CHECKPOINT.")
-    if args.lora and (args.layout != "ldm" or args.dtype):
-        raise ValueError("A Control-LoRA has one layout and number format: leave out --layout and --dtype.")
+    plan = Plan(args.layout, args.dtype, args.lora)
+    plan.check(args.base is not None, args.to_base is not None)
+    base, target = (None if path is None else _unet(path) for path in (args.base, args.to_base))
+    weights = load_ldm_state_dict(args.file, None if base is None else lambda: base)
+    made = convert(weights, plan, base, target, _report)
+    metadata = {"format": "pt", **read_header(args.file).metadata, "zeroconv.converted_from": args.file.name}
+    write_safetensors(args.output, made.weights, metadata)
+    print(f"{args.output}: {made.report}")
+    return 0
 
 
 def _unet(checkpoint: Path) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Load ControlNet files through ComfyUI's folders and memory management."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,13 +57,23 @@ def load_control(name: str, model: Any = None, pooling: PoolingChoice = "auto") 
     Raises FileNotFoundError, or ValueError that names the file.
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
-    base = None if model is None else model.model.diffusion_model.state_dict
+    base = None if model is None else functools.partial(unet_weights, model)
     form, tensors = load_tensors(path, base)
     try:
         control = LOADERS[form.network](tensors, path.stem, None if model is None else model.model)
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
     return _pooled(control, path, pooling) if form.network == "controlnet" else control
+
+
+def unet_weights(model: Any) -> dict[str, Tensor]:
+    """The UNet of a MODEL in LDM keys, without the LoRAs that may be patched into it at this moment."""
+    weights = dict(model.model.diffusion_model.state_dict())
+    prefix = "diffusion_model."
+    for key, entry in model.backup.items():
+        if key.startswith(prefix):
+            weights[key.removeprefix(prefix)] = entry.weight
+    return weights
 
 
 def build_loaded(tensors: dict[str, Tensor], name: str = "ControlNet") -> LoadedNetwork[ControlNet]:

@@ -28,6 +28,9 @@ export class Pointers {
     stage.addEventListener("pointerup", (event) => this.#up(event))
     stage.addEventListener("pointercancel", (event) => this.#cancel(event))
     stage.addEventListener("pointerleave", () => this.pad.circle.classList.remove("shown"))
+    // Nodes 2.0 takes the wheel before the pad hears of it, unless told not to.
+    stage.addEventListener("focus", () => (this.pad.element.dataset.captureWheel = "true"))
+    stage.addEventListener("blur", () => delete this.pad.element.dataset.captureWheel)
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
     // Clicks on the tools must not move the node below.
     for (const name of ["pointerdown", "dblclick"]) frame.addEventListener(name, (event) => event.stopPropagation())

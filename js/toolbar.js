@@ -64,7 +64,10 @@ export class Toolbar {
     this.size.value = String(Math.round(Math.sqrt(brush.size) * 10))
     this.sizeText.textContent = String(brush.size)
     this.color.value = brush.color
-    this.classes.value = [...this.classes.options].some(({ value }) => value === brush.color) ? brush.color : ""
+    // Road and skyscraper share a colour: the one that was chosen stays.
+    if (this.classes.value !== brush.color) {
+      this.classes.value = [...this.classes.options].some(({ value }) => value === brush.color) ? brush.color : ""
+    }
     this.undo.disabled = !history.past.length
     this.redo.disabled = !history.future.length
     this.clear.disabled = !drawing.strokes.length && !this.pad.broken

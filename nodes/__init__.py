@@ -10,6 +10,7 @@ from .replacements import REPLACEMENTS
 TOPICS = (
     "load",
     "inspect",
+    "convert",
     "apply",
     "union",
     "stack",

@@ -43,5 +43,10 @@ def save_controlnet(
     path: Path, weights: Mapping[str, Tensor], description: Description, dtype: torch.dtype = torch.float16
 ) -> None:
     """Write a ControlNet in LDM keys as `.safetensors`. Raises OSError when the disk is too full."""
-    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in weights.items()}
-    write_atomically(path, bytes_of(tensors), lambda part: save_file(tensors, part, description.metadata()))
+    write_safetensors(path, {key: value.to(dtype) for key, value in weights.items()}, description.metadata())
+
+
+def write_safetensors(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors as `.safetensors`, whole or not at all. Raises OSError when the disk is too full."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    write_atomically(path, bytes_of(tensors), lambda part: save_file(tensors, part, dict(metadata)))

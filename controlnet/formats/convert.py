@@ -146,3 +146,61 @@ def extract_lora(weights: Weights, base: Weights, rank: int, report: Report = la
         kept += float(scale[:count].square().sum())
     report(len(weights), len(weights))
     return Extracted({key: value.half().contiguous() for key, value in result.items()}, kept / whole if whole else 1.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make of a ControlNet, in this order: for another base, a Control-LoRA, number format, layout.
+
+    rank: of the Control-LoRA; 0: none. dtype: one of DTYPES; None: as it is. layout: "ldm" or "diffusers".
+    """
+
+    layout: str = "ldm"
+    dtype: str | None = None
+    rank: int = 0
+
+    def check(self, has_base: bool, moves: bool) -> None:
+        """Raise ValueError for what does not go together."""
+        if (self.rank or moves) and not has_base:
+            raise ValueError("This needs the base model that the ControlNet was trained on. Give it, too.")
+        if self.rank and (self.layout != "ldm" or self.dtype):
+            raise ValueError("A Control-LoRA has one layout and number format. Leave both as they are.")
+
+
+LAYOUTS = ("ldm", "diffusers")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The tensors to write, and what to tell about them."""
+
+    weights: dict[str, Tensor]
+    report: str
+
+
+def convert(
+    weights: Weights,
+    plan: Plan,
+    base: Weights | None = None,
+    target: Weights | None = None,
+    report: Report = lambda done, total: None,
+) -> Converted:
+    """Carry out a plan.
+
+    base, target: UNets in LDM keys, of the base model it was trained on and of the one that it is to be for. Raises
+    ValueError when something is missing or does not fit.
+    """
+    plan.check(base is not None, target is not None)
+    told = ""
+    if base is not None and target is not None:
+        weights = transfer(weights, base, target)
+    if base is not None and plan.rank:
+        extracted = extract_lora(weights, base if target is None else target, plan.rank, report)
+        weights, told = extracted.weights, f"; keeps {extracted.kept:.1%} of the difference to the base"
+    if plan.dtype:
+        weights = cast(weights, plan.dtype)
+    if plan.layout == "diffusers":
+        weights = to_diffusers(weights)
+    weights = {key: value.contiguous() for key, value in weights.items()}
+    size = sum(value.nbytes for value in weights.values())
+    return Converted(weights, f"{len(weights)} tensors, {size / 1e6:.1f} MB{told}")

@@ -154,8 +154,9 @@ def test_the_command_extracts_against_a_whole_checkpoint(
     [
         (["{source}", "{source}"], "--overwrite"),
         (["{source}", "{folder}/x.pt"], ".safetensors"),
-        (["{source}", "{folder}/x.safetensors", "--lora", "4"], "--base"),
-        (["{source}", "{folder}/x.safetensors", "--lora", "0", "--base", "{source}"], None),
+        (["{source}", "{folder}/x.safetensors", "--lora", "4"], "base model"),
+        (["{source}", "{folder}/x.safetensors", "--to-base", "{source}"], "base model"),
+        (["{source}", "{folder}/x.safetensors", "--lora", "4", "--base", "{source}", "--dtype", "fp16"], "one layout"),
         (["{folder}/none.safetensors", "{folder}/x.safetensors"], "none.safetensors"),
     ],
 )
@@ -164,15 +165,14 @@ def test_mistakes_are_told_and_nothing_is_written(
     control: dict[str, torch.Tensor],
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    message: str | None,
+    message: str,
 ) -> None:
     source = write(tmp_path / "a.safetensors", control)
     before = source.read_bytes()
     filled = [part.format(source=source, folder=tmp_path) for part in arguments]
     status = main(["convert", *filled])
-    if message is not None:
-        assert status == 2
-        assert message in capsys.readouterr().err
-        assert not (tmp_path / "x.safetensors").exists()
+    assert status == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.safetensors").exists()
     assert source.read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
