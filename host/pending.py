@@ -98,6 +98,11 @@ class PendingList(list[Tensor | None]):
     __iter__, __reversed__, __contains__ = _filling("__iter__"), _filling("__reversed__"), _filling("__contains__")
     __add__, __iadd__, __mul__, __rmul__ = (_filling(f"__{name}__") for name in ("add", "iadd", "mul", "rmul"))
     __eq__, __ne__, __repr__ = _filling("__eq__"), _filling("__ne__"), _filling("__repr__")
+
+    def __radd__(self, before: list[Tensor | None]) -> list[Tensor | None]:
+        """An ordinary list + this one, which `list` would join without asking."""
+        return [*before, *self]
+
     append, extend, insert, pop = _filling("append"), _filling("extend"), _filling("insert"), _filling("pop")
     remove, clear, copy, reverse = _filling("remove"), _filling("clear"), _filling("copy"), _filling("reverse")
     index, count, sort = _filling("index"), _filling("count"), _filling("sort")

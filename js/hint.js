@@ -6,7 +6,9 @@ import { runAlone } from "./partialRun.js"
 import { loadStrings, sayer } from "./strings.js"
 
 const CATEGORY = "ZeroConv/preprocess"
-const HEIGHT = 30
+/** Pixels: of the row, and around it. */
+const HEIGHT = 40
+const MARGIN = 5
 const PICTURE_HEIGHT = 240
 /** Milliseconds without a change after which a live preview runs. */
 const PATIENCE = 250
@@ -124,10 +126,12 @@ function addTools(node) {
     setValue: () => {},
     getMinHeight: () => HEIGHT,
     getMaxHeight: () => HEIGHT,
+    margin: MARGIN,
     hideOnZoom: false,
     serialize: false,
   })
   row.serialize = false
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])])
 }
 
 app.registerExtension({

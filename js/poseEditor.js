@@ -99,7 +99,7 @@ export class PoseEditor {
     const { width, height, people } = this.poses
     this.selected = people.length
     this.joint = null
-    this.edit({ people: [...people, newPerson(preset, width, height)] })
+    this.edit({ people: [...people, newPerson(preset, width, height, people.length)] })
   }
 
   deletePerson() {

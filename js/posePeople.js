@@ -41,18 +41,23 @@ const FACE_SIDES = [
 
 const WRISTS = { leftHand: [6, 7], rightHand: [3, 4] }
 
+/** Where newcomers stand, beside who is there already: parts of the width. */
+const PLACES = [0.5, 0.75, 0.25, 0.625, 0.375]
+
 /**
- * A new person in the middle of a canvas.
+ * A new person in the middle of a canvas, or beside those who are there.
  * @param {Preset} preset
  * @param {number} width
  * @param {number} height
+ * @param {number} others how many are there
  * @returns {Person}
  */
-export function newPerson(preset, width, height) {
+export function newPerson(preset, width, height, others = 0) {
   const size = Math.min(height * 0.9, width * 1.6) / 100
   const numbers = PRESETS[preset]
+  const x = width * PLACES[others % PLACES.length]
   const body = Array.from({ length: 18 }, (_, place) =>
-    joint(width / 2 + numbers[2 * place] * size, height / 2 + numbers[2 * place + 1] * size),
+    joint(x + numbers[2 * place] * size, height / 2 + numbers[2 * place + 1] * size),
   )
   return { body, leftHand: [], rightHand: [], face: [] }
 }
