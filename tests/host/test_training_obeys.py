@@ -25,9 +25,9 @@ from zeroconv.demo.pictures import write_pairs
 from zeroconv.demo.render import render
 from zeroconv.demo.world import Scenes, captions
 
-SIDE, STEPS, PAIRS, TESTS = 128, 30, 48, 4
+SIDE, STEPS, PAIRS, TESTS = 128, 24, 48, 3
 FOLDER, START, TRAINED = "small-world", "zeroed.safetensors", "learned"
-SAMPLING = Sampling(steps=12, cfg=3.0)
+SAMPLING = Sampling(steps=10, cfg=3.0)
 
 
 def write_zeroed(models: Path) -> None:
