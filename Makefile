@@ -30,7 +30,7 @@ $(REFERENCES)/unpacked: scripts/references.py | $(VENV)/installed
 	$(VENV)/bin/python scripts/references.py "$(REFERENCES)"
 
 test: setup
-	@$(HOST_PYTHON) -m pytest $(PYTEST_ARGUMENTS)
+	@$(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGUMENTS)
 
 demo: setup
 	@$(HOST_PYTHON) demo/run.py

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,8 +246,8 @@ def cached(name: str, recipe: str, dimensions: Dimensions, seed: int) -> Path:
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         for stale in CACHE.glob(f"{name}-????????????.safetensors"):
-            stale.unlink()
-        part = path.with_suffix(".part")
+            stale.unlink(missing_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")  # several test processes may make it at once
         save_file(RECIPES[recipe](dimensions, seed), part)
         part.rename(path)
     return path
