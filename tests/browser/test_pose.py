@@ -170,7 +170,7 @@ def test_tools_act_on_the_person(poses: PosePage) -> None:
 
 
 def test_hostile_poses_run_nothing(poses: PosePage, canvas: Canvas) -> None:
-    poses.page.evaluate("window.alert = () => { window.attacked = true }")
+    poses.page.evaluate("() => { window.alert = () => { window.attacked = true } }")
     for text in HOSTILE_POSES:
         poses.set_value(text)
         assert poses.value() == text
