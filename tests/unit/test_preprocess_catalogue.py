@@ -35,7 +35,7 @@ def test_descriptions_are_complete(method):
     assert method.settings() == {parameter.name: parameter.default for parameter in method.parameters}
 
 
-@pytest.mark.parametrize("parameter", [p for m in METHODS for p in m.parameters], ids=lambda p: f"{p.name}-{id(p)}")
+@pytest.mark.parametrize("parameter", [pytest.param(p, id=f"{m.id}-{p.name}") for m in METHODS for p in m.parameters])
 def test_parameters_have_a_tooltip_and_numbers_a_range(parameter):
     assert parameter.label
     assert parameter.tooltip.endswith(".")
