@@ -40,6 +40,9 @@ class Processes:
         """Whether the flag is set in one of the processes."""
         return flag
 
+    def finish(self) -> None:
+        """Part from the other processes; without it the end of one may abort another."""
+
     @property
     def main(self) -> bool:
         """Whether this process writes the files and speaks to the user."""
@@ -79,6 +82,10 @@ class AcceleratedProcesses(Processes):
 
     def any(self, flag: bool) -> bool:
         return self.mean(float(flag)) > 0
+
+    def finish(self) -> None:
+        self._accelerator.wait_for_everyone()
+        self._accelerator.end_training()
 
 
 class ShardedProcesses(AcceleratedProcesses):

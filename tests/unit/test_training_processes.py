@@ -43,6 +43,7 @@ local = sum(getattr(p, "_local_tensor", p).numel() for p in trainer.control.para
 result = {"weights": trainer.weights(), "state": trainer.state(), "sampled": sampled, "local": local}
 if processes.main:
     torch.save({**result, "losses": losses.values, "count": processes.count, "kind": type(processes).__name__}, path)
+processes.finish()
 """
 
 
