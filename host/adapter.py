@@ -1,6 +1,5 @@
 """T2I-Adapters in the host's contract: features of the hint alone, added inside the UNet's encoder."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +13,9 @@ from ..controlnet.dimensions import family_name
 from ..controlnet.fit import fit_hint
 from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
-from .control import LoadedNetwork
+from .evaluation import Evaluation
+from .loaded import LoadedControl, LoadedNetwork
 from .merge import Control, join
-from .shaped import Evaluation, ShapedControl
 
 PLACES = {"SD1.5": ((2, 5, 8, 11), 12), "SDXL": ((3, 5, 8), 10)}
 """Numbers of the input blocks after which features are added, and of the entries of core's list; the rest of SDXL's
@@ -25,33 +24,14 @@ features go to the middle."""
 MAX_HINTS = 8
 
 
-class AdapterControl(ShapedControl):
+class AdapterControl(LoadedControl[T2IAdapter]):
     """One T2I-Adapter with its hint. It sees no noise, so it runs once for a hint and not at every step."""
 
     def __init__(self, loaded: LoadedNetwork[T2IAdapter]) -> None:
-        super().__init__()
-        self.loaded = loaded
-        self.name = loaded.name
+        super().__init__(loaded)
         self.residual_count = len(loaded.network.dims.levels)
         self.output_count = 0
         self._features: Memory[list[Tensor]] = Memory(MAX_HINTS)
-
-    def copy(self) -> "AdapterControl":
-        twin = AdapterControl(self.loaded)
-        self.copy_to(twin)
-        return twin
-
-    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> "AdapterControl":
-        """A twin whose network lives on another device (newer hosts)."""
-        twin = self.copy()
-        network = copy.deepcopy(self.loaded.network)
-        twin.loaded = LoadedNetwork.wrap(self.name, network, self.loaded.dtype, load_device)
-        if autoregister:
-            self.multigpu_clones[load_device] = twin
-        return twin
-
-    def get_models(self) -> list[Any]:
-        return [*super().get_models(), self.loaded.patcher]
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the adapter was made for another base model family."""

@@ -1,14 +1,12 @@
 """Our ControlNet network as a control of the host."""
 
-import copy
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import comfy.model_management
-import comfy.model_patcher
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..controlnet.area import Area
 from ..controlnet.batch import hint_indices
@@ -17,51 +15,22 @@ from ..controlnet.dimensions import family_name
 from ..controlnet.fit import fit_hint
 from ..controlnet.network import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
-from ..controlnet.reuse import Memory, Reuse
+from ..controlnet.reuse import Memory
 from ..controlnet.union import UnionControlNet, UnionHint
-from .shaped import Evaluation, ShapedControl
+from .evaluation import Evaluation
+from .loaded import LoadedControl, LoadedNetwork
+from .shaped import ShapedControl
 
 MAX_FITTED_HINTS = 8
 
 
-Network = TypeVar("Network", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class LoadedNetwork(Generic[Network]):
-    """A network in the host's memory management, and what it keeps; shared by all controls made from one file."""
-
-    name: str
-    network: Network
-    patcher: Any
-    dtype: torch.dtype
-    load_device: torch.device
-    reuse: Reuse
-
-    @classmethod
-    def wrap(
-        cls, name: str, network: Network, dtype: torch.dtype, load_device: torch.device
-    ) -> "LoadedNetwork[Network]":
-        patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-        offload_device = comfy.model_management.unet_offload_device()
-        patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-        return cls(name, network, patcher, dtype, load_device, Reuse())
-
-    @property
-    def weights_state(self) -> Hashable:
-        """Changes whenever the host patches the weights."""
-        return getattr(self.patcher, "patches_uuid", None), self.dtype
-
-
-class ZeroConvControl(ShapedControl):
+class ZeroConvControl(LoadedControl[ControlNet]):
     """One ControlNet of the SD1.5, SD2.x or SDXL family with its hint."""
 
     takes_areas = True
 
     def __init__(self, loaded: LoadedNetwork[ControlNet]) -> None:
-        super().__init__()
-        self.loaded = loaded
-        self.name = loaded.name
+        super().__init__(loaded)
         self.residual_count = len(loaded.network.dims.residual_channels)
         self.output_count = self.residual_count - 1
         self.union_hints: tuple[UnionHint, ...] = ()
@@ -69,23 +38,10 @@ class ZeroConvControl(ShapedControl):
         self._sampling: Any = None
         self._hints: Memory[Tensor] = Memory(MAX_FITTED_HINTS)
 
-    def copy(self) -> "ZeroConvControl":
-        twin = ZeroConvControl(self.loaded)
-        self.copy_to(twin)
-        twin.union_hints = self.union_hints
-        return twin
-
-    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> "ZeroConvControl":
-        """A twin whose network lives on another device (newer hosts)."""
-        twin = self.copy()
-        network = copy.deepcopy(self.loaded.network)
-        twin.loaded = LoadedNetwork.wrap(self.name, network, self.loaded.dtype, load_device)
-        if autoregister:
-            self.multigpu_clones[load_device] = twin
-        return twin
-
-    def get_models(self) -> list[Any]:
-        return [*super().get_models(), self.loaded.patcher]
+    def copy_to(self, c: ShapedControl) -> None:
+        super().copy_to(c)
+        if isinstance(c, ZeroConvControl):
+            c.union_hints = self.union_hints
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the network was made for another base model family or other kinds of hint."""
@@ -100,7 +56,6 @@ class ZeroConvControl(ShapedControl):
         super().forget()
         self._sampling = None
         self._hints.clear()
-        self.loaded.reuse.clear()
 
     @property
     def union_types(self) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """Write a file of the `controlnet` folder in another form, beside it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..controlnet.formats import load_ldm_state_dict
 from ..controlnet.formats.convert import Plan, convert
 from ..controlnet.formats.files import read_header
 from ..training.export import write_safetensors
+from ..training.files import check_name
 from .loading import FOLDER, unet_weights
 from .preprocessing import Progress
 
@@ -21,9 +21,7 @@ def convert_control(name: str, new_name: str, plan: Plan, model: Any = None, tar
     ControlNet was trained on, and that the new one is for, or None. Raises ValueError or OSError for what cannot be
     done, and the host's interrupt; nothing is written then.
     """
-    if not re.fullmatch(r"[\w][\w .-]*", new_name):
-        raise ValueError(f"'{new_name}' is no good name for a file. Use letters, digits, '-', '_', '.' and spaces.")
-    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / f"{new_name}.safetensors"
+    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / f"{check_name(new_name)}.safetensors"
     if path.exists():
         raise ValueError(f"'{path.name}' exists already in models/controlnet. Choose another name.")
     source = folder_paths.get_full_path_or_raise(FOLDER, name)

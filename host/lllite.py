@@ -1,6 +1,5 @@
 """ControlNet-LLLite in the host's contract: a shift of what the UNet's attention reads, for one step at a time."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +15,9 @@ from ..controlnet.lllite import LLLite, Place
 from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
 from ..controlnet.scaling import Scales, scale_residuals, spread_rows
-from .control import LoadedNetwork
+from .evaluation import Evaluation
+from .loaded import LoadedControl, LoadedNetwork
 from .pending import PARTS, Control
-from .shaped import Evaluation, ShapedControl
 
 MAX_HINTS = 8
 PATCHES = ("attn1", "attn2")
@@ -66,37 +65,16 @@ class AttentionPatch:
         return tokens + scale_residuals(shift, replace(self.scales, blocks=factor)).output[0]
 
 
-class LLLiteControl(ShapedControl):
+class LLLiteControl(LoadedControl[LLLite]):
     """One ControlNet-LLLite with its hint."""
 
     acts_at_once = True
 
-    acts_at_once = True
-
     def __init__(self, loaded: LoadedNetwork[LLLite]) -> None:
-        super().__init__()
-        self.loaded = loaded
-        self.name = loaded.name
+        super().__init__(loaded)
         self.residual_count = len(loaded.network.blocks)
         self.output_count = 0
         self._hints: Memory[dict[str, Tensor]] = Memory(MAX_HINTS)
-
-    def copy(self) -> "LLLiteControl":
-        twin = LLLiteControl(self.loaded)
-        self.copy_to(twin)
-        return twin
-
-    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> "LLLiteControl":
-        """A twin whose network lives on another device (newer hosts)."""
-        twin = self.copy()
-        network = copy.deepcopy(self.loaded.network)
-        twin.loaded = LoadedNetwork.wrap(self.name, network, self.loaded.dtype, load_device)
-        if autoregister:
-            self.multigpu_clones[load_device] = twin
-        return twin
-
-    def get_models(self) -> list[Any]:
-        return [*super().get_models(), self.loaded.patcher]
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the base model is no SDXL of these widths."""

@@ -27,8 +27,9 @@ from ..controlnet.mode import Sides
 from ..controlnet.network import ControlNet
 from . import adapter
 from .adapter import AdapterControl
-from .control import LoadedNetwork, ZeroConvControl, check_family
+from .control import ZeroConvControl, check_family
 from .lllite import LLLiteControl, check_base
+from .loaded import LoadedNetwork
 from .shaped import ShapedControl
 from .wrapped_loading import load_wrapped
 

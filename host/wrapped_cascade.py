@@ -11,8 +11,8 @@ from ..controlnet.fit import Fit, fit_hint
 from ..controlnet.formats.format import Description
 from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
-from .control import LoadedNetwork
 from .evaluation import Evaluation
+from .loaded import LoadedNetwork
 from .wrapped import MAX_HINTS, WrappedControl
 
 

@@ -1,6 +1,7 @@
 """Write files whole or not at all."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,13 @@ from torch import Tensor
 
 MARGIN = 1.05
 """Room asked for beyond the tensors themselves: file headers, and what others write meanwhile."""
+
+
+def check_name(name: str) -> str:
+    """A new file's name without ending, as it is. Raises ValueError for one that would leave its folder."""
+    if not re.fullmatch(r"[\w][\w .-]*", name):
+        raise ValueError(f"'{name}' is no good name for a ControlNet. Use letters, digits, '-', '_', '.' and spaces.")
+    return name
 
 
 def bytes_of(content: object) -> int:

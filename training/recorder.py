@@ -1,7 +1,6 @@
 """What a training leaves on disk: its state, the ControlNet, sample strips, curves."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from .adherence import mean_adherence
 from .base import BaseModel
 from .dataset import HintMaker
 from .export import Description, save_controlnet
-from .files import write_atomically
+from .files import check_name, write_atomically
 from .loop import Trainer
 from .plot import Curve, plot
 from .progress import Callbacks, Progress
@@ -30,10 +29,7 @@ class Places:
     @classmethod
     def of(cls, name: str, networks: Path, trainings: Path) -> "Places":
         """Places by the training's name. Raises ValueError for a name that would leave the folders."""
-        if not re.fullmatch(r"[\w][\w .-]*", name):
-            raise ValueError(
-                f"'{name}' is no good name for a ControlNet. Use letters, digits, '-', '_', '.' and spaces."
-            )
+        check_name(name)
         return cls(networks / f"{name}.safetensors", trainings / name)
 
     @property

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.comfy_host import small_model
 from support.formats import KINDS, tensors
 from support.networks import dimensions, random_network
 from support.sampling import comfy
@@ -105,3 +106,18 @@ def test_8_bits_stay_where_the_host_computes_from_them(folder, weights, monkeypa
     assert loaded.dtype == torch.float32
     assert all(held[key].dtype == kinds[key] for key in kinds if kinds[key] != torch.float16)
     assert all(held[key].dtype == torch.float32 for key in kinds if kinds[key] == torch.float16)
+
+
+def test_the_base_of_a_difference_is_without_the_loras_in_it():
+    """Whether the MODEL's LoRAs are in its weights depends on what ran before; the base that is read must not."""
+    model = small_model(32).clone()
+    before = {key: value.clone() for key, value in loading.unet_weights(model).items()}
+    key = "diffusion_model.middle_block.1.proj_in.weight"
+    own = key.removeprefix("diffusion_model.")
+    model.add_patches({key: ("diff", (torch.ones_like(before[own]),))}, 0.5)
+    comfy.model_management.load_models_gpu([model])
+    assert not torch.equal(model.model.diffusion_model.state_dict()[own], before[own]), "the patch must be in"
+    read = loading.unet_weights(model)
+    model.unpatch_model()
+    assert read.keys() == before.keys()
+    assert all(torch.equal(read[name], value) for name, value in before.items())

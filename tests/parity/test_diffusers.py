@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from support.networks import dimensions
 from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
+from zeroconv.controlnet.formats.convert import to_diffusers
 from zeroconv.controlnet.network import Inputs
 from zeroconv.controlnet.union import UnionControlNet, UnionHint
 
@@ -115,3 +116,17 @@ def test_a_union_file_refuses_kinds_that_it_lacks():
     network = UnionControlNet(replace(dimensions("SDXL mid", 64), union_types=6))
     with pytest.raises(ValueError, match="tile"):
         network.embed_union([UnionHint(torch.zeros(1, 3, 64, 64), 6)])
+
+
+def test_written_for_diffusers_a_file_is_what_diffusers_writes(tmp_path):
+    """Keys and tensors of `zeroconv convert --layout diffusers` against those of diffusers' own networks."""
+    hint = {"conditioning_embedding_out_channels": (16, 32, 96, 256)}
+    union = {**FAMILIES["SDXL mid"], "block_out_channels": (320, 64, 128), "attention_head_dim": (5, 1, 2)}
+    networks = {family: ControlNetModel(**hint, **settings) for family, settings in FAMILIES.items()}
+    networks["union"] = ControlNetUnionModel(**hint, **union, num_control_type=8)
+    for name, theirs in networks.items():
+        expected = theirs.state_dict()
+        save_file(expected, tmp_path / f"{name}.safetensors")
+        written = to_diffusers(load_ldm_state_dict(tmp_path / f"{name}.safetensors"))
+        theirs.load_state_dict(written, strict=True)
+        assert all(torch.equal(written[key], value) for key, value in expected.items()), name
