@@ -71,9 +71,9 @@ def write_inputs(folder: Path) -> None:
         save_picture(image[0], folder / name)
 
 
-def write_pairs(folder: Path, scenes: Scenes) -> None:
+def write_pairs(folder: Path, scenes: Scenes, side: int = SIDE) -> None:
     """A data set for training: pictures of scenes with captions, and in a folder of their own their edges."""
-    rendering = render(scenes)
+    rendering = render(scenes, side)
     (folder / "conditioning_data").mkdir(parents=True, exist_ok=True)
     for number, (image, hint, caption) in enumerate(
         zip(rendering.image, edges(rendering), captions(scenes), strict=True)

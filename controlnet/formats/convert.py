@@ -1,6 +1,6 @@
 """ControlNets in other layouts, number formats and forms; all functions take and give tensors in LDM keys or say so.
 
-The layout of diffusers is the inverse of `diffusers.py`. Transfer to another base model: lllyasviel/ControlNet
+Transfer to another base model: lllyasviel/ControlNet
 `tool_transfer_control.py`. Control-LoRA: the inverse of `control_lora.py`.
 """
 
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dimensions import infer_dimensions
 from .control_lora import MARK as CONTROL_LORA_MARK
-from .diffusers import RESNET, SINGLE
-from .format import ENCODER_PARTS, rename
+from .diffusers import to_diffusers
+from .format import ENCODER_PARTS
 
 Weights = Mapping[str, Tensor]
 Report = Callable[[int, int], None]
@@ -23,56 +22,6 @@ Report = Callable[[int, int], None]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 ROUNDED_TO_8_BIT = re.compile(r"\.(transformer_blocks|in_layers\.2|out_layers\.3|proj_in|proj_out|skip_connection)\b")
 """Layers of which fp8 files keep the weights in 8 bit: the bulk, and what bears it. All others stay in 16 bit."""
-
-_RESNET_NAMES = {inner: name for name, inner in RESNET.items()}
-_EMBEDDING_NAMES = {"time_embed": "time_embedding", "label_emb.0": "add_embedding"}
-_SINGLE_NAMES = {inner: name for name, inner in SINGLE.items()}
-
-
-def to_diffusers(weights: Weights) -> dict[str, Tensor]:
-    """The same tensors under the keys of diffusers' `ControlNetModel`. Raises ValueError when a part is missing."""
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in weights.items()})
-    places: list[tuple[int, str]] = [(0, "")]
-    stage, resnet = 0, 0
-    for block in dims.blocks:
-        if block.downsample:
-            places.append((stage, "downsamplers.0.conv"))
-            stage, resnet = stage + 1, 0
-        else:
-            places.append((stage, str(resnet)))
-            resnet += 1
-    last_hint = 2 * len(dims.hint_widths)
-    return rename(weights, lambda key: _diffusers_key(key, places, last_hint))
-
-
-def _diffusers_key(key: str, places: list[tuple[int, str]], last_hint: int) -> str:
-    if key.startswith(("task_embedding", "transformer_layes", "spatial_ch_projs", "control_add_embedding")):
-        return key.replace(".attn.in_proj.", ".attn.in_proj_")
-    module, _, kind = key.rpartition(".")
-    if module in _SINGLE_NAMES:
-        return f"{_SINGLE_NAMES[module]}.{kind}"
-    if m := re.match(r"input_hint_block\.(\d+)$", module):
-        index = int(m[1])
-        inner = "conv_out" if index == last_hint else f"blocks.{index // 2 - 1}"
-        return f"controlnet_cond_embedding.{inner}.{kind}"
-    if m := re.match(r"zero_convs\.(\d+)\.0$", module):
-        return f"controlnet_down_blocks.{m[1]}.{kind}"
-    if m := re.match(r"(time_embed|label_emb\.0)\.([02])$", module):
-        return f"{_EMBEDDING_NAMES[m[1]]}.linear_{int(m[2]) // 2 + 1}.{kind}"
-    if m := re.match(r"middle_block\.([012])\.(.+)$", module):
-        index = int(m[1])
-        return f"mid_block.{_part('attentions.0' if index == 1 else f'resnets.{index // 2}', m[2])}.{kind}"
-    if m := re.match(r"input_blocks\.(\d+)\.([01])\.(.+)$", module):
-        stage, place = places[int(m[1])]
-        if place.startswith("downsamplers"):
-            return f"down_blocks.{stage}.{place}.{kind}"
-        part = "attentions" if m[2] == "1" else "resnets"
-        return f"down_blocks.{stage}.{_part(f'{part}.{place}', m[3])}.{kind}"
-    raise ValueError(f"diffusers has no place for the tensor '{key}'.")
-
-
-def _part(part: str, name: str) -> str:
-    return f"{part}.{_RESNET_NAMES.get(name, name) if part.startswith('resnets') else name}"
 
 
 def cast(weights: Weights, dtype: str) -> dict[str, Tensor]:

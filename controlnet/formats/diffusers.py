@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..dimensions import Shapes, infer_dimensions
 from .format import Description, Format, Value, describe_controlnet, rename, union_name
 from .known import is_cross, is_video
 
@@ -29,6 +29,9 @@ SINGLE = {
     "controlnet_mid_block": "middle_block_out.0",
     "controlnet_cond_embedding.conv_in": "input_hint_block.0",
 }
+_RESNET_NAMES = {inner: name for name, inner in RESNET.items()}
+_EMBEDDING_NAMES = {"time_embed": "time_embedding", "label_emb.0": "add_embedding"}
+_SINGLE_NAMES = {inner: name for name, inner in SINGLE.items()}
 
 
 def _recognise(shapes: Shapes) -> bool:
@@ -90,6 +93,52 @@ def _ldm_key(key: str, names: dict[str, str], starts: list[int]) -> str:
 def _inner(part: str, name: str) -> str:
     """Position and name inside a stage: the residual block is 0, the transformer 1."""
     return f"0.{RESNET.get(name, name)}" if part == "resnets" else f"1.{name}"
+
+
+def to_diffusers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under the keys of diffusers' `ControlNetModel`. Raises ValueError when a part is missing."""
+    dims = infer_dimensions({key: tuple(value.shape) for key, value in weights.items()})
+    places: list[tuple[int, str]] = [(0, "")]
+    stage, resnet = 0, 0
+    for block in dims.blocks:
+        if block.downsample:
+            places.append((stage, "downsamplers.0.conv"))
+            stage, resnet = stage + 1, 0
+        else:
+            places.append((stage, str(resnet)))
+            resnet += 1
+    last_hint = 2 * len(dims.hint_widths)
+    return rename(weights, lambda key: _diffusers_key(key, places, last_hint))
+
+
+def _diffusers_key(key: str, places: list[tuple[int, str]], last_hint: int) -> str:
+    if key.startswith(("task_embedding", "transformer_layes", "spatial_ch_projs", "control_add_embedding")):
+        return key.replace(".attn.in_proj.", ".attn.in_proj_")
+    module, _, kind = key.rpartition(".")
+    if module in _SINGLE_NAMES:
+        return f"{_SINGLE_NAMES[module]}.{kind}"
+    if m := re.match(r"input_hint_block\.(\d+)$", module):
+        index = int(m[1])
+        inner = "conv_out" if index == last_hint else f"blocks.{index // 2 - 1}"
+        return f"controlnet_cond_embedding.{inner}.{kind}"
+    if m := re.match(r"zero_convs\.(\d+)\.0$", module):
+        return f"controlnet_down_blocks.{m[1]}.{kind}"
+    if m := re.match(r"(time_embed|label_emb\.0)\.([02])$", module):
+        return f"{_EMBEDDING_NAMES[m[1]]}.linear_{int(m[2]) // 2 + 1}.{kind}"
+    if m := re.match(r"middle_block\.([012])\.(.+)$", module):
+        index = int(m[1])
+        return f"mid_block.{_part('attentions.0' if index == 1 else f'resnets.{index // 2}', m[2])}.{kind}"
+    if m := re.match(r"input_blocks\.(\d+)\.([01])\.(.+)$", module):
+        stage, place = places[int(m[1])]
+        if place.startswith("downsamplers"):
+            return f"down_blocks.{stage}.{place}.{kind}"
+        part = "attentions" if m[2] == "1" else "resnets"
+        return f"down_blocks.{stage}.{_part(f'{part}.{place}', m[3])}.{kind}"
+    raise ValueError(f"diffusers has no place for the tensor '{key}'.")
+
+
+def _part(part: str, name: str) -> str:
+    return f"{part}.{_RESNET_NAMES.get(name, name) if part.startswith('resnets') else name}"
 
 
 DIFFUSERS = Format("diffusers", "ControlNet, diffusers layout", _recognise, _convert, _describe)

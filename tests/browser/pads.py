@@ -9,11 +9,17 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
 
-ADD = """([x, y]) => {
-    const node = LiteGraph.createNode('ZeroConvSketch')
+ADD = """([type, x, y]) => {
+    const node = LiteGraph.createNode(type)
     node.pos = [x, y]
     app.graph.add(node)
-    return node.id
+}"""
+COPY = """() => {
+    app.canvas.selectItems([app.graph.nodes[0]])
+    app.canvas.copyToClipboard()
+    app.canvas.graph_mouse = [800, 150]
+    app.canvas.pasteFromClipboard()
+    app.graph.nodes[1].pos = [800, 150]
 }"""
 PIXELS = """(index) => {
     const pad = document.querySelectorAll('.zeroconv-pad')[index]
@@ -22,24 +28,39 @@ PIXELS = """(index) => {
 }"""
 
 
-class PadPage:
-    """The sketch pads of a page, each by its index."""
+class EditorPage:
+    """The editors of one kind on a page, each by its index."""
+
+    node: str
+    name: str
+    """Class of the editor's element."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     def add(self, x: int, y: int) -> None:
-        count = self.page.locator(".zeroconv-pad").count()
+        count = self.page.locator(f".{self.name}").count()
         self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
-        self.page.evaluate(ADD, [x, y])
-        self.page.locator(".zeroconv-pad .stage").nth(count).wait_for()
+        self.page.evaluate(ADD, [self.node, x, y])
+        self.page.locator(f".{self.name} .stage").nth(count).wait_for()
         self.page.wait_for_timeout(500)
+
+    def copy(self) -> None:
+        """Copy the only node and paste it beside."""
+        self.page.evaluate(COPY)
+        self.page.wait_for_timeout(1500)
 
     def value(self, index: int = 0) -> str:
         return self.page.evaluate("(index) => app.graph.nodes[index].widgets[0].value", index)
 
     def set_value(self, text: Any, index: int = 0) -> None:
         self.page.evaluate("([index, text]) => { app.graph.nodes[index].widgets[0].value = text }", [index, text])
+
+
+class PadPage(EditorPage):
+    """The sketch pads of a page."""
+
+    node, name = "ZeroConvSketch", "zeroconv-pad"
 
     def strokes(self, index: int = 0) -> list[dict[str, Any]]:
         return json.loads(self.value(index) or '{"strokes": []}')["strokes"]

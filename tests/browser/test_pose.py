@@ -1,7 +1,6 @@
 """The pose editor in the real front end: joints dragged, hidden, saved, copied and run."""
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,27 +12,15 @@ from zeroconv.preprocessors.pose_document import parse_poses
 from zeroconv.preprocessors.pose_draw import draw_poses
 
 from .conftest import Canvas
+from .pads import EditorPage
 
-ADD = """([x, y]) => {
-    const node = LiteGraph.createNode('ZeroConvPose')
-    node.pos = [x, y]
-    app.graph.add(node)
-}"""
 LEFT_WRIST = 7
 
 
-class PosePage:
-    """The pose editors of a page, each by its index."""
+class PosePage(EditorPage):
+    """The pose editors of a page."""
 
-    def __init__(self, canvas: Canvas) -> None:
-        self.page = canvas.page
-
-    def add(self, x: int, y: int) -> None:
-        count = self.page.locator(".zeroconv-pose").count()
-        self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
-        self.page.evaluate(ADD, [x, y])
-        self.page.locator(".zeroconv-pose .stage").nth(count).wait_for()
-        self.page.wait_for_timeout(500)
+    node, name = "ZeroConvPose", "zeroconv-pose"
 
     def editor(self, index: int = 0) -> Locator:
         return self.page.locator(".zeroconv-pose").nth(index)
@@ -44,12 +31,6 @@ class PosePage:
     def joint(self, place: int, index: int = 0, person: int = 0) -> Locator:
         name = f'.joint[data-person="{person}"][data-part="body"][data-place="{place}"]'
         return self.editor(index).locator(name)
-
-    def value(self, index: int = 0) -> str:
-        return self.page.evaluate("(index) => app.graph.nodes[index].widgets[0].value", index)
-
-    def set_value(self, text: Any, index: int = 0) -> None:
-        self.page.evaluate("([index, text]) => { app.graph.nodes[index].widgets[0].value = text }", [index, text])
 
     def people(self, index: int = 0) -> list[dict[str, list[float]]]:
         return json.loads(self.value(index))["people"]
@@ -75,7 +56,7 @@ def poses(canvas: Canvas) -> PosePage:
     """A graph with nothing but a pose node, one person on it."""
     canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvPose)")
     canvas.page.evaluate("app.graph.clear()")
-    opened = PosePage(canvas)
+    opened = PosePage(canvas.page)
     opened.add(150, 150)
     opened.add_person("standing")
     return opened
@@ -132,14 +113,7 @@ def test_reload_and_copy_keep_poses_apart(poses: PosePage) -> None:
     poses.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
     poses.page.wait_for_timeout(1000)
     assert poses.value() == text
-    poses.page.evaluate("""() => {
-        app.canvas.selectItems([app.graph.nodes[0]])
-        app.canvas.copyToClipboard()
-        app.canvas.graph_mouse = [800, 150]
-        app.canvas.pasteFromClipboard()
-        app.graph.nodes[1].pos = [800, 150]
-    }""")
-    poses.page.wait_for_timeout(1500)
+    poses.copy()
     assert poses.value(1) == text
     poses.drag(LEFT_WRIST, 0.05, 0.2, 1)
     assert poses.value(0) == text

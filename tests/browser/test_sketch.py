@@ -96,14 +96,7 @@ def test_undo_and_redo_belong_to_the_pad_while_it_has_the_focus(pad: PadPage) ->
 def test_copied_node_has_a_drawing_of_its_own(pad: PadPage) -> None:
     pad.draw(CURVE)
     text = pad.value()
-    pad.page.evaluate("""() => {
-        app.canvas.selectItems([app.graph.nodes[0]])
-        app.canvas.copyToClipboard()
-        app.canvas.graph_mouse = [800, 150]
-        app.canvas.pasteFromClipboard()
-        app.graph.nodes[1].pos = [800, 150]
-    }""")
-    pad.page.wait_for_timeout(1500)
+    pad.copy()
     assert pad.value(1) == text
     pad.draw([(0.8, 0.2), (0.8, 0.8)], 1)
     assert pad.value(0) == text

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.comfy_host import small_model, small_sdxl_model
-from support.formats import KINDS, adapter, light_adapter, tensors
+from support.formats import KINDS, tensors
+from support.layouts import adapter, light_adapter
 from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
 from zeroconv.controlnet.adapter import build_adapter
 from zeroconv.controlnet.formats import load_tensors

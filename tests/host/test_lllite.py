@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.comfy_host import small_model, small_sdxl_model
-from support.formats import adapter, lllite, tensors
+from support.formats import tensors
+from support.layouts import adapter, lllite
 from support.sampling import Run, hint, sample, sdxl_prompts
 from torch.nn import functional
 from zeroconv.controlnet.fit import Fit, fit_hint

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from support.networks import dimensions
 from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
-from zeroconv.controlnet.formats.convert import to_diffusers
+from zeroconv.controlnet.formats.diffusers import to_diffusers
 from zeroconv.controlnet.network import Inputs
 from zeroconv.controlnet.union import UnionControlNet, UnionHint
 

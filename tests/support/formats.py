@@ -1,34 +1,31 @@
-"""Every kind of control file with exactly the official keys, and shapes scaled down where the kind allows it.
-
-Sources: lllyasviel/ControlNet `cldm/cldm.py` (LDM layout), diffusers' own classes (its layouts),
-stabilityai/control-lora (Control-LoRA), TencentARC/T2I-Adapter `ldm/modules/encoders/adapter.py`, kohya-ss/sd-scripts
-`networks/control_net_lllite.py`; of files that ZeroConv does not run only the keys that tell what they are.
-"""
+"""Every kind of control file: what each must be recognised as, and a maker of its keys and shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
-from support.checkpoints import (
-    SD15,
-    SD20,
-    SDXL,
-    SDXL_MID,
-    Dimensions,
-    Shapes,
-    StateDict,
-    controlnet_shapes,
-    convolution,
-    linear,
-    norm,
+from support.checkpoints import SD15, SD20, SDXL, SDXL_MID, Shapes, StateDict
+from support.layouts import (
+    SDXL_SMALL,
+    XL_FULL,
+    XL_MID,
+    XL_UNION,
+    adapter,
+    control_lora,
+    keys,
+    ldm,
+    library,
+    library_controlnet,
+    light_adapter,
+    lllite,
+    scaled,
+    under,
+    union,
+    whole_checkpoint,
 )
-
-WIDTH = 32
-SDXL_SMALL = replace(SDXL_MID, depths=(0, 0, 0, 0, 0, 0), middle_depth=0)
-LIBRARY = {"block_out_channels": (32, 64, 128, 128), "norm_num_groups": 32}
 
 
 @dataclass(frozen=True)
@@ -54,176 +51,6 @@ def tensors(shapes: Shapes, dtype: torch.dtype = torch.float32, seed: int = 0) -
         return (torch.randn(shape, generator=generator) / fan**0.5).to(dtype)
 
     return {key: draw(shape) for key, shape in shapes.items()}
-
-
-def small(dimensions: Dimensions, width: int = WIDTH) -> Dimensions:
-    return replace(dimensions, channels=width)
-
-
-def ldm(dimensions: Dimensions, width: int = WIDTH) -> Callable[[], Shapes]:
-    return lambda: controlnet_shapes(small(dimensions, width))
-
-
-def under(prefix: str, shapes: Callable[[], Shapes], **more: tuple[int, ...]) -> Callable[[], Shapes]:
-    return lambda: {prefix + key: shape for key, shape in shapes().items()} | more
-
-
-def whole_checkpoint() -> Shapes:
-    """What lllyasviel's first ControlNets were: Stable Diffusion, its schedule and the ControlNet in one file."""
-    rest: Shapes = {"betas": (1000,), "alphas_cumprod": (1000,), "sqrt_one_minus_alphas_cumprod": (1000,), "logvar": ()}
-    rest |= {"model.diffusion_model.out.2.bias": (4,), "first_stage_model.decoder.conv_in.bias": (4,)}
-    rest |= {"cond_stage_model.transformer.text_model.final_layer_norm.bias": (8,)}
-    return under("control_model.", ldm(SD15))() | rest
-
-
-def union(types: int, width: int = WIDTH) -> Callable[[], Shapes]:
-    """xinsir's file in LDM keys; `in_proj_weight` is a bare parameter there."""
-
-    def shapes() -> Shapes:
-        time, token = 4 * width, "transformer_layes.0"
-        made = controlnet_shapes(small(SDXL_MID, width)) | {"task_embedding": (types, width)}
-        made |= linear("control_add_embedding.linear_1", 256 * types, time)
-        made |= linear("control_add_embedding.linear_2", time, time) | linear("spatial_ch_projs", width, width)
-        made |= {f"{token}.attn.in_proj_weight": (3 * width, width), f"{token}.attn.in_proj_bias": (3 * width,)}
-        made |= linear(f"{token}.attn.out_proj", width, width) | norm(f"{token}.ln_1", width)
-        made |= norm(f"{token}.ln_2", width) | linear(f"{token}.mlp.c_fc", width, 4 * width)
-        return made | linear(f"{token}.mlp.c_proj", 4 * width, width)
-
-    return shapes
-
-
-def library(name: str, **settings: object) -> Callable[[], Shapes]:
-    """The state dict of one of diffusers' own classes."""
-
-    def shapes() -> Shapes:
-        import diffusers
-
-        with torch.device("meta"):
-            model = getattr(diffusers, name)(**settings)
-        return {key: tuple(value.shape) for key, value in model.state_dict().items()}
-
-    return shapes
-
-
-def library_controlnet(name: str = "ControlNetModel", **settings: object) -> Callable[[], Shapes]:
-    return library(name, conditioning_embedding_out_channels=(16, 32, 96, 256), **{**LIBRARY, **settings})
-
-
-XL = {
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-    "cross_attention_dim": 2048,
-    "block_out_channels": (32, 64, 128),
-    "attention_head_dim": (1, 1, 2),
-    "use_linear_projection": True,
-}
-PLAIN, CROSS = "DownBlock2D", "CrossAttnDownBlock2D"
-XL_FULL = {**XL, "down_block_types": (PLAIN, CROSS, CROSS), "transformer_layers_per_block": (1, 2, 10)}
-XL_MID = {**XL, "down_block_types": (PLAIN, PLAIN, CROSS), "transformer_layers_per_block": (1, 1, 1)}
-XL_UNION = {**XL_MID, "block_out_channels": (320, 32, 64), "attention_head_dim": (5, 1, 1)}
-
-
-def control_lora(dimensions: Dimensions, rank: int = 4) -> Callable[[], Shapes]:
-    """Low-rank matrices for the encoder's weights; hint encoder, zero convolutions, biases and norms whole."""
-
-    def shapes() -> Shapes:
-        made: Shapes = {"lora_controlnet": (0,)}
-        for key, shape in controlnet_shapes(small(dimensions)).items():
-            whole = key.startswith(("zero_convs", "middle_block_out", "input_hint_block"))
-            if whole or len(shape) == 1:
-                made[key] = shape
-                continue
-            module = key.removesuffix(".weight")
-            made |= {f"{module}.up": (shape[0], rank, *(1,) * (len(shape) - 2)), f"{module}.down": (rank, *shape[1:])}
-        return made
-
-    return shapes
-
-
-def adapter(channels_in: int, width: int = WIDTH, learned_down: bool = False) -> Callable[[], Shapes]:
-    """A full T2I-Adapter: two residual blocks at each of four levels, `in_conv` where the width changes."""
-
-    def shapes() -> Shapes:
-        widths = [width, 2 * width, 4 * width, 4 * width]
-        made, before = convolution("conv_in", channels_in, width, 3), width
-        for level, channels in enumerate(widths):
-            first = f"body.{2 * level}"
-            halved = level == 2 if channels_in in (256, 768) else level > 0
-            if halved and learned_down:
-                made |= convolution(f"{first}.down_opt.op", before, before, 3)
-            if channels != before:
-                made |= convolution(f"{first}.in_conv", before, channels, 1)
-            for block in (first, f"body.{2 * level + 1}"):
-                made |= convolution(f"{block}.block1", channels, channels, 3)
-                made |= convolution(f"{block}.block2", channels, channels, 1)
-            before = channels
-        return made
-
-    return shapes
-
-
-def light_adapter(channels_in: int = 192, width: int = WIDTH) -> Shapes:
-    made, before = Shapes(), channels_in
-    for level, channels in enumerate([width, 2 * width, 4 * width, 4 * width]):
-        inner = channels // 4
-        made |= convolution(f"body.{level}.in_conv", before, inner, 1)
-        for block in range(4):
-            made |= convolution(f"body.{level}.body.{block}.block1", inner, inner, 3)
-            made |= convolution(f"body.{level}.body.{block}.block2", inner, inner, 3)
-        made |= convolution(f"body.{level}.out_conv", inner, channels, 1)
-        before = channels
-    return made
-
-
-def lllite_names(layers: dict[int, int], middle: int) -> Iterator[str]:
-    """Module names of an SDXL file. layers: transformer layers of each input block that has attention."""
-    blocks = [(f"input_blocks_{block}_1", count) for block, count in layers.items()] + [("middle_block_1", middle)]
-    for block, count in blocks:
-        for layer in range(count):
-            for projection in ("attn1_to_q", "attn1_to_k", "attn1_to_v", "attn2_to_q"):
-                yield f"lllite_unet_{block}_transformer_blocks_{layer}_{projection}"
-
-
-SDXL_LAYERS = {4: 2, 5: 2, 7: 10, 8: 10}
-
-
-def lllite(
-    width: int = 64, layers: dict[int, int] = SDXL_LAYERS, middle: int = 10, hint_width: int = 8, hidden: int = 8
-) -> Callable[[], Shapes]:
-    """width: of the UNet at its second level; twice that below."""
-
-    def shapes() -> Shapes:
-        made = Shapes()
-        for name in lllite_names(layers, middle):
-            deep = "blocks_4" not in name and "blocks_5" not in name
-            made |= convolution(f"{name}.conditioning1.0", 3, hint_width // 2, 4)
-            if deep:
-                made |= convolution(f"{name}.conditioning1.2", hint_width // 2, hint_width // 2, 4)
-            last, side = ("4", 2) if deep else ("2", 4)
-            made |= convolution(f"{name}.conditioning1.{last}", hint_width // 2, hint_width, side)
-            tokens = 2 * width if deep else width
-            made |= linear(f"{name}.down.0", tokens, hidden) | linear(f"{name}.mid.0", hidden + hint_width, hidden)
-            made |= linear(f"{name}.up.0", hidden, tokens)
-        return made
-
-    return shapes
-
-
-def keys(*names: str) -> Callable[[], Shapes]:
-    """A file that only its keys matter of."""
-    return lambda: dict.fromkeys(names, (4, 4))
-
-
-def scaled(shapes: Callable[[], Shapes]) -> Callable[[], Shapes]:
-    """With a scale beside every matrix, as ComfyUI stores scaled fp8."""
-
-    def made() -> Shapes:
-        plain = shapes()
-        names = [key.removesuffix(".weight") for key, shape in plain.items() if len(shape) == 2]
-        return plain | {f"{name}.scale_weight": () for name in names} | {"scaled_fp8": (0,)}
-
-    return made
 
 
 ADAPTER = {"network": "t2i-adapter", "family": "SD1.5"}

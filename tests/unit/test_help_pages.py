@@ -1,31 +1,13 @@
 """The help pages of the preprocessors are what their descriptions say today, and say what an artist needs."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
+from support.scripts import SCRIPTS, load_script
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Preprocessor
 from zeroconv.preprocessors.weights import weights_of
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = REPOSITORY / "js" / "docs"
-
-
-def _script() -> ModuleType:
-    """scripts/help_pages.py, which is no package."""
-    spec = importlib.util.spec_from_file_location("help_pages", REPOSITORY / "scripts" / "help_pages.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = _script()
+PAGES = SCRIPTS.parent / "js" / "docs"
+SCRIPT = load_script("help_pages")
 METHODS = pytest.mark.parametrize("method", preprocessors().values(), ids=list(preprocessors()))
 
 

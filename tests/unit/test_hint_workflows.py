@@ -1,29 +1,12 @@
 """The workflows that differ only in the hint are what their script writes today, with the widgets of today's nodes."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
-from types import ModuleType
 
+from support.scripts import load_script
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.weights import weights_of
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def _script() -> ModuleType:
-    """scripts/hint_workflows.py, which is no package."""
-    spec = importlib.util.spec_from_file_location("hint_workflows", REPOSITORY / "scripts" / "hint_workflows.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = _script()
+SCRIPT = load_script("hint_workflows")
 
 
 def test_files_are_up_to_date() -> None:
