@@ -13,10 +13,12 @@ TESTS = Path(__file__).resolve().parents[1]
 STEPS, BATCH = 3, 2
 
 WORKER = """
+import os
 import sys
 import torch
 torch.set_num_threads(1)
 from support.toy_base import ToyBase, toy_dataset
+from zeroconv.training.base import Interrupted
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer
 from zeroconv.training.processes import launched_processes
@@ -26,23 +28,27 @@ from zeroconv.training.settings import Settings
 class Losses(Callbacks):
     def __init__(self): self.values = []
     def stepped(self, progress): self.values.append(progress.loss)
+    def sample(self, trainer):  # only the main process samples, and is asked to stop while it does
+        if trainer.processes.main and str(trainer.step) == os.environ.get("STOP_WHILE_SAMPLING_AT"):
+            raise Interrupted
 
 batch, steps, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 processes = launched_processes()
 settings = Settings(
-    steps=steps, batch=batch, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=0
+    steps=steps, batch=batch, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=1
 )
 base, losses = ToyBase(), Losses()
 trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(), settings, losses, processes)
 for state in sys.argv[4:]:
     trainer.restore(torch.load(state, weights_only=True)["state"])
-trainer.run()
+finished = trainer.run()
 with trainer.network() as network:
     sampled = {key: value.clone() for key, value in network.state_dict().items()}
 local = sum(getattr(p, "_local_tensor", p).numel() for p in trainer.control.parameters())
 result = {"weights": trainer.weights(), "state": trainer.state(), "sampled": sampled, "local": local}
 if processes.main:
-    torch.save({**result, "losses": losses.values, "count": processes.count, "kind": type(processes).__name__}, path)
+    torch.save({**result, "losses": losses.values, "count": processes.count, "kind": type(processes).__name__,
+                "step": trainer.step, "finished": finished}, path)
 processes.finish()
 """
 
@@ -58,9 +64,13 @@ def start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen
 
 
 def finish(*processes: subprocess.Popen[str]) -> None:
-    for process in processes:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-3000:]
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def run_two(arguments: list[str], environment: dict[str, str]) -> None:
@@ -118,3 +128,10 @@ def test_shared_out_a_process_keeps_half_and_goes_on_where_another_kind_stopped(
     assert (
         two["state"]["optimiser"]["state"][0]["exp_avg"].shape == one["state"]["optimiser"]["state"][0]["exp_avg"].shape
     )
+
+
+def test_an_interrupt_of_the_process_that_samples_ends_all(tmp_path: Path) -> None:
+    """The others would wait for it in the next step, for ever."""
+    run_two([str(BATCH), str(STEPS), str(tmp_path / "two.pt")], {"STOP_WHILE_SAMPLING_AT": "1"})
+    two = torch.load(tmp_path / "two.pt")
+    assert (two["step"], two["finished"]) == (1, False)
