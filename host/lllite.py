@@ -69,6 +69,7 @@ class LLLiteControl(LoadedControl[LLLite]):
     """One ControlNet-LLLite with its hint."""
 
     acts_at_once = True
+    divisible = False
 
     def __init__(self, loaded: LoadedNetwork[LLLite]) -> None:
         super().__init__(loaded)

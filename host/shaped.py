@@ -23,6 +23,7 @@ from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import KeptRuns
 from ..controlnet.scaling import scale_residuals, spread_rows
 from .areas import read_areas
+from .around_step import of_conditionings, step_hooks
 from .ending import when_sampling_ends
 from .evaluation import Evaluation, acting, read_rows
 from .merge import merge
@@ -43,9 +44,12 @@ class ShapedControl(ControlBase):
     """Whether `evaluate` heeds `Evaluation.areas`."""
     acts_at_once = False
     """Whether it changes the step's options, which the base model reads, and so cannot wait."""
+    divisible = True
+    """Whether it can be asked for a part of a step's rows, and acts on no others then."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.extra_hooks = step_hooks()
         self.influence = Influence()
         self.fit = Fit()
         self.hint_order: HintOrder = "one each"
@@ -64,6 +68,9 @@ class ShapedControl(ControlBase):
         super().copy_to(c)
         c.influence, c.fit, c.hint_order = self.influence, self.fit, self.hint_order
         c.own_part, c.pace, c.measured = self.own_part, self.pace, self.measured
+
+    def get_extra_hooks(self) -> list[Any]:
+        return of_conditionings(super().get_extra_hooks())
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         # Kept, since the host's function reads a value from the device, which would stop every step.

@@ -10,7 +10,6 @@ from ..controlnet.influence import Influence
 from ..controlnet.mode import ModeName, Sides, control_mode
 from ..controlnet.pace import Pace
 from ..controlnet.preset import PresetName, preset
-from .areas import areas_hooks
 from .shaped import ShapedControl
 
 
@@ -44,7 +43,6 @@ def with_fit(control: Any, fit: Fit, order: HintOrder, own_part: bool = False) -
     if own_part and not shaped.takes_areas:
         raise ValueError(f"'{shaped.name}' always lays the whole hint over an area. Choose 'whole hint' in Fit Hint.")
     shaped.fit, shaped.hint_order, shaped.own_part = fit, order, own_part
-    shaped.extra_hooks = areas_hooks() if own_part else None
     return shaped
 
 
