@@ -39,6 +39,10 @@ FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 PoolingChoice = Literal["auto", "off", "on", "on, both sides"]
 POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both sides")
 
+Precision = Literal["auto", "fp32", "bf16", "fp16", "fp8"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16", "fp8")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 def list_controlnets() -> list[str]:
     """Files of the host's `controlnet` folders; of a model in several parts only the first."""
@@ -50,18 +54,26 @@ def inspect_control(name: str) -> Report:
     return inspect_file(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
-def load_control(name: str, model: Any = None, pooling: PoolingChoice = "auto") -> ShapedControl:
+def load_control(
+    name: str, model: Any = None, pooling: PoolingChoice = "auto", precision: Precision = "auto"
+) -> ShapedControl:
     """Load a control file by its name in the `controlnet` folder.
 
     model: a MODEL to check the family against, or None. pooling: whether residuals are replaced by their mean over
     the picture, as the shuffle network wants, by default on the prompt's side only; auto: as the file says.
+    precision: to keep the weights and compute in; fp8 keeps the matrices in 8 bits and computes as the host does.
     Raises FileNotFoundError, or ValueError that names the file.
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
     base = None if model is None else functools.partial(unet_weights, model)
     form, tensors = load_tensors(path, base)
+    base_model = None if model is None else model.model
     try:
-        control = LOADERS[form.network](tensors, path.stem, None if model is None else model.model)
+        if form.network == "host":
+            check_host_chooses(precision)
+            control = load_wrapped(tensors, path.stem, base_model)
+        else:
+            control = LOADERS[form.network](tensors, path.stem, base_model, precision)
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
     return _pooled(control, path, pooling) if form.network == "controlnet" else control
@@ -77,44 +89,53 @@ def unet_weights(model: Any) -> dict[str, Tensor]:
     return weights
 
 
-def build_loaded(tensors: dict[str, Tensor], name: str = "ControlNet") -> LoadedNetwork[ControlNet]:
-    """Build the network of a state dict in LDM keys, in the dtype and from the layers that the host chooses."""
+def check_host_chooses(precision: Precision) -> None:
+    """Raise ValueError when a precision was asked for that cannot be had."""
+    if precision != "auto":
+        raise ValueError(
+            f"ComfyUI's own network runs this file and chooses its precision: set '{precision}' to 'auto'."
+        )
+
+
+def build_loaded(
+    tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto"
+) -> LoadedNetwork[ControlNet]:
+    """Build the network of a state dict in LDM keys, from the layers that the host chooses."""
     dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
-    choice = _choose(tensors)
+    choice = _choose(tensors, precision)
     network = build_controlnet(choice.cast(tensors), choice.ops, _attention(upcast=dims.context_dim == 1024))
     return LoadedNetwork.wrap(name, network, choice.compute, choice.device)
 
 
-def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any) -> ShapedControl:
-    loaded = build_loaded(tensors, name)
+def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
+    loaded = build_loaded(tensors, name, precision)
     if model is not None:
         check_family(loaded.network, model.model_config.unet_config)
     return ZeroConvControl(loaded)
 
 
-def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any) -> ShapedControl:
-    choice = _choose(tensors)
+def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
+    choice = _choose(tensors, precision)
     network = build_adapter(choice.cast(tensors), choice.ops)
     if model is not None:
         adapter.check_family(network, model.model_config.unet_config)
     return AdapterControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
 
 
-def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any) -> ShapedControl:
-    choice = _choose(tensors)
+def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
+    choice = _choose(tensors, precision)
     network = build_lllite(choice.cast(tensors), choice.ops)
     if model is not None:
         check_base(network, model)
     return LLLiteControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
 
 
-LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any], ShapedControl]] = {
+LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any, Precision], ShapedControl]] = {
     "controlnet": _load_controlnet,
     "t2i-adapter": _load_adapter,
     "lllite": _load_lllite,
-    "host": load_wrapped,
 }
-"""By the network that runs a format: (tensors, name, base model or None) -> control."""
+"""By the network of ours that runs a format: (tensors, name, base model or None, precision) -> control."""
 
 
 def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> ShapedControl:
@@ -128,31 +149,45 @@ def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> Shaped
 
 @dataclass(frozen=True)
 class Choice:
-    """How the host wants a network: the dtype that weights are kept in and the one to compute in, layers, device."""
+    """How a network is wanted: the dtype that weights are kept in and the one to compute in, layers, device.
+
+    squeeze: whether matrices are rounded to 8 bits; otherwise only those stay so that were.
+    """
 
     weight: torch.dtype
     compute: torch.dtype
     ops: Any
     device: torch.device
+    squeeze: bool = False
 
     def cast(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights as they are to be kept: 8 bits stay where the host keeps 8 bits, but nothing is made of them."""
-        small = self.weight in FLOAT8
-        return {
-            key: value if small and value.dtype == self.weight else value.to(self.compute if small else self.weight)
-            for key, value in tensors.items()
-        }
+        """The weights as they are to be kept."""
+        return {key: value.to(self._dtype(value)) for key, value in tensors.items()}
+
+    def _dtype(self, value: Tensor) -> torch.dtype:
+        if self.weight not in FLOAT8:
+            return self.weight
+        kept = value.dtype == self.weight or (self.squeeze and value.dim() > 1)
+        return self.weight if kept else self.compute
 
 
-def _choose(tensors: dict[str, Tensor]) -> Choice:
+def _choose(tensors: dict[str, Tensor], precision: Precision) -> Choice:
     management = comfy.model_management
+    device = management.get_torch_device()
+    if precision in DTYPES:
+        dtype = DTYPES[precision]
+        return Choice(dtype, dtype, comfy.ops.pick_operations(dtype, None), device)
     sizes: dict[torch.dtype, int] = {}
     for value in tensors.values():
         sizes[value.dtype] = sizes.get(value.dtype, 0) + value.numel()
-    weight = management.unet_dtype(model_params=-1, weight_dtype=max(sizes, key=lambda dtype: sizes[dtype]))
-    device = management.get_torch_device()
+    stored = max(sizes, key=lambda dtype: sizes[dtype])
+    weight = management.unet_dtype(model_params=-1, weight_dtype=stored)
     cast = management.unet_manual_cast(weight, device)
-    return Choice(weight, cast or weight, comfy.ops.pick_operations(weight, cast), device)
+    if precision != "fp8":
+        return Choice(weight, cast or weight, comfy.ops.pick_operations(weight, cast), device)
+    compute = cast or (weight if weight not in FLOAT8 else torch.float32)
+    ops = comfy.ops.pick_operations(torch.float8_e4m3fn, compute)
+    return Choice(torch.float8_e4m3fn, compute, ops, device, squeeze=True)
 
 
 def _attention(upcast: bool) -> Attention:

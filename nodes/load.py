@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..host.loading import POOLING_CHOICES, PoolingChoice, list_controlnets, load_control
+from ..host.loading import POOLING_CHOICES, PRECISIONS, PoolingChoice, Precision, list_controlnets, load_control
 from .compat import schema
 
 
@@ -50,13 +50,26 @@ class ZeroConvLoad(io.ComfyNode):
                         "ComfyUI does."
                     ),
                 ),
+                io.Combo.Input(
+                    "precision",
+                    options=list(PRECISIONS),
+                    default="auto",
+                    optional=True,
+                    tooltip=(
+                        "Numbers that the ControlNet computes with, whatever the base model does. auto: as ComfyUI "
+                        "chooses. bf16 and fp16 take half the memory of fp32; fp8 keeps the weights in a quarter, "
+                        "clearly less exactly."
+                    ),
+                ),
             ],
             outputs=[io.ControlNet.Output(tooltip="The ControlNet, for Apply ControlNet.")],
         )
 
     @classmethod
-    def execute(cls, control_net: str, model: Any = None, pooling: PoolingChoice = "auto") -> io.NodeOutput:
-        return io.NodeOutput(load_control(control_net, model, pooling))
+    def execute(
+        cls, control_net: str, model: Any = None, pooling: PoolingChoice = "auto", precision: Precision = "auto"
+    ) -> io.NodeOutput:
+        return io.NodeOutput(load_control(control_net, model, pooling, precision))
 
 
 NODES = [ZeroConvLoad]

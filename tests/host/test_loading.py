@@ -1,12 +1,14 @@
 """Files of the controlnet folder through the loader: what is listed, which rule of pooling a control gets."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from support.comfy_host import small_model
 from support.formats import KINDS, tensors
+from support.hosted import FAMILIES
 from support.networks import dimensions, random_network
 from support.sampling import comfy
 from zeroconv.controlnet.build import build_controlnet
@@ -121,3 +123,40 @@ def test_the_base_of_a_difference_is_without_the_loras_in_it():
     model.unpatch_model()
     assert read.keys() == before.keys()
     assert all(torch.equal(read[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "share", "error"),
+    [
+        ("fp32", torch.float32, 1.0, 0.0),
+        ("bf16", torch.bfloat16, 0.5, 0.03),
+        ("fp16", torch.float16, 0.5, 0.004),
+        ("fp8", torch.float32, 0.27, 0.25),
+    ],
+)
+def test_precision_is_as_asked(folder, weights, precision, dtype, share, error):
+    """Memory and exactness of each: some units in the last place of a weight, which small ones in 8 bits lack."""
+    save_file(weights, folder / "canny.safetensors")
+    exact = loading.load_control("canny.safetensors")
+    control = loading.load_control("canny.safetensors", precision=precision)
+    assert control.loaded.dtype == dtype
+    assert control.loaded.patcher.model_size() <= share * exact.loaded.patcher.model_size()
+    for mine, other in zip(residuals(control.loaded.network, dtype), residuals(exact.loaded.network), strict=True):
+        assert torch.linalg.norm(mine - other) <= error * torch.linalg.norm(other)
+        assert (precision == "fp32") == torch.equal(mine, other)
+
+
+def test_the_hosts_own_networks_keep_their_precision(folder):
+    save_file(FAMILIES["flux xlabs"].tensors(), folder / "hosted.safetensors")
+    with pytest.raises(ValueError, match="set 'bf16' to 'auto'"):
+        loading.load_control("hosted.safetensors", precision="bf16")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="where mappings can be seen")
+def test_a_file_is_mapped_and_never_copied(folder, weights):
+    save_file(weights, folder / "canny.safetensors")
+    loaded = loading.load_control("canny.safetensors").loaded
+    comfy.model_management.load_models_gpu([loaded.patcher])
+    lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith("canny.safetensors")]
+    mapped = [tuple(int(end, 16) for end in line.split()[0].split("-")) for line in lines]
+    assert all(any(a <= p.data_ptr() < b for a, b in mapped) for p in loaded.network.parameters())
