@@ -1,10 +1,13 @@
 import { element } from "./elements.js"
+import { Gestures } from "./gestures.js"
 import { History } from "./history.js"
+import { Traced } from "./traced.js"
 import { View } from "./view.js"
 
 /** @typedef {(key: string, values?: Record<string, string | number>) => string} Say */
+/** @typedef {{width: number, height: number}} Sized */
 /**
- * @template Content
+ * @template {Sized} Content
  * @typedef {object} Traits
  * @property {Content} empty what there is before anything was made
  * @property {(content: Content) => string} write the content as text of the workflow
@@ -16,8 +19,8 @@ import { View } from "./view.js"
 
 /**
  * What the drawing pad and the pose editor share: content of the workflow as text, with a history, in a frame of tools,
- * stage and status that is on its node or over the whole window.
- * @template Content
+ * stage and status that is on its node or over the whole window; a picture to trace may lie under it.
+ * @template {Sized} Content
  */
 export class Editor {
   /** @param {Traits<Content>} traits */
@@ -28,7 +31,8 @@ export class Editor {
     /** Whether the text cannot be read: it is kept as it is until the person starts anew. */
     this.broken = false
     this.history = /** @type {History<Content>} */ (new History(empty))
-    this.sheet = element("div", { class: "sheet" })
+    this.traced = new Traced()
+    this.sheet = element("div", { class: "sheet" }, this.traced.image)
     this.stage = element(
       "div",
       { class: "stage", tabindex: 0, role: "application", "aria-label": say("surface"), "aria-describedby": "keys" },
@@ -41,7 +45,27 @@ export class Editor {
     this.dialog = element("dialog", { "aria-label": say("surface") })
     this.dialog.addEventListener("close", () => this.#home())
     this.element = this.#host()
+    this.gestures = new Gestures(this)
   }
+
+  /** Whether the stage or something on it has the focus. */
+  get holdsFocus() {
+    return this.stage.contains(this.element.shadowRoot?.activeElement ?? null)
+  }
+
+  /** Whether nothing has been made that could be cleared. */
+  get isBlank() {
+    return true
+  }
+
+  /** Take the text of a workflow. @param {unknown} _text */
+  load(_text) {}
+
+  /** Change something about the content. @param {Partial<Content>} _change */
+  edit(_change) {}
+
+  /** Begin with nothing. */
+  clear() {}
 
   /** Draw the content. */
   show() {}
@@ -99,12 +123,14 @@ export class Editor {
     }
     this.dialog.append(this.frame)
     this.dialog.showModal()
+    this.gestures.captureWheel()
     this.refresh()
     this.stage.focus()
   }
 
   #home() {
     this.element.shadowRoot?.append(this.frame)
+    this.gestures.captureWheel(false)
     this.refresh()
   }
 

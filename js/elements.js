@@ -76,6 +76,15 @@ export function iconButton(picture, label, press) {
   return button
 }
 
+/** Show a button as switched on or off. @param {HTMLElement} button @param {boolean} pressed */
+export const press = (button, pressed) => button.setAttribute("aria-pressed", String(pressed))
+
+/** Give a button another name. @param {HTMLElement} button @param {string} label */
+export function name(button, label) {
+  button.setAttribute("aria-label", label)
+  button.title = label
+}
+
 /**
  * Buttons and fields that belong together.
  * @param {string} label

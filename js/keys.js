@@ -16,9 +16,8 @@ const KEYS = {
   e: ({ pad }) => pad.setBrush({ tool: "eraser" }),
   g: ({ pad }) => pad.setBrush({ tool: "fill" }),
   m: ({ pad }) => pad.toolbar.nextMirror(),
-  0: ({ pad }) => pad.view.fit(),
-  "+": (pointers) => zoom(pointers, 1.25),
-  "-": (pointers) => zoom(pointers, 0.8),
+  "+": ({ pad }) => pad.gestures.zoom(1.25),
+  "-": ({ pad }) => pad.gestures.zoom(0.8),
   enter: (pointers) => penDownOrUp(pointers),
   escape: (pointers) => escape(pointers),
   arrowleft: (pointers, event) => movePen(pointers, event, -1, 0),
@@ -39,21 +38,9 @@ export function keyPressed(pointers, event) {
   const inField = event.target instanceof HTMLInputElement && event.target.type === "number"
   if (control && !(key in COMMANDS)) return
   event.stopPropagation()
-  if (onStage && key === " ") pointers.spaceHeld = true
   const action = control ? !inField && COMMANDS[key] : onStage && KEYS[key]
   if (action) action(pointers, event)
-  if (action || (onStage && key === " ")) event.preventDefault()
-}
-
-/** @param {Pointers} pointers @param {KeyboardEvent} event */
-export function keyReleased(pointers, event) {
-  if (event.key === " ") pointers.spaceHeld = false
-}
-
-/** @param {Pointers} pointers @param {number} factor */
-function zoom({ pad }, factor) {
-  const box = pad.stage.getBoundingClientRect()
-  pad.view.zoomAt({ x: box.left + box.width / 2, y: box.top + box.height / 2 }, factor)
+  if (action) event.preventDefault()
 }
 
 /** Enter puts the keyboard's pen down where it is, and lifts it. @param {Pointers} pointers */

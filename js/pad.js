@@ -6,7 +6,6 @@ import { Layers } from "./layers.js"
 import { Pointers } from "./pointers.js"
 import { say } from "./strings.js"
 import { Toolbar } from "./toolbar.js"
-import { Traced } from "./traced.js"
 
 /** @typedef {import("./drawing.js").Drawing} Drawing */
 /** @typedef {import("./drawing.js").Stroke} Stroke */
@@ -19,10 +18,9 @@ export class Pad extends Editor {
     this.brush = new Brush()
 
     this.canvas = element("canvas", { width: EMPTY.width, height: EMPTY.height })
-    this.traced = new Traced()
     this.circle = element("div", { class: "circle" })
     this.guides = element("div", { class: "guides" })
-    this.sheet.append(this.traced.image, this.canvas, this.guides, this.circle)
+    this.sheet.append(this.canvas, this.guides, this.circle)
 
     this.layers = new Layers(this.canvas)
     this.toolbar = new Toolbar(this)
@@ -61,8 +59,12 @@ export class Pad extends Editor {
     this.edit({ strokes: [...this.drawing.strokes, stroke] })
   }
 
+  get isBlank() {
+    return !this.drawing.strokes.length
+  }
+
   clear() {
-    if (this.drawing.strokes.length || this.broken) this.edit({ strokes: [] })
+    if (!this.isBlank || this.broken) this.edit({ strokes: [] })
   }
 
   /** @param {Partial<Brush>} change */

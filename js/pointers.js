@@ -1,6 +1,5 @@
-import { app } from "../../scripts/app.js"
 import { LiveStroke } from "./brush.js"
-import { keyPressed, keyReleased } from "./keys.js"
+import { keyPressed } from "./keys.js"
 
 /** @typedef {import("./pad.js").Pad} Pad */
 /** @typedef {import("./view.js").Place} Place */
@@ -12,46 +11,30 @@ export class Pointers {
     this.pad = pad
     /** @type {LiveStroke | null} */
     this.stroke = null
-    /** Fingers on the stage, by their pointer. @type {Map<number, Place>} */
-    this.fingers = new Map()
-    this.moving = false
-    this.spaceHeld = false
+    /** What draws the stroke; null for the keyboard. @type {number | null} */
+    this.pointer = null
     /** Where the keyboard's pen is, in the drawing. @type {Place | null} */
     this.pen = null
-    this.#listen()
-  }
-
-  #listen() {
-    const { stage, frame } = this.pad
+    const { stage, frame } = pad
     stage.addEventListener("pointerdown", (event) => this.#down(event))
     stage.addEventListener("pointermove", (event) => this.#move(event))
     stage.addEventListener("pointerup", (event) => this.#up(event))
     stage.addEventListener("pointercancel", (event) => this.#cancel(event))
-    stage.addEventListener("pointerleave", () => this.pad.circle.classList.remove("shown"))
-    // Nodes 2.0 takes the wheel before the pad hears of it, unless told not to.
-    stage.addEventListener("focus", () => (this.pad.element.dataset.captureWheel = "true"))
-    stage.addEventListener("blur", () => delete this.pad.element.dataset.captureWheel)
-    stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
-    // Clicks on the tools must not move the node below.
-    for (const name of ["pointerdown", "dblclick"]) frame.addEventListener(name, (event) => event.stopPropagation())
+    stage.addEventListener("pointerleave", () => pad.circle.classList.remove("shown"))
+    stage.addEventListener("wheel", (event) => this.#circle(event), { passive: true })
     frame.addEventListener("keydown", (event) => keyPressed(this, event))
-    frame.addEventListener("keyup", (event) => keyReleased(this, event))
   }
 
   /** @param {PointerEvent} event */
   #down(event) {
-    const { pad } = this
-    pad.stage.focus({ preventScroll: true })
-    if (event.button > 1) return
-    pad.stage.setPointerCapture(event.pointerId)
-    if (event.pointerType === "touch") this.fingers.set(event.pointerId, { x: event.clientX, y: event.clientY })
-    if (this.fingers.size === 2) {
-      this.dropStroke()
-    } else if (event.button === 1 || this.spaceHeld) {
-      this.moving = true
-    } else if (this.fingers.size <= 1 && !pad.broken) {
-      this.#begin(event)
-    }
+    if (event.button > 1 || this.#isHandOfPen(event)) return
+    if (this.pad.gestures.down(event)) this.dropStroke()
+    else if (!this.pad.broken) this.#begin(event)
+  }
+
+  /** The hand that rests on the screen while a pen draws. @param {PointerEvent} event */
+  #isHandOfPen(event) {
+    return this.stroke !== null && this.pointer !== null && event.pointerType === "touch" && !this.pad.gestures.busy
   }
 
   /** @param {PointerEvent} event */
@@ -64,73 +47,54 @@ export class Pointers {
       if (x >= 0 && y >= 0 && x < width && y < height) pad.addStroke({ ...stroke, points: [floor(x), floor(y)] })
       return
     }
+    // A hand that touched the screen before its pen has drawn nothing.
+    if (event.pointerType === "pen") this.dropStroke()
+    else this.finishStroke()
+    this.pointer = event.pointerId
     this.stroke = new LiveStroke(stroke, pad.layers)
     this.stroke.add([this.#sample(event)])
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
+    const { stroke, pad } = this
     // A node of Nodes 2.0 would take a movement with Shift for itself.
-    if (this.stroke || this.moving) event.stopPropagation()
+    if (stroke || pad.gestures.busy) event.stopPropagation()
     this.#circle(event)
-    if (this.fingers.size === 2) return this.#pinch(event)
-    if (this.moving) return this.pad.view.drag(event.movementX, event.movementY)
-    if (!this.stroke) return
-    if (event.shiftKey) return this.stroke.straighten(this.#sample(event))
+    if (pad.gestures.move(event) || !stroke || event.pointerId !== this.pointer) return
+    if (event.shiftKey) return stroke.straighten(this.#sample(event))
     const events = event.getCoalescedEvents?.() ?? []
-    this.stroke.add((events.length ? events : [event]).map((each) => this.#sample(each)))
+    stroke.add((events.length ? events : [event]).map((each) => this.#sample(each)))
   }
 
   /** @param {PointerEvent} event */
   #up(event) {
-    if (this.stroke || this.moving) event.stopPropagation()
-    this.fingers.delete(event.pointerId)
-    this.moving = false
-    this.finishStroke()
+    const { gestures } = this.pad
+    if (this.stroke || gestures.busy) event.stopPropagation()
+    gestures.up(event)
+    if (event.pointerId === this.pointer) this.finishStroke()
   }
 
   /** @param {PointerEvent} event */
   #cancel(event) {
-    this.fingers.delete(event.pointerId)
-    this.moving = false
-    this.dropStroke()
+    this.pad.gestures.up(event)
+    if (event.pointerId === this.pointer) this.dropStroke()
   }
 
   finishStroke() {
     const stroke = this.stroke?.finish()
-    this.stroke = null
+    this.#forget()
     if (stroke) this.pad.addStroke(stroke)
   }
 
   dropStroke() {
     this.stroke?.finish()
+    this.#forget()
+  }
+
+  #forget() {
     this.stroke = null
-  }
-
-  /** Two fingers zoom and move. @param {PointerEvent} event */
-  #pinch(event) {
-    const other = [...this.fingers].find(([id]) => id !== event.pointerId)?.[1]
-    const before = this.fingers.get(event.pointerId)
-    if (!other || !before) return
-    const now = { x: event.clientX, y: event.clientY }
-    this.fingers.set(event.pointerId, now)
-    const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 }
-    this.pad.view.zoomAt(middle, apart(now, other) / apart(before, other))
-    this.pad.view.drag((now.x - before.x) / 2, (now.y - before.y) / 2)
-  }
-
-  /** The wheel zooms a pad that has the focus; else it is the graph's. @param {WheelEvent} event */
-  #wheel(event) {
-    const { pad } = this
-    if (pad.dialog.open || pad.element.shadowRoot?.activeElement === pad.stage) {
-      event.preventDefault()
-      event.stopPropagation()
-      pad.view.zoomAt({ x: event.clientX, y: event.clientY }, Math.exp(-event.deltaY / 400))
-      this.#circle(event)
-    } else if (pad.element.closest(".dom-widget")) {
-      // In the classic canvas the pad lies over the graph, so that the graph does not hear of the wheel.
-      app.canvas.processMouseWheel(event)
-    }
+    this.pointer = null
   }
 
   /** Show the brush's size where the pointer is. @param {MouseEvent} event */
@@ -157,6 +121,3 @@ export class Pointers {
 
 /** Middle of the pixel under a point. @type {(value: number) => number} */
 const floor = (value) => Math.floor(value) + 0.5
-
-/** @type {(one: Place, other: Place) => number} */
-const apart = (one, other) => Math.max(1, Math.hypot(one.x - other.x, one.y - other.y))

@@ -99,6 +99,27 @@ function checkedJoint([x, y, score], where) {
   return score === 0 && x === 0 && y === 0 ? null : { x, y, score }
 }
 
+/**
+ * The joint next to a place, of all people.
+ * @param {Poses} poses
+ * @param {{x: number, y: number}} place
+ * @param {number} reach no joint is farther than this
+ * @returns {{person: number, part: Part, place: number} | null}
+ */
+export function nearestJoint({ people }, { x, y }, reach) {
+  const joints = people.flatMap((each, person) =>
+    PARTS.flatMap((part) =>
+      each[part].map((joint, place) => ({
+        address: { person, part, place },
+        // The wrist of a hand lies on that of the body, which takes the hand with it.
+        away: joint && (place || !part.endsWith("Hand")) ? Math.hypot(joint.x - x, joint.y - y) : Infinity,
+      })),
+    ),
+  )
+  const nearest = joints.reduce((one, other) => (other.away < one.away ? other : one), joints[0])
+  return nearest?.away <= reach ? nearest.address : null
+}
+
 /** @type {(value: number) => number} */
 const tenth = (value) => Math.round(Math.min(LARGEST + FARTHEST, Math.max(-FARTHEST, value)) * 10) / 10
 

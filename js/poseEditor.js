@@ -1,4 +1,4 @@
-import { LARGEST_TEXT } from "./drawing.js"
+import { LARGEST, LARGEST_TEXT, SMALLEST } from "./drawing.js"
 import { Editor } from "./editor.js"
 import { element, svg } from "./elements.js"
 import { EMPTY, MOST_PEOPLE, parsePoses, posesOf, writePoses } from "./poseDocument.js"
@@ -29,6 +29,7 @@ export class PoseEditor extends Editor {
     this.toolbar = new PoseToolbar(this)
     this.frame.prepend(this.toolbar.element)
     this.pointers = new PosePointers(this)
+    this.traced.image.addEventListener("load", () => this.#fit(this.traced.image))
     this.show()
   }
 
@@ -55,6 +56,14 @@ export class PoseEditor extends Editor {
     if (this.text) return
     this.joint = null
     this.begin(() => (this.wired = posesOf(frame)))
+  }
+
+  /** A canvas on which nothing was made yet gets the shape of the picture to trace. @param {HTMLImageElement} image */
+  #fit({ naturalWidth, naturalHeight }) {
+    if (this.text || this.poses.people.length) return
+    const scale = Math.min(1, LARGEST / Math.max(naturalWidth, naturalHeight))
+    const [width, height] = [naturalWidth, naturalHeight].map((edge) => Math.max(SMALLEST, Math.round(edge * scale)))
+    this.begin(() => (this.wired = { width, height, people: [] }))
   }
 
   /** Give the poses up for the wired ones. */
@@ -120,6 +129,10 @@ export class PoseEditor extends Editor {
 
   jointInUse() {
     return this.joint && this.poses.people[this.joint.person]?.[this.joint.part][this.joint.place]
+  }
+
+  get isBlank() {
+    return !this.poses.people.length
   }
 
   clear() {

@@ -1,4 +1,4 @@
-import { app } from "../../scripts/app.js"
+import { nearestJoint } from "./poseDocument.js"
 import { middleOf, moved, withJoint } from "./posePeople.js"
 
 /** @typedef {import("./poseEditor.js").PoseEditor} PoseEditor */
@@ -7,6 +7,9 @@ import { middleOf, moved, withJoint } from "./posePeople.js"
 /** @typedef {import("./view.js").Place} Place */
 
 const STEP = 8
+/** Pixels of the page: how far a finger reaches, and how far it may slip without dragging. */
+const FINGER = 22
+const SLACK = 4
 
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }
@@ -25,7 +28,6 @@ const KEYS = {
   m: (editor) => editor.mirrorPerson(),
   "+": (editor) => scale(editor, 1.05),
   "-": (editor) => scale(editor, 1 / 1.05),
-  0: (editor) => editor.view.fit(),
   escape: (editor) => editor.dialog.open && editor.toggleLarge(),
 }
 
@@ -35,86 +37,87 @@ export class PosePointers {
   constructor(editor) {
     this.editor = editor
     /** What is being dragged, from where; without a joint the whole person. */
-    /** @type {{pointer: number, from: Place, person: Person, index: number, joint: Address | null, now: Person | null} | null} */
+    /** @type {{pointer: number, from: Place, slack: number, person: Person, index: number, joint: Address | null, now: Person | null} | null} */
     this.drag = null
-    this.moving = false
     const { stage, frame } = editor
     stage.addEventListener("pointerdown", (event) => this.#down(event))
     stage.addEventListener("pointermove", (event) => this.#move(event))
     stage.addEventListener("pointerup", (event) => this.#up(event))
-    stage.addEventListener("pointercancel", () => this.#drop())
-    stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
+    stage.addEventListener("pointercancel", (event) => this.#cancel(event))
     stage.addEventListener("focusin", (event) => this.#focused(event))
-    // Clicks on the tools must not move the node below.
-    for (const name of ["pointerdown", "dblclick"]) frame.addEventListener(name, (event) => event.stopPropagation())
     frame.addEventListener("keydown", (event) => this.#key(event))
   }
 
   /** @param {PointerEvent} event */
   #down(event) {
     const { editor } = this
-    if (this.drag || event.button > 1) return
+    const byFinger = event.pointerType === "touch"
+    if (event.pointerType === "pen") this.#drop()
+    // A second finger zooms; the hand that rests on the screen while a pen drags does not.
+    if (event.button > 1 || (this.drag && !(byFinger && editor.gestures.busy))) return
     event.preventDefault()
-    editor.stage.setPointerCapture(event.pointerId)
+    if (editor.gestures.down(event)) return this.#drop()
     const target = /** @type {Element} */ (event.target)
-    const index = Number(target.closest("[data-person]")?.getAttribute("data-person") ?? -1)
+    const joint = addressOf(target) ?? (byFinger ? this.#jointNear(event) : null)
+    const index = joint?.person ?? Number(target.closest("[data-person]")?.getAttribute("data-person") ?? -1)
     const person = editor.poses.people[index]
-    this.moving = event.button === 1 || !person
-    const joint = addressOf(target)
     editor.joint = joint
     if (person) editor.selected = index
     editor.show()
     editor.focusJoint()
-    if (this.moving) return
-    this.drag = { pointer: event.pointerId, from: this.#place(event), person, index, joint, now: null }
+    if (!person) return editor.gestures.grab(event)
+    const slack = byFinger ? SLACK : 0
+    this.drag = { pointer: event.pointerId, from: this.#place(event), slack, person, index, joint, now: null }
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
     const { editor, drag } = this
     // A node of Nodes 2.0 would take a movement with Shift for itself.
-    if (drag || this.moving) event.stopPropagation()
-    if (this.moving) return editor.view.drag(event.movementX, event.movementY)
-    if (!drag || event.pointerId !== drag.pointer) return
+    if (drag || editor.gestures.busy) event.stopPropagation()
+    if (editor.gestures.move(event) || !drag || event.pointerId !== drag.pointer) return
     const at = this.#place(event)
     const [dx, dy] = [at.x - drag.from.x, at.y - drag.from.y]
+    if (!drag.now && Math.hypot(dx, dy) < drag.slack * editor.view.pixel) return
     drag.now = event.shiftKey || !drag.joint ? shifted(drag.person, dx, dy) : jointShifted(drag.person, drag.joint, dx, dy)
     editor.show({ ...editor.poses, people: editor.poses.people.with(drag.index, drag.now) })
   }
 
   /** @param {PointerEvent} event */
   #up(event) {
-    const { drag } = this
-    if (drag || this.moving) event.stopPropagation()
-    this.moving = false
+    const { drag, editor } = this
+    if (drag || editor.gestures.busy) event.stopPropagation()
+    editor.gestures.up(event)
+    if (!drag || event.pointerId !== drag.pointer) return
     this.drag = null
-    if (drag?.now) this.editor.replace(drag.index, drag.now)
+    if (drag.now) editor.replace(drag.index, drag.now)
+  }
+
+  /** @param {PointerEvent} event */
+  #cancel(event) {
+    this.editor.gestures.up(event)
+    if (event.pointerId === this.drag?.pointer) this.#drop()
   }
 
   #drop() {
-    this.moving = false
+    if (!this.drag) return
     this.drag = null
     this.editor.show()
   }
 
-  /** The wheel zooms an editor that has the focus; else it is the graph's. @param {WheelEvent} event */
-  #wheel(event) {
-    const { editor } = this
-    if (editor.dialog.open || editor.stage.contains(editor.element.shadowRoot?.activeElement ?? null)) {
-      event.preventDefault()
-      event.stopPropagation()
-      editor.view.zoomAt({ x: event.clientX, y: event.clientY }, Math.exp(-event.deltaY / 400))
-    } else if (editor.element.closest(".dom-widget")) {
-      // In the classic canvas the editor lies over the graph, so that the graph does not hear of the wheel.
-      app.canvas.processMouseWheel(event)
-    }
+  /** The joint under a finger, which is wider than a joint. @param {PointerEvent} event */
+  #jointNear(event) {
+    const { poses, view } = this.editor
+    return nearestJoint(poses, this.#place(event), FINGER * view.pixel)
   }
 
   /** The joint with the focus is the one in use. @param {FocusEvent} event */
   #focused(event) {
     const { editor } = this
-    const joint = addressOf(/** @type {Element} */ (event.target))
+    const target = /** @type {Element} */ (event.target)
+    const joint = addressOf(target)
     if (!joint) return
+    if (target.matches(":focus-visible")) this.#reveal(joint)
     const another = joint.person !== editor.selected
     editor.joint = joint
     editor.selected = joint.person
@@ -148,6 +151,12 @@ export class PosePointers {
     const whole = event.shiftKey || !joint
     const next = whole ? shifted(person, dx * step, dy * step) : jointShifted(person, joint, dx * step, dy * step)
     editor.replace(editor.selected, next)
+  }
+
+  /** Bring a joint into view that the Tab key has reached. @param {Address} address */
+  #reveal({ person, part, place }) {
+    const joint = this.editor.poses.people[person]?.[part][place]
+    if (joint) this.editor.view.reveal(joint)
   }
 
   /** @param {PointerEvent} event */

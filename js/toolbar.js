@@ -1,5 +1,6 @@
-import { LARGEST, LARGEST_BRUSH, SMALLEST } from "./drawing.js"
-import { element, group, iconButton } from "./elements.js"
+import { LARGEST_BRUSH } from "./drawing.js"
+import { EditorToolbar } from "./editorToolbar.js"
+import { element, group, iconButton, name, press } from "./elements.js"
 import { say } from "./strings.js"
 
 /** @typedef {import("./pad.js").Pad} Pad */
@@ -21,10 +22,11 @@ function segmentationClasses() {
   return classes
 }
 
-/** The tools of a pad. */
-export class Toolbar {
+/** The tools of a pad. @extends {EditorToolbar<Pad>} */
+export class Toolbar extends EditorToolbar {
   /** @param {Pad} pad */
   constructor(pad) {
+    super(pad)
     this.pad = pad
     this.tools = TOOLS.map((tool) => iconButton(tool, say(tool), () => pad.setBrush({ tool })))
     this.size = this.#sizeSlider()
@@ -32,33 +34,23 @@ export class Toolbar {
     this.swatches = SCRIBBLE.map((color) => this.#swatch(color))
     this.color = this.#colorField("color", (color) => this.#draw(color))
     this.classes = this.#classPicker()
-    this.undo = iconButton("undo", say("undo"), () => pad.undo())
-    this.redo = iconButton("redo", say("redo"), () => pad.redo())
-    this.clear = iconButton("clear", say("clear"), () => pad.clear())
     this.mirror = iconButton("mirror", say("mirror"), () => this.nextMirror())
-    this.trace = iconButton("image", say("trace"), () => this.#traceOrHide())
-    this.opacity = this.#opacitySlider()
     this.paper = this.#colorField("paper", (paper) => pad.edit({ paper }))
-    this.width = this.#edge("width")
-    this.height = this.#edge("height")
-    this.fit = iconButton("fit", say("fit"), () => pad.view.fit())
-    this.large = iconButton("large", say("large"), () => pad.toggleLarge())
-    this.element = element(
-      "div",
-      { class: "toolbar", role: "toolbar", "aria-label": say("tools") },
+    this.element.append(
       group(say("tools"), ...this.tools),
       group(say("size"), this.size, this.sizeText),
       group(say("color"), ...this.swatches, this.color, this.classes),
       group(say("edit"), this.undo, this.redo, this.clear),
-      group(say("help"), this.mirror, this.trace, this.opacity),
-      group(say("canvas"), this.paper, this.width, element("span", { class: "times" }, "×"), this.height),
+      group(say("help"), this.mirror, pad.traced.button, pad.traced.opacity),
+      group(say("canvas"), this.paper, ...this.canvasSize),
       group(say("show"), this.fit, this.large),
     )
   }
 
   /** Show what the pad is set to. */
   refresh() {
-    const { brush, drawing, history, traced, dialog } = this.pad
+    super.refresh()
+    const { brush, drawing } = this.pad
     this.tools.forEach((button, place) => press(button, TOOLS[place] === brush.tool))
     this.swatches.forEach((button, place) => press(button, SCRIBBLE[place] === brush.color))
     this.size.value = String(Math.round(Math.sqrt(brush.size) * 10))
@@ -68,20 +60,10 @@ export class Toolbar {
     if (this.classes.value !== brush.color) {
       this.classes.value = [...this.classes.options].some(({ value }) => value === brush.color) ? brush.color : ""
     }
-    this.undo.disabled = !history.past.length
-    this.redo.disabled = !history.future.length
-    this.clear.disabled = !drawing.strokes.length && !this.pad.broken
     press(this.mirror, brush.mirror !== "")
     name(this.mirror, say("mirror", { axes: say(`mirror_${brush.mirror || "off"}`) }))
     this.mirror.style.rotate = brush.mirror === "y" ? "90deg" : brush.mirror === "xy" ? "45deg" : ""
-    press(this.trace, traced.shown)
-    name(this.trace, say(traced.shown ? "untrace" : "trace"))
-    this.opacity.hidden = !traced.shown
     this.paper.value = drawing.paper
-    this.width.value = String(drawing.width)
-    this.height.value = String(drawing.height)
-    press(this.large, dialog.open)
-    name(this.large, say(dialog.open ? "small" : "large"))
   }
 
   nextMirror() {
@@ -99,13 +81,6 @@ export class Toolbar {
     const most = Math.round(Math.sqrt(LARGEST_BRUSH) * 10)
     const slider = element("input", { type: "range", min: 10, max: most, "aria-label": say("size"), title: say("size") })
     slider.addEventListener("input", () => this.pad.setBrush({ size: (Number(slider.value) / 10) ** 2 }))
-    return slider
-  }
-
-  #opacitySlider() {
-    const slider = element("input", { type: "range", min: 0, max: 100, value: 50, title: say("opacity") })
-    slider.setAttribute("aria-label", say("opacity"))
-    slider.addEventListener("input", () => this.pad.traced.setOpacity(Number(slider.value) / 100))
     return slider
   }
 
@@ -141,41 +116,6 @@ export class Toolbar {
     })
     return picker
   }
-
-  /** @param {"width" | "height"} side */
-  #edge(side) {
-    const field = element("input", { type: "number", min: SMALLEST, max: LARGEST, step: 8, title: say(side) })
-    field.setAttribute("aria-label", say(side))
-    field.addEventListener("change", () => {
-      const edge = Math.round(Number(field.value)) || this.pad.drawing[side]
-      this.pad.edit({ [side]: Math.min(LARGEST, Math.max(SMALLEST, edge)) })
-    })
-    return field
-  }
-
-  #traceOrHide() {
-    const { traced } = this.pad
-    if (traced.shown) {
-      traced.hide()
-      this.refresh()
-      return
-    }
-    const chooser = element("input", { type: "file", accept: "image/*" })
-    chooser.addEventListener("change", () => {
-      if (chooser.files?.length) traced.showFile(chooser.files[0])
-      this.refresh()
-    })
-    chooser.click()
-  }
-}
-
-/** @param {HTMLElement} button @param {boolean} pressed */
-const press = (button, pressed) => button.setAttribute("aria-pressed", String(pressed))
-
-/** @param {HTMLElement} button @param {string} label */
-function name(button, label) {
-  button.setAttribute("aria-label", label)
-  button.title = label
 }
 
 /** Whether black text reads better on a colour than white (luma of ITU-R BT.601). @param {string} color */

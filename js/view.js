@@ -1,6 +1,8 @@
 /** @typedef {{x: number, y: number}} Place */
 
 const NEAREST = 16
+/** Pixels of the stage around a point that is brought into view. */
+const MARGIN = 24
 
 /** Where the sheet lies in the stage: as large as fits, or zoomed in and moved. */
 export class View {
@@ -54,6 +56,20 @@ export class View {
   drag(dx, dy) {
     const ratio = this.stage.offsetWidth / (this.stage.getBoundingClientRect().width || 1)
     this.move(dx * ratio, dy * ratio)
+  }
+
+  /** Length of a pixel of the page in pixels of the drawing. */
+  get pixel() {
+    return this.width / (this.sheet.getBoundingClientRect().width || 1)
+  }
+
+  /** Bring a point of the drawing into view. @param {Place} at */
+  reveal({ x, y }) {
+    const scale = this.#scale()
+    const { clientWidth, clientHeight } = this.stage
+    const [right, down] = [(x - this.width / 2) * scale + this.x, (y - this.height / 2) * scale + this.y]
+    const [far, low] = [Math.max(0, clientWidth / 2 - MARGIN), Math.max(0, clientHeight / 2 - MARGIN)]
+    this.move(within(right, far) - right, within(down, low) - down)
   }
 
   /** A point of the page in pixels of the drawing. @param {Place} at @returns {Place} */

@@ -1,7 +1,9 @@
 """Pose people on the node itself."""
 
+from typing import Any, cast
+
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..preprocessors.openpose import pose_style
 from ..preprocessors.pose_document import parse_poses, within_limits
@@ -40,6 +42,12 @@ class ZeroConvPose(io.ComfyNode):
                     tooltip="Poses to draw and to start from. The editor shows the first picture's after a run; once "
                     "you change something, your poses are drawn instead.",
                 ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="A picture to trace over: the editor shows it below the people, and an empty canvas gets "
+                    "its size. It is never part of the result.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The skeletons on black."),
@@ -48,22 +56,27 @@ class ZeroConvPose(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, poses: str, thick_limbs: bool, keypoints: object = None) -> io.NodeOutput:
-        frames = _frames(poses, keypoints)
+    def execute(
+        cls, poses: str, thick_limbs: bool, keypoints: object = None, image: torch.Tensor | None = None
+    ) -> io.NodeOutput:
+        empty = EMPTY if image is None else PoseFrame(image.shape[1], image.shape[2])
+        frames = _frames(poses, keypoints, empty)
         style = {"body": True, "hands": True, "face": True, "thick_limbs": thick_limbs}
         pictures = [draw_frames([frame], pose_style(style, frame.height, frame.width)) for frame in frames]
         if len({picture.shape for picture in pictures}) > 1:
             raise ValueError("The wired poses have canvases of different sizes: draw them one by one.")
         shown = to_pose_keypoint([within_limits(frames[0])])
-        return io.NodeOutput(torch.cat(pictures), to_pose_keypoint(frames), ui={"zeroconv_poses": shown})
+        traced = [] if image is None else ui.PreviewImage(image[:1, ..., :3], cls=cast(Any, cls)).as_dict()["images"]
+        messages = {"zeroconv_poses": shown, "zeroconv_traced": traced}
+        return io.NodeOutput(torch.cat(pictures), to_pose_keypoint(frames), ui=messages)
 
 
-def _frames(poses: str, keypoints: object) -> list[PoseFrame]:
+def _frames(poses: str, keypoints: object, empty: PoseFrame) -> list[PoseFrame]:
     """The editor's own poses, or else the wired ones, or else an empty canvas."""
     own = parse_poses(poses)
     if own is not None:
         return [own]
-    return (from_pose_keypoint(keypoints) if keypoints is not None else []) or [EMPTY]
+    return (from_pose_keypoint(keypoints) if keypoints is not None else []) or [empty]
 
 
 def _poses() -> io.Input:

@@ -39,6 +39,10 @@ POSES = (
     "\n\n`keypoints`, a POSE_KEYPOINT: the people found, in OpenPose's format. "
     "Wire it to *Pose* to correct them by hand."
 )
+SEE_IT = (
+    "**See it first.** On the node, *Preview* runs it alone, *Live* runs it again after each change of a setting, and "
+    "*Compare* lays the hint over the image, with a slider."
+)
 MASK = "| `mask` | | White (1) where the picture is masked. Any size; one for all images or one for each. |"
 
 
@@ -69,11 +73,13 @@ def help_page(method: Preprocessor, notes: Notes) -> str:
     sections = [
         f"# {method.label}",
         method.description,
+        f"![{method.label}](pictures/{page_name(method).removesuffix('.md')}.webp)",
         f"**When to use it.** {notes.use}",
         f"**Made for.** {notes.controlnets}",
         "## Inputs\n\n" + "\n".join(_inputs(method)),
         f"## Output\n\n`hint`, an IMAGE with as many pictures as `image`. {method.description}"
         f"{LABELS if method.gives_labels else ''}{POSES if method.detect else ''}",
+        SEE_IT,
         *([_weights(method)] if method.weights else []),
         f"## Example\n\n```\n{wiring}\n```",
         "## Good to know\n\n" + "\n".join(f"- {note}" for note in notes.notes),

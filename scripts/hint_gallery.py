@@ -7,6 +7,7 @@ HED and what is made of it, and MediaPipe's poses. Weights that are not in the d
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from skimage import data
 from torch import Tensor
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.contact_sheet import contact_sheet
+from zeroconv.preprocessors.description import Preprocessor
 from zeroconv.preprocessors.local_networks import LocalNetworks
 from zeroconv.preprocessors.running import Options, preprocess
 from zeroconv.preprocessors.sizes import resize
@@ -30,6 +32,8 @@ COLOURS = 256
 
 CUP = ("edges", "lines", "line drawing", "scribble")
 """Kinds of hints that are shown on the photograph of a cup."""
+ON_PAPER = ("scribble", "invert")
+"""Methods that are made for dark lines on light paper."""
 
 
 def square(picture: np.ndarray) -> Tensor:
@@ -47,6 +51,11 @@ def nearness() -> Tensor:
     return square(np.stack([grey] * 3, axis=-1))
 
 
+def drawing(photo: Tensor) -> Tensor:
+    """Ink on paper, as a person would draw the photograph."""
+    return (1 - 1.6 * preprocess(preprocessors()["lineart_standard"], photo, LocalNetworks([]))).clamp(0, 1)
+
+
 def mask() -> Tensor:
     """A disk over the face of the astronaut: (1, SIDE, SIDE)."""
     y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
@@ -60,19 +69,35 @@ def is_carried(row: Weights, folder: Path) -> bool:
     return find(row, [folder]) is not None
 
 
+def sources() -> dict[str, Tensor]:
+    """The pictures that hints are made of, by their names on the sheet, each (1, SIDE, SIDE, 3)."""
+    cup = square(data.coffee())
+    return {"Photo": square(data.astronaut()), "Photo 2": cup, "Drawing": drawing(cup), "Depth image": nearness()}
+
+
+def source_of(method: Preprocessor) -> str:
+    """Name of the picture on which a method is shown."""
+    if method.id == "normals_from_depth":
+        return "Depth image"
+    if method.id in ON_PAPER:
+        return "Drawing"
+    return "Photo 2" if method.hint in CUP else "Photo"
+
+
+def hints(folder: Path) -> Iterator[tuple[Preprocessor, Tensor]]:
+    """Every method that can run with its hint, (1, SIDE, SIDE, 3)."""
+    torch.set_num_threads(1)
+    pictures, networks = sources(), LocalNetworks([folder])
+    for method in preprocessors().values():
+        if all(is_carried(catalogue()[name], folder) for name in method.weights):
+            options = Options(mask=mask() if method.takes_mask else None)
+            yield method, preprocess(method, pictures[source_of(method)], networks, options=options)
+
+
 def gallery(folder: Path) -> Tensor:
     """The sheet, (1, H, W, 3)."""
-    torch.set_num_threads(1)
-    pictures = {"Photo": square(data.astronaut()), "Photo 2": square(data.coffee()), "Depth image": nearness()}
-    photo, cup, depth = pictures.values()
-    networks = LocalNetworks([folder])
-    for method in preprocessors().values():
-        if not all(is_carried(catalogue()[name], folder) for name in method.weights):
-            continue
-        source = depth if method.id == "normals_from_depth" else cup if method.hint in CUP else photo
-        options = Options(mask=mask() if method.takes_mask else None)
-        pictures[method.label] = preprocess(method, source, networks, options=options)
-    return contact_sheet(pictures, CELL)
+    named = {method.label: hint for method, hint in hints(folder)}
+    return contact_sheet({**sources(), **named}, CELL)
 
 
 def main() -> None:

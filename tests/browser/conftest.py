@@ -8,36 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+from support.browser import EXECUTABLE, SETTINGS, chromium, open_canvas
 from support.server import REPOSITORY, ComfyServer
 
-from .pads import PadPage
+from .devices import Devices
+from .pads import PadPage, PosePage
 
 SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
 SIZE = {"width": 1920, "height": 1200}
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# What a person does at the first start: close the tutorial.
-SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.30.0"}
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium with a fresh profile."""
-    executable = shutil.which("chromium")
-    if executable is None:
+    if shutil.which(EXECUTABLE) is None:
         pytest.fail("Chromium is missing: run `make test`, or install it.")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @dataclass
@@ -118,12 +106,7 @@ def canvas(request: pytest.FixtureRequest, server: ComfyServer, browser: Browser
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(server.url)
-    page.wait_for_function(
-        "() => Boolean(window.app?.graph && window.LiteGraph?.registered_node_types?.KSampler)",
-        timeout=120_000,
-    )
-    page.wait_for_timeout(1000)
+    open_canvas(page, server)
     yield Canvas(page, errors)
     context.close()
 
@@ -136,3 +119,20 @@ def pad(canvas: Canvas) -> PadPage:
     opened = PadPage(canvas.page)
     opened.add(150, 150)
     return opened
+
+
+@pytest.fixture
+def poses(canvas: Canvas) -> PosePage:
+    """A graph with nothing but a pose node, one person on it."""
+    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvPose)")
+    canvas.page.evaluate("app.graph.clear()")
+    opened = PosePage(canvas.page)
+    opened.add(150, 150)
+    opened.add_person("standing")
+    return opened
+
+
+@pytest.fixture
+def devices(canvas: Canvas) -> Devices:
+    """A touch screen and a pen for the page."""
+    return Devices(canvas.page.context.new_cdp_session(canvas.page))

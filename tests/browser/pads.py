@@ -1,4 +1,4 @@
-"""What a person sees of the sketch pads on the canvas, and does with them."""
+"""What a person sees of the sketch pads and pose editors on the canvas, and does with them."""
 
 import base64
 import io
@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 ADD = """([type, x, y]) => {
     const node = LiteGraph.createNode(type)
     node.pos = [x, y]
     app.graph.add(node)
 }"""
+STYLED = "(stage) => getComputedStyle(stage).position === 'relative'"
+"""Whether the style sheets have come, by which the editor gets its size."""
+
 COPY = """() => {
     app.canvas.selectItems([app.graph.nodes[0]])
     app.canvas.copyToClipboard()
@@ -21,6 +24,14 @@ COPY = """() => {
     app.canvas.pasteFromClipboard()
     app.graph.nodes[1].pos = [800, 150]
 }"""
+NODE = "app.graph.nodes.toSorted((one, other) => one.id - other.id)[index]"
+"""The order of the nodes themselves changes when one is brought to the front."""
+
+VALUE = f"(index) => {NODE}.widgets[0].value"
+SET_VALUE = f"([index, text]) => {{ {NODE}.widgets[0].value = text }}"
+LEFT_WRIST = 7
+"""Number of a joint."""
+
 PIXELS = """(index) => {
     const pad = document.querySelectorAll('.zeroconv-pad')[index]
     const canvas = pad.shadowRoot.querySelector('canvas')
@@ -42,8 +53,12 @@ class EditorPage:
         count = self.page.locator(f".{self.name}").count()
         self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
         self.page.evaluate(ADD, [self.node, x, y])
-        self.page.locator(f".{self.name} .stage").nth(count).wait_for()
-        self.page.wait_for_timeout(500)
+        stage = self.page.locator(f".{self.name} .stage").nth(count)
+        stage.wait_for()
+        self.page.wait_for_function(STYLED, arg=stage.element_handle())
+        before = None
+        while before != (before := stage.bounding_box()):
+            self.page.wait_for_timeout(300)
 
     def copy(self) -> None:
         """Copy the only node and paste it beside."""
@@ -51,10 +66,10 @@ class EditorPage:
         self.page.wait_for_timeout(1500)
 
     def value(self, index: int = 0) -> str:
-        return self.page.evaluate("(index) => app.graph.nodes[index].widgets[0].value", index)
+        return self.page.evaluate(VALUE, index)
 
     def set_value(self, text: Any, index: int = 0) -> None:
-        self.page.evaluate("([index, text]) => { app.graph.nodes[index].widgets[0].value = text }", [index, text])
+        self.page.evaluate(SET_VALUE, [index, text])
 
 
 class PadPage(EditorPage):
@@ -93,3 +108,46 @@ class PadPage(EditorPage):
 
     def status(self) -> str:
         return self.page.locator(".zeroconv-pad .status").first.inner_text()
+
+
+class PosePage(EditorPage):
+    """The pose editors of a page."""
+
+    node, name = "ZeroConvPose", "zeroconv-pose"
+
+    def editor(self, index: int = 0) -> Locator:
+        return self.page.locator(".zeroconv-pose").nth(index)
+
+    def add_person(self, preset: str, index: int = 0) -> None:
+        self.editor(index).locator("select.preset").select_option(preset)
+
+    def joint(self, place: int, index: int = 0, person: int = 0) -> Locator:
+        name = f'.joint[data-person="{person}"][data-part="body"][data-place="{place}"]'
+        return self.editor(index).locator(name)
+
+    def people(self, index: int = 0) -> list[dict[str, list[float]]]:
+        return json.loads(self.value(index))["people"]
+
+    def place_of(self, place: int, index: int = 0) -> list[float]:
+        """x, y and score of a joint of the first person, in pixels of the canvas."""
+        return self.people(index)[0]["pose_keypoints_2d"][3 * place : 3 * place + 3]
+
+    def seen_at(self, place: int, index: int = 0) -> tuple[float, float]:
+        """Where a joint of the first person is in the page."""
+        box = self.joint(place, index).locator(".dot").bounding_box()
+        assert box
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def sheet(self, index: int = 0) -> dict[str, float]:
+        """Where the canvas lies in the page."""
+        box = self.editor(index).locator(".sheet").bounding_box()
+        assert box
+        return dict(box)
+
+    def drag(self, place: int, dx: float, dy: float, index: int = 0) -> None:
+        """Drag a joint by fractions of the canvas."""
+        (x, y), sheet = self.seen_at(place, index), self.sheet(index)
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + dx * sheet["width"], y + dy * sheet["height"], steps=5)
+        self.page.mouse.up()

@@ -1,65 +1,15 @@
 """The pose editor in the real front end: joints dragged, hidden, saved, copied and run."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator
 from support.poses import HOSTILE_POSES
 from support.server import ComfyServer
 from zeroconv.preprocessors.pose_document import parse_poses
 from zeroconv.preprocessors.pose_draw import draw_poses
 
 from .conftest import Canvas
-from .pads import EditorPage
-
-LEFT_WRIST = 7
-
-
-class PosePage(EditorPage):
-    """The pose editors of a page."""
-
-    node, name = "ZeroConvPose", "zeroconv-pose"
-
-    def editor(self, index: int = 0) -> Locator:
-        return self.page.locator(".zeroconv-pose").nth(index)
-
-    def add_person(self, preset: str, index: int = 0) -> None:
-        self.editor(index).locator("select.preset").select_option(preset)
-
-    def joint(self, place: int, index: int = 0, person: int = 0) -> Locator:
-        name = f'.joint[data-person="{person}"][data-part="body"][data-place="{place}"]'
-        return self.editor(index).locator(name)
-
-    def people(self, index: int = 0) -> list[dict[str, list[float]]]:
-        return json.loads(self.value(index))["people"]
-
-    def place_of(self, place: int, index: int = 0) -> list[float]:
-        return self.people(index)[0]["pose_keypoints_2d"][3 * place : 3 * place + 3]
-
-    def drag(self, place: int, dx: float, dy: float, index: int = 0) -> None:
-        """Drag a joint by fractions of the canvas."""
-        box = self.joint(place, index).locator(".dot").bounding_box()
-        sheet = self.editor(index).locator(".sheet").bounding_box()
-        assert box
-        assert sheet
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        self.page.mouse.move(x + dx * sheet["width"], y + dy * sheet["height"], steps=5)
-        self.page.mouse.up()
-
-
-@pytest.fixture
-def poses(canvas: Canvas) -> PosePage:
-    """A graph with nothing but a pose node, one person on it."""
-    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvPose)")
-    canvas.page.evaluate("app.graph.clear()")
-    opened = PosePage(canvas.page)
-    opened.add(150, 150)
-    opened.add_person("standing")
-    return opened
+from .pads import LEFT_WRIST, PosePage
 
 
 def test_dragged_joint_is_drawn_as_the_preprocessor_draws(poses: PosePage, canvas: Canvas, server: ComfyServer) -> None:

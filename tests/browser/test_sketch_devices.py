@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from support.drawings import scribble
 
 from .conftest import Canvas
+from .devices import GRAPH_VIEW, Devices, moved
 from .pads import PadPage
 
 CURVE = [(0.2, 0.3), (0.3, 0.6), (0.5, 0.7), (0.7, 0.4)]
@@ -75,6 +76,41 @@ def test_one_finger_draws_and_two_zoom(pad: PadPage) -> None:
     send(pad.page, "pointerup", (0.5, 0.5), pointerType="touch", pointerId=3)
     assert sheet_box(pad)["width"] == pytest.approx(2 * before, rel=0.05)
     assert len(pad.strokes()) == 1
+
+
+def test_fingers_of_a_touch_screen_draw_and_zoom_and_leave_the_graph_alone(pad: PadPage, devices: Devices) -> None:
+    graph, box = pad.page.evaluate(GRAPH_VIEW), sheet_box(pad)
+    start = (box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
+    devices.touch("touchStart", start)
+    for step in range(1, 5):
+        devices.touch("touchMove", moved(start, step * box["width"] / 8, 0))
+    devices.touch("touchEnd")
+    (stroke,) = pad.strokes()
+    assert stroke["points"] == pytest.approx([128, 256, 384, 256], abs=2)
+    devices.touch("touchStart", start)
+    devices.touch("touchStart", start, moved(start, 80, 0))
+    for step in range(1, 5):
+        devices.touch("touchMove", start, moved(start, 80 + 20 * step, 0))
+    devices.touch("touchEnd")
+    assert pad.page.evaluate(GRAPH_VIEW) == graph
+    assert sheet_box(pad)["width"] == pytest.approx(2 * box["width"], rel=0.05)
+    assert pad.strokes() == [stroke]
+
+
+def test_the_hand_of_a_pen_draws_nothing(pad: PadPage, devices: Devices) -> None:
+    box = sheet_box(pad)
+    tip = (box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.25)
+    hand = moved(tip, 60, 90)
+    devices.touch("touchStart", hand)
+    devices.touch("touchMove", moved(hand, 4, 4))
+    devices.pen("mousePressed", tip)
+    devices.touch("touchMove", moved(hand, 9, 9))
+    devices.pen("mouseMoved", moved(tip, box["width"] / 4, 0))
+    devices.touch("touchEnd")
+    devices.pen("mouseMoved", moved(tip, box["width"] / 2, 0))
+    devices.pen("mouseReleased", moved(tip, box["width"] / 2, 0))
+    (stroke,) = pad.strokes()
+    assert stroke["points"] == pytest.approx([128, 128, 384, 128], abs=2)
 
 
 def test_strokes_on_a_zoomed_pad_land_where_the_pen_is(pad: PadPage) -> None:

@@ -1,6 +1,12 @@
-"""The help pages of the preprocessors are what their descriptions say today, and say what an artist needs."""
+"""Every help page shows a picture; those of preprocessors are what their descriptions say, and say what is needed."""
 
+import json
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 from support.scripts import SCRIPTS, load_script
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Preprocessor
@@ -8,6 +14,10 @@ from zeroconv.preprocessors.weights import weights_of
 
 PAGES = SCRIPTS.parent / "js" / "docs"
 SCRIPT = load_script("help_pages")
+PICTURE = re.compile(r"!\[(.+)\]\((.+)\)")
+SURFACE = SCRIPTS.parent / "tests" / "host" / "public_surface.json"
+LARGEST, LARGEST_TOGETHER = 60_000, 4_000_000
+"""Bytes."""
 METHODS = pytest.mark.parametrize("method", preprocessors().values(), ids=list(preprocessors()))
 
 
@@ -35,3 +45,28 @@ def test_page_has_parameters_weights_and_licence(method: Preprocessor) -> None:
         assert row.licence in page
         assert row.url() in page
     assert method.licence in page
+
+
+def pictures_of(page: Path) -> list[tuple[str, Path]]:
+    """Description and file of every picture of a page."""
+    return [(text, PAGES / file) for text, file in PICTURE.findall(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("node", json.loads(SURFACE.read_text(encoding="utf-8")))
+def test_page_of_every_node_shows_a_small_picture(node: str) -> None:
+    """`python scripts/help_pictures.py` draws them."""
+    shown = pictures_of(PAGES / f"{node}.md")
+    assert shown
+    for description, file in shown:
+        assert description.strip()
+        assert file.stat().st_size <= LARGEST
+        with Image.open(file) as picture:
+            picture.load()
+            assert min(picture.size) >= 100
+            assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_pictures_are_small_together_and_all_are_shown() -> None:
+    files = set((PAGES / "pictures").iterdir())
+    assert sum(file.stat().st_size for file in files) <= LARGEST_TOGETHER
+    assert files <= {file for page in PAGES.glob("*.md") for _, file in pictures_of(page)}
