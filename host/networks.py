@@ -1,5 +1,6 @@
 """Preprocessor networks in ComfyUI's memory management: loaded once, kept between runs, moved when the host wants."""
 
+import weakref
 from collections import OrderedDict
 
 import comfy.model_management
@@ -22,6 +23,7 @@ class HostNetworks:
         self.loads = 0
         self._kept_bytes = kept_bytes
         self._patchers: OrderedDict[str, ModelPatcher] = OrderedDict()
+        self._owners = 0
 
     def __call__(self, name: str) -> nn.Module:
         """Raises FileNotFoundError with how to get the file, ValueError when it does not fit."""
@@ -37,9 +39,23 @@ class HostNetworks:
         comfy.model_management.load_models_gpu([patcher], force_full_load=True)
         return patcher.model
 
+    def keep_for(self, owner: object) -> None:
+        """Forget all networks when the last of their owners is gone; without any they stay.
+
+        The host makes an object of each node of a workflow, and drops it with the workflow and when its models are
+        freed (`POST /free`). As their owner it ends the networks then.
+        """
+        self._owners += 1
+        weakref.finalize(owner, self._leave).atexit = False
+
     def clear(self) -> None:
         """Forget all networks."""
         self._patchers.clear()
+
+    def _leave(self) -> None:
+        self._owners -= 1
+        if not self._owners:
+            self.clear()
 
     def _forget_oldest(self) -> None:
         while len(self._patchers) > 1 and sum(p.model_size() for p in self._patchers.values()) > self._kept_bytes:

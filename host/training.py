@@ -29,16 +29,13 @@ from ..training.samples import Strip, take_examples
 from ..training.settings import Settings
 from .control import ZeroConvControl
 from .loading import FOLDER, build_loaded
-from .networks import NETWORKS
+from .networks import HostNetworks
 from .preprocessing import Progress as EncodingProgress
 from .training_base import ComfyBase, interruptible
+from .training_choices import FROM_DATASET, NEW, list_folders
 
 TRAININGS = "zeroconv_training"
 """Folder inside the host's output folder: a folder for each training, and the cache of all."""
-FROM_DATASET = "of the dataset"
-"""Choice of hints: those that the dataset holds."""
-NEW = "none: a new one"
-"""Choice of a ControlNet to continue: none."""
 PREVIEW_SIZE = 768
 
 
@@ -70,12 +67,6 @@ class Trained:
     strip: Tensor
     curves: Tensor
     report: str
-
-
-def list_folders() -> list[str]:
-    """Subfolders of the host's input folder, by name."""
-    root = Path(folder_paths.get_input_directory())
-    return sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
 
 
 def source_of_folder(name: str, resolution: int, flip: bool, hints: str) -> Source:
@@ -112,10 +103,10 @@ def hint_maker(method: str) -> HintMaker | None:
     """A preprocessor by name as maker of hints at the size of the picture; None for `FROM_DATASET`."""
     if method == FROM_DATASET:
         return None
-    preprocessor = preprocessor_of(method)
+    preprocessor, networks = preprocessor_of(method), HostNetworks()
 
     def make(image: Tensor) -> Tensor:
-        return preprocess(preprocessor, image, NETWORKS, {}, Options(result_size="input"))
+        return preprocess(preprocessor, image, networks, {}, Options(result_size="input"))
 
     return HintMaker(method, make)
 

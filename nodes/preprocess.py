@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host.folders import register_folders
+from ..host.networks import NETWORKS
 from ..host.preprocessing import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.description import Parameter, Preprocessor
@@ -69,7 +70,15 @@ def _description(preprocessor: Preprocessor) -> str:
     return f"{preprocessor.description} For {preprocessor.hint} ControlNets.{weights}{licence}"
 
 
-class PreprocessorNode(io.ComfyNode):
+class NetworkOwner(io.ComfyNode):
+    """A node whose networks stay loaded as long as its workflow does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        NETWORKS.keep_for(self)
+
+
+class PreprocessorNode(NetworkOwner):
     """The part that the nodes of all methods share."""
 
     preprocessor: ClassVar[Preprocessor]
@@ -139,7 +148,7 @@ def _node_of(preprocessor: Preprocessor) -> type[io.ComfyNode]:
     return type(node_id(preprocessor), (PreprocessorNode,), body)
 
 
-class ZeroConvPreprocess(io.ComfyNode):
+class ZeroConvPreprocess(NetworkOwner):
     """All preprocessors by name, and a sheet to choose by."""
 
     @classmethod

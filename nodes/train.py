@@ -1,28 +1,17 @@
-"""Train a ControlNet: a dataset, the training, its finer options."""
+"""Train a ControlNet: a dataset, the training, its finer options. What trains is imported by the nodes that do."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io, ui
 
 from ..host.loading import list_controlnets
-from ..host.training import (
-    FROM_DATASET,
-    NEW,
-    Job,
-    Source,
-    hint_maker,
-    list_folders,
-    source_of_folder,
-    source_of_images,
-    train_controlnet,
-)
+from ..host.training_choices import FROM_DATASET, NEW, list_folders
 from ..preprocessors.catalogue import preprocessors
-from ..training.dataset import Preparation
-from ..training.objective import Objective
-from ..training.recorder import summary
-from ..training.settings import Settings
 from .compat import schema
+
+if TYPE_CHECKING:
+    from ..host.training import Source
 
 DATASET = io.Custom("ZEROCONV_DATASET")
 OPTIONS = io.Custom("ZEROCONV_TRAINING_OPTIONS")
@@ -78,6 +67,9 @@ class ZeroConvTrainingFolder(io.ComfyNode):
 
     @classmethod
     def execute(cls, folder: str, resolution: int, flip: bool, hints: str) -> io.NodeOutput:
+        from ..host.training import source_of_folder
+        from ..training.recorder import summary
+
         source = source_of_folder(folder, resolution, flip, hints)
         return io.NodeOutput(source, ui=ui.PreviewText(summary(source.problems, len(source.pairs))))
 
@@ -114,6 +106,9 @@ class ZeroConvTrainingImages(io.ComfyNode):
         hints: str,
         hint_images: torch.Tensor | None = None,
     ) -> io.NodeOutput:
+        from ..host.training import hint_maker, source_of_images
+        from ..training.dataset import Preparation
+
         maker = hint_maker(hints)
         images = None if maker else hint_images
         return io.NodeOutput(source_of_images(targets, images, prompts, Preparation(resolution, flip, maker)))
@@ -256,7 +251,7 @@ class ZeroConvTrain(io.ComfyNode):
         model: Any,
         clip: Any,
         vae: Any,
-        dataset: Source,
+        dataset: "Source",
         name: str,
         resume: bool,
         start: str,
@@ -265,6 +260,10 @@ class ZeroConvTrain(io.ComfyNode):
         options: dict[str, Any] | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
+        from ..host.training import Job, train_controlnet
+        from ..training.objective import Objective
+        from ..training.settings import Settings
+
         options = options or {}
         objective = Objective(empty_prompts, **{key: options[key] for key in OBJECTIVE if key in options})
         rest = {key: value for key, value in options.items() if key not in OBJECTIVE}

@@ -32,11 +32,25 @@ def map_floats(images: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> 
 
 def map_arrays(images: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> Tensor:
     """Apply a function to each image's array; HW or HWC results, uint8 0..255 or float 0..1, become BHWC 0..1."""
-    return torch.stack([_as_hint(function(array)) for array in images.cpu().contiguous().numpy()])
+    hints: Tensor | None = None
+    for index, array in enumerate(images.cpu().contiguous().numpy()):
+        result = function(array)
+        if hints is None:
+            channels = result.shape[2] if result.ndim == 3 else 3
+            hints = torch.empty(len(images), *result.shape[:2], channels)
+        _write(result, hints[index].numpy())
+    if hints is None:
+        raise ValueError("The image batch is empty.")
+    return hints
 
 
-def _as_hint(array: np.ndarray) -> Tensor:
-    """HW or HWC -> HWC float32 with three channels."""
-    hint = torch.from_numpy(array)
-    hint = hint.float().div_(255) if hint.dtype == torch.uint8 else hint.float()
-    return hint[..., None].expand(-1, -1, 3) if hint.ndim == 2 else hint
+def _write(result: np.ndarray, hint: np.ndarray) -> None:
+    """HW or HWC, uint8 or float, into HWC float32; one channel becomes three equal ones."""
+    import cv2
+    import numpy as np
+
+    values = np.divide(result, 255, dtype=np.float32) if result.dtype == np.uint8 else result
+    if values.ndim == 2:
+        cv2.merge([values.astype(np.float32, copy=False)] * 3, hint)
+    else:
+        hint[:] = values

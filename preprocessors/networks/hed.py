@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """(channels, number of convolutions) of each block; every block but the first halves the size."""
@@ -61,4 +61,4 @@ class HED(nn.Module):
 
 def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     """The network of `ControlNetHED.pth`."""
-    return assemble(lambda: HED(ops), unwrap(state_dict))
+    return channels_last(assemble(lambda: HED(ops), unwrap(state_dict)))

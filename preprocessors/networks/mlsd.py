@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .batch_norm import fold_batch_norms
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 
 _CENTRE = 7
 """The map of centres among the 16; the four after it lead from a centre to the ends of its line."""
@@ -165,7 +165,7 @@ class MLSD(nn.Module):
 
 
 def _build(plan: Plan, state_dict: Mapping[str, Any], ops: Ops) -> nn.Module:
-    return assemble(lambda: MLSD(plan, ops), fold_batch_norms(unwrap(state_dict)))
+    return channels_last(assemble(lambda: MLSD(plan, ops), fold_batch_norms(unwrap(state_dict))))
 
 
 def build_large(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:

@@ -50,6 +50,14 @@ def assemble(create: Callable[[], nn.Module], state_dict: Mapping[str, Tensor]) 
     return network.eval().requires_grad_(False)
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """Its kernels with the channels of a pixel side by side, so that its convolutions work in that order.
+
+    The same sums; a fifth faster on processors (HED, M-LSD, line art) and what half precision wants on a GPU.
+    """
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
 def run_like(network: nn.Module, images: Tensor) -> Tensor:
     """`images` on the device and in the floating point type of the network's weights."""
     weight = next(network.parameters())

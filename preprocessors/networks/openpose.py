@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 
 STRIDE = 8
 """Pixels of the picture per cell of the maps."""
@@ -111,7 +111,7 @@ class PoseMachine(nn.Module):
 def _build(machine: Machine, state_dict: Mapping[str, Any], ops: Ops) -> nn.Module:
     """Also accepts files saved from a network with sub-modules (`model2_1.Mconv1_stage2_L1.weight`)."""
     plain = {".".join(name.split(".")[-2:]): value for name, value in unwrap(state_dict).items()}
-    return assemble(lambda: PoseMachine(machine, ops), plain)
+    return channels_last(assemble(lambda: PoseMachine(machine, ops), plain))
 
 
 def build_body(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:

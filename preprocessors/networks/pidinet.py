@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 
 STAGES = ((60, 3), (120, 4), (240, 4), (240, 4))
 """(channels, number of blocks) of each stage; every stage but the first halves the size."""
@@ -169,4 +169,4 @@ class PiDiNet(nn.Module):
 def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     """The network of `table5_pidinet.pth`."""
     weights = fold_differences(unwrap(state_dict))
-    return assemble(lambda: PiDiNet(ops), weights)
+    return channels_last(assemble(lambda: PiDiNet(ops), weights))

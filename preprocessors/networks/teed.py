@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 
 
 def smish(x: Tensor) -> Tensor:
@@ -119,4 +119,4 @@ class TEED(nn.Module):
 
 def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     """The network of `7_model.pth` or `MTEED.pth`."""
-    return assemble(lambda: TEED(ops), unwrap(state_dict))
+    return channels_last(assemble(lambda: TEED(ops), unwrap(state_dict)))

@@ -1,5 +1,9 @@
 """Preprocessor networks in ComfyUI's memory management: loaded once, bounded, equal to plain torch."""
 
+import gc
+import weakref
+from types import SimpleNamespace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -74,3 +78,90 @@ def test_the_hosts_choice_of_dtype_is_followed_except_for_bfloat16(monkeypatch):
     for chosen, used in ((torch.float16, torch.float16), (torch.bfloat16, torch.float32)):
         monkeypatch.setattr(comfy.model_management, "unet_dtype", lambda chosen=chosen, **options: chosen)
         assert host_networks._dtype(cpu) == used
+
+
+@pytest.fixture
+def executor(folder, monkeypatch):
+    """The host's own executor with the HED node and a maker of pictures; no server around it."""
+    import execution
+    from zeroconv.nodes.preprocess import NODES
+
+    import nodes
+
+    class Noise:
+        RETURN_TYPES, FUNCTION = ("IMAGE",), "make"
+
+        @classmethod
+        def INPUT_TYPES(cls):
+            return {"required": {"seed": ("INT", {})}}
+
+        def make(self, seed):
+            return (torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(seed)),)
+
+    ours = {node.GET_SCHEMA().node_id: node for node in NODES}
+    for name, node in {"Noise": Noise, "ZeroConvHed": ours["ZeroConvHed"]}.items():
+        monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, node)
+    monkeypatch.setattr("zeroconv.nodes.preprocess._shown", lambda *arguments: {})
+    networks = HostNetworks()
+    monkeypatch.setattr("zeroconv.nodes.preprocess.NETWORKS", networks)
+    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", networks)
+    server = SimpleNamespace(client_id=None, last_node_id=None, last_prompt_id=None, send_sync=lambda *event: None)
+    return execution.PromptExecutor(server, cache_args={"ram": 0.0, "ram_inactive": 0.0}), networks
+
+
+def run_hed(executor, seed: int, *, node: str = "2") -> None:
+    graph = {
+        "1": {"class_type": "Noise", "inputs": {"seed": seed}},
+        node: {
+            "class_type": "ZeroConvHed",
+            "inputs": {"image": ["1", 0], "resolution": 0, "safe": False, "result_size": "processing"},
+        },
+    }
+    executor.execute(graph, f"run {seed} {node}", {}, [node])
+    assert executor.success, executor.status_messages
+
+
+def test_a_second_run_loads_nothing_and_freeing_the_models_ends_the_networks(executor):
+    """`POST /free` unloads all models, makes the executor forget its caches and collects garbage: so here."""
+    executor, networks = executor
+    run_hed(executor, 0)
+    network = weakref.ref(networks("hed"))
+    run_hed(executor, 1)
+    run_hed(executor, 2)
+    assert networks.loads == 1
+    comfy.model_management.unload_all_models()
+    executor.reset()
+    gc.collect()
+    assert network() is None
+    run_hed(executor, 3)
+    run_hed(executor, 4)
+    assert networks.loads == 2
+
+
+def test_another_workflow_ends_the_networks_of_the_one_before(executor):
+    executor, networks = executor
+    run_hed(executor, 0)
+    network = weakref.ref(networks("hed"))
+    executor.execute({"1": {"class_type": "Noise", "inputs": {"seed": 1}}}, "without", {}, ["1"])
+    gc.collect()
+    assert network() is None
+
+
+def test_a_cancel_between_two_layers_leaves_the_rest_undone(folder, monkeypatch):
+    networks = HostNetworks()
+    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", networks)
+    layers = [layer for layer in networks("hed").modules() if isinstance(layer, torch.nn.Conv2d)]
+    done = []
+
+    def count(layer, inputs, output):
+        done.append(layer)
+        if len(done) == 3:
+            comfy.model_management.interrupt_current_processing()
+
+    for layer in layers:
+        layer.register_forward_hook(count)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        run_preprocessor(preprocessors()["hed"], torch.rand(1, 32, 32, 3), {}, Options())
+    assert len(done) == 3 < len(layers)
+    run_preprocessor(preprocessors()["hed"], torch.rand(1, 32, 32, 3), {}, Options())
+    assert len(done) == 3 + len(layers)
