@@ -19,6 +19,7 @@ TOPICS = (
     "mode",
     "fit",
     "steps",
+    "step_cache",
     "report",
     "preprocess",
     "sketch",
