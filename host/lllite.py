@@ -8,7 +8,6 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ..controlnet.batch import hint_indices
 from ..controlnet.dimensions import family_name
 from ..controlnet.fit import fit_hint
 from ..controlnet.lllite import LLLite, Place
@@ -16,15 +15,15 @@ from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
 from ..controlnet.scaling import Scales, scale_residuals, spread_rows
 from .evaluation import Evaluation
-from .loaded import LoadedControl, LoadedNetwork
-from .pending import PARTS, Control
+from .loaded import LoadedNetwork
+from .patching import OurPatch, PatchingControl, add_patch
 
 MAX_HINTS = 8
 PATCHES = ("attn1", "attn2")
 
 
 @dataclass(frozen=True)
-class AttentionPatch:
+class AttentionPatch(OurPatch):
     """What the host calls at every attention layer of one step, before its projections.
 
     attention: attn1 or attn2. hints: of each module, for the pictures that count. scales: for the shifts, with a
@@ -65,16 +64,12 @@ class AttentionPatch:
         return tokens + scale_residuals(shift, replace(self.scales, blocks=factor)).output[0]
 
 
-class LLLiteControl(LoadedControl[LLLite]):
+class LLLiteControl(PatchingControl[LLLite]):
     """One ControlNet-LLLite with its hint."""
-
-    acts_at_once = True
-    divisible = False
 
     def __init__(self, loaded: LoadedNetwork[LLLite]) -> None:
         super().__init__(loaded)
         self.residual_count = len(loaded.network.blocks)
-        self.output_count = 0
         self._hints: Memory[dict[str, Tensor]] = Memory(MAX_HINTS)
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
@@ -96,31 +91,15 @@ class LLLiteControl(LoadedControl[LLLite]):
         numbers = sum(dims.hint_width * (height * width // 64 // 4 ** (dims.depth - 1)) for dims in modules)
         return before + pictures * numbers * comfy.model_management.dtype_size(self.loaded.dtype)
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
-        """Give the host patches for this step, in its own dictionary of the step; there are no residuals."""
-        step, rows, x = evaluation.step, evaluation.rows, evaluation.x
-        strength = self._strength(step, evaluation.options)
+    def patch(self, evaluation: Evaluation) -> None:
+        rows, x = evaluation.rows, evaluation.x
+        strength = self._strength(evaluation.step, evaluation.options)
         size = (x.shape[-2], x.shape[-1])
         scales = self.influence.scales(strength, self.residual_count, rows, size, self.hint_order)
         hints = self._embed(evaluation)
-        patches = dict(evaluation.options.get("patches") or {})
         for attention in PATCHES:
             patch = AttentionPatch(self.loaded, attention, hints, scales, evaluation.kept, x.shape[0])
-            before = patches.get(f"{attention}_patch", [])
-            # In the order of the chain, and before those of other packs, which may change the number of tokens.
-            ours = [other for other in before if isinstance(other, AttentionPatch)]
-            others = [other for other in before if not isinstance(other, AttentionPatch)]
-            patches[f"{attention}_patch"] = [*ours, patch, *others]
-        evaluation.options["patches"] = patches
-        return Residuals((), ())
-
-    def join(self, residuals: Residuals, previous: Control | None) -> Control:
-        """Those of the controls before; there are none of its own."""
-        return previous or {part: [] for part in PARTS}
-
-    def _evaluate_or_keep(self, evaluation: Evaluation, needed: int) -> tuple[Residuals, bool]:
-        """A patch acts inside the base model's own run, so that no step can be left out."""
-        return self.evaluate(evaluation, needed), True
+            add_patch(evaluation.options, f"{attention}_patch", patch)
 
     def _embed(self, evaluation: Evaluation) -> dict[str, Tensor]:
         """Hints of each module: one for all pictures, or one for each that counts."""
@@ -133,12 +112,8 @@ class LLLiteControl(LoadedControl[LLLite]):
             return loaded.network.embed_hint(hint, (x.shape[-2], x.shape[-1]))
 
         embedded = self._hints.get(image, (height, width, self.fit, loaded.weights_state), embed)
-        rows = evaluation.rows
-        order = hint_indices(image.shape[0], rows.pictures, self.hint_order, rows.window)
-        chosen = [order[picture] for picture in evaluation.pictures]
-        if image.shape[0] == 1 or chosen == list(range(image.shape[0])):
-            return embedded
-        return {name: hint[chosen] for name, hint in embedded.items()}
+        chosen = self.hint_of_pictures(evaluation)
+        return embedded if chosen is None else {name: hint[chosen] for name, hint in embedded.items()}
 
 
 def check_base(network: LLLite, model: Any) -> None:

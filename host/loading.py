@@ -30,6 +30,7 @@ from .adapter import AdapterControl
 from .control import ZeroConvControl, check_family
 from .lllite import LLLiteControl, check_base
 from .loaded import LoadedNetwork
+from .model_patch_loading import load_model_patch
 from .shaped import ShapedControl
 from .wrapped_loading import load_wrapped
 
@@ -69,9 +70,9 @@ def load_control(
     form, tensors = load_tensors(path, base)
     base_model = None if model is None else model.model
     try:
-        if form.network == "host":
+        if form.network in HOST_LOADERS:
             check_host_chooses(precision)
-            control = load_wrapped(tensors, path.stem, base_model)
+            control = HOST_LOADERS[form.network](tensors, path.stem, base_model)
         else:
             control = LOADERS[form.network](tensors, path.stem, base_model, precision)
     except ValueError as error:
@@ -136,6 +137,12 @@ LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any, Precision], ShapedCont
     "lllite": _load_lllite,
 }
 """By the network of ours that runs a format: (tensors, name, base model or None, precision) -> control."""
+
+HOST_LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any], ShapedControl]] = {
+    "host": load_wrapped,
+    "patch": load_model_patch,
+}
+"""The same for networks of the host."""
 
 
 def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> ShapedControl:

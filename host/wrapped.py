@@ -25,7 +25,7 @@ from .evaluation import Evaluation
 from .merge import Control, join
 from .shaped import ShapedControl
 from .step import Step
-from .wrapped_bases import check_base
+from .wrapped_bases import check_base, width_of
 
 MAX_HINTS = 8
 PARTS = ("input", "output", "middle")
@@ -106,7 +106,7 @@ class WrappedControl(ShapedControl):
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the base model is of another family."""
-        check_base(self.inner, self.found.family, model)
+        check_base(self.found.family, width_of(getattr(self.inner, "control_model", None)), model)
         super().pre_run(model, percent_to_timestep_function)
         self.inner.pre_run(model, percent_to_timestep_function)
 
@@ -199,12 +199,18 @@ class WrappedControl(ShapedControl):
         size = (x.shape[-2] * self.compression_ratio, x.shape[-1] * self.compression_ratio)
         seen = self.inner.preprocess_image(fit_hint(self.cond_hint_original, size, self.fit))
         if self.vae is not None:
-            loaded = comfy.model_management.loaded_models(only_currently_used=True)
-            seen = self.vae.encode(seen.movedim(1, -1))
-            comfy.model_management.load_models_gpu(loaded)
+            seen = through_vae(self.vae, seen)
         if self.latent_format is not None:
             seen = self.latent_format.process_in(seen)
         return torch.cat([seen, *(_beside(mask, seen) for mask in self.extra_concat_orig)], dim=1)
+
+
+def through_vae(vae: Any, pixels: Tensor) -> Tensor:
+    """Latents of pixels (B, C, H, W), 0..1; what the host had loaded for its step is loaded again after."""
+    loaded = comfy.model_management.loaded_models(only_currently_used=True)
+    latents = vae.encode(pixels.movedim(1, -1))
+    comfy.model_management.load_models_gpu(loaded)
+    return latents
 
 
 def _beside(mask: Tensor, hint: Tensor) -> Tensor:

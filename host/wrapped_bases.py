@@ -11,26 +11,31 @@ BASES: dict[str, tuple[str, ...]] = {
     "Hunyuan-DiT": ("HunyuanDiT",),
     "Qwen-Image": ("QwenImage",),
     "Stable Cascade": ("StableCascade_C",),
+    "Z-Image": ("Lumina2",),
 }
 """Names of the host's classes in `comfy.model_base`, by the family of the ControlNet."""
 
 
-def check_base(inner: Any, family: str, model: Any) -> None:
-    """Raise ValueError when a control of the host and a base model (`BaseModel`) are of two families or sizes."""
+def check_base(family: str, width: int | None, model: Any) -> None:
+    """Raise ValueError when a control of the host and a base model (`BaseModel`) are of two families or sizes.
+
+    width: channels of the control's residuals; None where its network does not say.
+    """
     kinds = tuple(getattr(comfy.model_base, name) for name in BASES[family])
     if not isinstance(model, kinds):
         raise ValueError(
             f"The ControlNet is for {family}, but the MODEL is {type(model).__name__}. Load a ControlNet made for this "
             f"model, or a checkpoint of {family}."
         )
-    own, base = _width(getattr(inner, "control_model", None)), _width(model.diffusion_model)
-    if own is not None and base is not None and own != base:
+    base = width_of(model.diffusion_model)
+    if width is not None and base is not None and width != base:
         raise ValueError(
-            f"The ControlNet is for another size of {family}: its residuals have {own} channels, the MODEL's blocks "
+            f"The ControlNet is for another size of {family}: its residuals have {width} channels, the MODEL's blocks "
             f"{base}. Load a ControlNet made for this model."
         )
 
 
-def _width(network: Any) -> int | None:
+def width_of(network: Any) -> int | None:
     """Channels of a token; None where the network does not say."""
-    return getattr(network, "hidden_size", getattr(network, "inner_dim", None))
+    names = ("hidden_size", "inner_dim", "dim")
+    return next((value for name in names if isinstance(value := getattr(network, name, None), int)), None)

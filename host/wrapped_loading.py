@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..controlnet.formats import recognise
 from .wrapped import WrappedControl
-from .wrapped_bases import check_base
+from .wrapped_bases import check_base, width_of
 from .wrapped_cascade import WrappedCascade
 
 
@@ -28,6 +28,6 @@ def load_wrapped(tensors: dict[str, Tensor], name: str, model: Any = None) -> Wr
     if inner is None:
         raise ValueError(f"This file is a {form.label}, which this version of ComfyUI cannot run yet. Update ComfyUI.")
     if model is not None:
-        check_base(inner, found.family, model)
+        check_base(found.family, width_of(getattr(inner, "control_model", None)), model)
     wrap = WrappedCascade if isinstance(inner, comfy.controlnet.T2IAdapter) else WrappedControl
     return wrap(name, inner, found)

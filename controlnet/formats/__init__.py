@@ -16,12 +16,13 @@ from .hosted import HOSTED
 from .known import KNOWN
 from .ldm import DIFFERENCE, LDM
 from .lllite import LLLITE
+from .model_patch import MODEL_PATCHES
 from .nearest import nearest
 from .t2i_adapter import T2I_ADAPTER
 
 Result = TypeVar("Result")
 
-FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS, T2I_ADAPTER, LLLITE, *HOSTED, *KNOWN)
+FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS, T2I_ADAPTER, LLLITE, *HOSTED, *MODEL_PATCHES, *KNOWN)
 
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "load_tensors", "recognise"]
 

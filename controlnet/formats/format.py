@@ -48,8 +48,9 @@ class Format:
     """For a format that ZeroConv does not run: what does, in one sentence."""
 
 
-NETWORKS = ("controlnet", "t2i-adapter", "lllite", "host", "nothing")
-"""Ours (controlnet, t2i-adapter, lllite), ComfyUI's own networks (host), or known and not run (nothing)."""
+NETWORKS = ("controlnet", "t2i-adapter", "lllite", "host", "patch", "nothing")
+"""Ours (controlnet, t2i-adapter, lllite), ComfyUI's own ControlNets (host) and model patches (patch), or known and not
+run (nothing)."""
 
 
 def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, Tensor]:

@@ -69,6 +69,30 @@ KNOWN = (
         "It is woven into the base model block by block, which ComfyUI's models do not allow: use it with diffusers.",
     ),
     _known(
+        "anima-lllite",
+        "a ControlNet-LLLite for Anima",
+        lambda shapes: "lllite_conditioning1.conv1.weight" in shapes,
+        "Put it into models/model_patches and use Load Model Patch and Apply Anima LLLite of a newer ComfyUI.",
+    ),
+    _known(
+        "wan-uni3c",
+        "a Uni3C ControlNet for Wan",
+        lambda shapes: "controlnet_patch_embedding.weight" in shapes,
+        "Put it into models/model_patches and use Load Model Patch and Apply Wan Uni3C ControlNet of a newer ComfyUI.",
+    ),
+    _known(
+        "supir",
+        "a SUPIR model",
+        lambda shapes: has(shapes, "control_model.input_hint_block.0.weight") and has(shapes, "project_modules."),
+        "Put it into models/model_patches and use Load Model Patch and Apply SUPIR Patch of a newer ComfyUI.",
+    ),
+    _known(
+        "uso-style",
+        "a USO style reference for Flux",
+        lambda shapes: has(shapes, "feature_embedder.mid_layer_norm.bias"),
+        "Put it into models/model_patches and use Load Model Patch and Apply USO Style Reference.",
+    ),
+    _known(
         "t2i-style",
         "a T2I style adapter",
         lambda shapes: "style_embedding" in shapes,

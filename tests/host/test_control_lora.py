@@ -1,15 +1,25 @@
 """Control-LoRA: merged once, equal to core, which makes the product at every step."""
 
+from collections import Counter
+from unittest import mock
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from support.comfy_host import small_model
 from support.networks import dimensions, random_network
 from support.sampling import Run, comfy, hint, sample
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from zeroconv.controlnet import build
+from zeroconv.controlnet.formats import control_lora
 from zeroconv.host import loading
 from zeroconv.host.conditioning import Unit
 
 RANK = 4
+ATTENTION_FLOPS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
+}
+"""Of the fused attention on a CPU, which PyTorch's own table lacks."""
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +58,56 @@ def test_equal_to_core(model, lora):
 def test_without_a_model_it_says_what_to_wire(lora):
     with pytest.raises(ValueError, match=r"lora\.safetensors.*Control-LoRA.*Wire the MODEL"):
         loading.load_control("lora.safetensors")
+
+
+def flops(work) -> int:
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def product_flops(lora) -> int:
+    """Of up @ down for all layers, once."""
+    ups = ((key.removesuffix(".up"), value) for key, value in lora.items() if key.endswith(".up"))
+    return sum(2 * up.shape[0] * up.shape[1] * lora[f"{module}.down"][0].numel() for module, up in ups)
+
+
+def test_a_sampling_multiplies_nothing_out(model, lora):
+    """Ours costs what the same ControlNet costs in full; core adds the products at every step."""
+    steps = 2
+    theirs = comfy.controlnet.ControlLora({key: value.clone() for key, value in lora.items()})
+    ours = loading.load_control("lora.safetensors", model)
+    whole = loading.ZeroConvControl(loading.build_loaded(dict(ours.loaded.network.state_dict())))
+    counts = {
+        name: flops(lambda control=control: sample(model, [Unit(control, hint())], Run(steps)))
+        for name, control in (("core", theirs), ("ours", ours), ("whole", whole))
+    }
+    assert counts["ours"] == counts["whole"]
+    assert counts["core"] - counts["ours"] >= steps * product_flops(lora)
+
+
+def test_two_samplings_build_and_merge_once(model, lora):
+    """Core builds its network anew for each side of each sampling."""
+    counts = Counter()
+
+    def counted(name, function):
+        def call(*arguments, **named):
+            counts[name] += 1
+            return function(*arguments, **named)
+
+        return call
+
+    core_class, merge = comfy.cldm.cldm.ControlNet, control_lora._add_low_rank
+    theirs = comfy.controlnet.ControlLora({key: value.clone() for key, value in lora.items()})
+    with (
+        mock.patch.object(core_class, "__init__", counted("core builds", core_class.__init__)),
+        mock.patch.object(build, "fill", counted("builds", build.fill)),
+        mock.patch.object(control_lora, "_add_low_rank", counted("merged layers", merge)),
+    ):
+        ours = loading.load_control("lora.safetensors", model)
+        layers = sum(key.endswith(".up") for key in lora)
+        assert counts == {"builds": 1, "merged layers": layers}
+        for control in (ours, theirs):
+            for _ in range(2):
+                sample(model, [Unit(control, hint())], Run(1))
+    assert counts == {"builds": 1, "merged layers": layers, "core builds": 4}

@@ -1,17 +1,23 @@
-"""Our network and diffusers' `ControlNetModel` on the same random weights, through the diffusers file format."""
+"""Our networks and diffusers' on the same random weights, through the diffusers file format."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import ControlNetModel, ControlNetUnionModel
+from diffusers import ControlNetModel, ControlNetUnionModel, MultiControlNetModel
 from safetensors.torch import save_file
+from support.comfy_host import import_host, small_model
 from support.networks import dimensions
+
+import_host()
+
 from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.formats.diffusers import to_diffusers
 from zeroconv.controlnet.network import Inputs
 from zeroconv.controlnet.union import UnionControlNet, UnionHint
+from zeroconv.host.control import ZeroConvControl
+from zeroconv.host.loading import build_loaded
 
 PLAIN, CROSS = "DownBlock2D", "CrossAttnDownBlock2D"
 XL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}
@@ -45,15 +51,21 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_residuals_equal_diffusers(family, tmp_path):
-    torch.manual_seed(0)
-    theirs = ControlNetModel(conditioning_embedding_out_channels=(16, 32, 96, 256), **FAMILIES[family]).eval()
-    with torch.no_grad():  # diffusers starts its zero convolutions and the last hint convolution at zero
-        for module in [*theirs.controlnet_down_blocks, theirs.controlnet_mid_block]:
+def random_controlnet(family, seed=0):
+    """diffusers' network; its zero convolutions and the last convolution of the hint do not stay at zero."""
+    torch.manual_seed(seed)
+    network = ControlNetModel(conditioning_embedding_out_channels=(16, 32, 96, 256), **FAMILIES[family]).eval()
+    with torch.no_grad():
+        for module in [*network.controlnet_down_blocks, network.controlnet_mid_block]:
             torch.nn.init.normal_(module.weight, std=0.1)
             torch.nn.init.normal_(module.bias, std=0.1)
-        torch.nn.init.normal_(theirs.controlnet_cond_embedding.conv_out.weight, std=0.1)
+        torch.nn.init.normal_(network.controlnet_cond_embedding.conv_out.weight, std=0.1)
+    return network
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_residuals_equal_diffusers(family, tmp_path):
+    theirs = random_controlnet(family)
     save_file(theirs.state_dict(), tmp_path / "control.safetensors")
     ours = build_controlnet(load_ldm_state_dict(tmp_path / "control.safetensors"))
     assert ours.dims.family == family.removesuffix(" mid")
@@ -71,6 +83,30 @@ def test_residuals_equal_diffusers(family, tmp_path):
         skips, middle = theirs(x, timesteps, context, hint, added_cond_kwargs=added, return_dict=False)
         result = ours(Inputs(x, timesteps, y), ours.embed_hint(hint), ours.project_context(context))
     for mine, other in zip([*result.output, *result.middle], [*skips, middle], strict=True):
+        assert torch.linalg.norm(mine - other) / torch.linalg.norm(other) <= 1e-5
+
+
+def test_a_chain_equals_diffusers_multi_controlnet(tmp_path):
+    """Two networks, hints and strengths, through the host's chain; diffusers is told the timestep, we the noise."""
+    model = small_model(64).model
+    hints, strengths = [torch.rand(1, 3, 128, 192) for _ in range(2)], (0.7, 1.6)
+    theirs = [random_controlnet("SD1.5", seed) for seed in (1, 2)]
+    chain = None
+    for number, (network, hint, strength) in enumerate(zip(theirs, hints, strengths, strict=True)):
+        save_file(network.state_dict(), tmp_path / f"{number}.safetensors")
+        control = ZeroConvControl(build_loaded(load_ldm_state_dict(tmp_path / f"{number}.safetensors")))
+        chain = control.set_cond_hint(hint, strength).set_previous_controlnet(chain)
+    chain.pre_run(model, model.model_sampling.percent_to_sigma)
+
+    sigma = torch.full((2,), 3.0)
+    x, context = torch.randn(1, 4, 16, 24).repeat(2, 1, 1, 1), torch.randn(2, 77, 768)
+    seen, timestep = x / (sigma[0] ** 2 + 1) ** 0.5, model.model_sampling.timestep(sigma)
+    with torch.inference_mode():
+        ours = chain.get_control(x, sigma, {"c_crossattn": context}, 2, {"cond_or_uncond": [0, 1]})
+        skips, middle = MultiControlNetModel(theirs)(
+            seen, timestep, context, [hint.repeat(2, 1, 1, 1) for hint in hints], list(strengths), return_dict=False
+        )
+    for mine, other in zip([*ours["output"], *ours["middle"]], [*skips, middle], strict=True):
         assert torch.linalg.norm(mine - other) / torch.linalg.norm(other) <= 1e-5
 
 

@@ -53,6 +53,28 @@ def tensors(shapes: Shapes, dtype: torch.dtype = torch.float32, seed: int = 0) -
     return {key: draw(shape) for key, shape in shapes.items()}
 
 
+def hosted(name: str) -> Callable[[], Shapes]:
+    """The file of a family that ComfyUI's own networks run, made by ComfyUI's classes or diffusers'."""
+
+    def shapes() -> Shapes:
+        from support.hosted import EVERY_FAMILY
+
+        return {key: tuple(value.shape) for key, value in EVERY_FAMILY[name].tensors().items()}
+
+    return shapes
+
+
+def patch(name: str) -> Callable[[], Shapes]:
+    """The file of a model patch."""
+
+    def shapes() -> Shapes:
+        from support import model_patches
+
+        return {key: tuple(value.shape) for key, value in model_patches.tensors(name).items()}
+
+    return shapes
+
+
 ADAPTER = {"network": "t2i-adapter", "family": "SD1.5"}
 ADAPTER_XL = {"network": "t2i-adapter", "family": "SDXL"}
 SMALL_LEVELS = [32, 64, 128, 128]
@@ -103,6 +125,43 @@ KINDS: dict[str, Kind] = {
         **ADAPTER,
     ),
     "lllite sdxl": Kind("lllite", lllite(), "SDXL", "lllite"),
+    "sd3": Kind("sd3", hosted("sd3"), "SD3", "host"),
+    "sd3.5 large": Kind("sd35", hosted("sd3.5 large"), "SD3.5", "host"),
+    "sd3.5 medium": Kind("sd35", hosted("sd3.5 medium"), "SD3.5", "host"),
+    "flux xlabs": Kind("flux-xlabs", hosted("flux xlabs"), "Flux", "host"),
+    "flux mistoline": Kind("flux-mistoline", hosted("flux mistoline"), "Flux", "host"),
+    "flux instantx": Kind("flux", hosted("flux instantx"), "Flux", "host"),
+    "flux union": Kind("flux", hosted("flux union"), "Flux", "host"),
+    "hunyuan-dit": Kind("hunyuan-dit", hosted("hunyuan-dit"), "Hunyuan-DiT", "host"),
+    "qwen-image": Kind("qwen-image", hosted("qwen-image"), "Qwen-Image", "host"),
+    "qwen-image fun": Kind("qwen-fun", hosted("qwen-image fun"), "Qwen-Image", "host"),
+    "stable cascade": Kind("stable-cascade", hosted("stable cascade"), "Stable Cascade", "host"),
+    "qwen blockwise": Kind("qwen-blockwise", patch("qwen blockwise"), "Qwen-Image", "patch"),
+    "qwen blockwise inpaint": Kind("qwen-blockwise", patch("qwen blockwise inpaint"), "Qwen-Image", "patch"),
+    "z-image": Kind("z-image", patch("z-image"), "Z-Image", "patch"),
+    "z-image 2.0": Kind("z-image", patch("z-image 2.0"), "Z-Image", "patch"),
+    "z-image 2.1": Kind("z-image", patch("z-image 2.1"), "Z-Image", "patch"),
+    "z-image lite": Kind("z-image", patch("z-image lite"), "Z-Image", "patch"),
+    "anima lllite": Kind(
+        "anima-lllite",
+        keys("lllite_conditioning1.conv1.weight", "lllite_dit_blocks_0_self_attn_q_proj.down.0.weight"),
+        network="nothing",
+    ),
+    "wan uni3c": Kind(
+        "wan-uni3c",
+        keys("controlnet_patch_embedding.weight", "controlnet_blocks.0.ffn.0.bias", "proj_out.0.weight"),
+        network="nothing",
+    ),
+    "supir": Kind(
+        "supir",
+        keys("control_model.input_hint_block.0.weight", "project_modules.0.zero_conv.weight"),
+        network="nothing",
+    ),
+    "uso style": Kind(
+        "uso-style",
+        keys("feature_embedder.mid_layer_norm.bias", "feature_embedder.high_projection.weight"),
+        network="nothing",
+    ),
     "sparse-ctrl scribble": Kind(
         "sparse-ctrl",
         keys(

@@ -19,11 +19,13 @@ from support.comfy_host import import_host
 import_host()
 
 import comfy.cldm.dit_embedder
+import comfy.controlnet
 import comfy.ldm.cascade.controlnet
 import comfy.ldm.flux.controlnet
 import comfy.ldm.flux.model
 import comfy.ldm.hydit.controlnet
 import comfy.ldm.qwen_image.controlnet
+import comfy.ldm.qwen_image.model
 import comfy.model_base
 import comfy.model_detection
 import comfy.model_sampling
@@ -78,7 +80,8 @@ class Vae:
 class Family:
     """A family: its tiny file, how the loader is made tiny, its base model and what the base model's step holds.
 
-    base: name of a class of `comfy.model_base`. count: residuals. latent: shape without the batch.
+    base: name of a class of `comfy.model_base`. count: residuals. latent: shape without the batch. host: name of the
+    host's control, where only newer hosts have it.
     """
 
     format: str
@@ -94,6 +97,7 @@ class Family:
     width: int | None = 32
     flow: bool = True
     unet: Callable[[], torch.nn.Module | None] = lambda: None
+    host: str = "ControlNet"
 
 
 def filled(network: torch.nn.Module, seed: int = 3) -> dict[str, Tensor]:
@@ -175,6 +179,32 @@ def qwen() -> dict[str, Tensor]:
     )  # fmt: skip
 
 
+def qwen_base() -> torch.nn.Module:
+    """A base model of one block, whose embedders the Fun network borrows."""
+    network = comfy.ldm.qwen_image.model.QwenImageTransformer2DModel(
+        patch_size=2, in_channels=64, out_channels=16, num_layers=1, dtype=torch.float32, operations=OPS, **QWEN
+    )
+    network.load_state_dict(filled(network), strict=False)
+    return network
+
+
+def qwen_fun(blocks: int = 5) -> dict[str, Tensor]:
+    """Alibaba's file: blocks of the base model with a projection behind each, and one before the first."""
+    dim = QWEN["attention_head_dim"] * QWEN["num_attention_heads"]
+    network = torch.nn.Module()
+    network.control_img_in = OPS.Linear(132, dim)
+    network.control_blocks = torch.nn.ModuleList()
+    for index in range(blocks):
+        block = comfy.ldm.qwen_image.model.QwenImageTransformerBlock(
+            dim, QWEN["num_attention_heads"], QWEN["attention_head_dim"], dtype=torch.float32, operations=OPS
+        )
+        block.after_proj = OPS.Linear(dim, dim)
+        if not index:
+            block.before_proj = OPS.Linear(dim, dim)
+        network.control_blocks.append(block)
+    return filled(network)
+
+
 def cascade() -> dict[str, Tensor]:
     places = [0, 4, 8, 12, 51, 55, 59, 63]
     torch.manual_seed(4)
@@ -218,7 +248,7 @@ SD35 = {
 }
 SMALL_HUNYUAN = partial(comfy.ldm.hydit.controlnet.HunYuanControlNet, **HUNYUAN)
 
-FAMILIES: dict[str, Family] = {
+EVERY_FAMILY: dict[str, Family] = {
     "sd3": Family("sd3", sd3, "SD3", 3, extra=lambda rows: {"y": draw(rows, 16, seed=5)}, width=256),
     "sd3.5 large": Family("sd35", partial(sd35, True), **SD35),
     "sd3.5 medium": Family("sd35", partial(sd35, False), **SD35),
@@ -233,10 +263,17 @@ FAMILIES: dict[str, Family] = {
         classes={"comfy.ldm.hydit.controlnet.HunYuanControlNet": SMALL_HUNYUAN},
     ),
     "qwen-image": Family("qwen-image", qwen, "QwenImage", 60, config=QWEN, latent=(16, 1, 8, 12)),
+    "qwen-image fun": Family(
+        "qwen-fun", qwen_fun, "QwenImage", 5, latent=(16, 1, 8, 12), width=None, unet=qwen_base,
+        host="QwenFunControlNet",
+    ),
     "stable cascade": Family(
         "stable-cascade", cascade, "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
     ),
 }  # fmt: skip
+
+FAMILIES = {name: family for name, family in EVERY_FAMILY.items() if hasattr(comfy.controlnet, family.host)}
+"""Those that this host runs."""
 
 
 @contextmanager

@@ -96,12 +96,12 @@ XL_MID = {**XL, "down_block_types": (PLAIN, PLAIN, CROSS), "transformer_layers_p
 XL_UNION = {**XL_MID, "block_out_channels": (320, 32, 64), "attention_head_dim": (5, 1, 1)}
 
 
-def control_lora(dimensions: Dimensions, rank: int = 4) -> Callable[[], Shapes]:
+def control_lora(dimensions: Dimensions, rank: int = 4, width: int = WIDTH) -> Callable[[], Shapes]:
     """Low-rank matrices for the encoder's weights; hint encoder, zero convolutions, biases and norms whole."""
 
     def shapes() -> Shapes:
         made: Shapes = {"lora_controlnet": (0,)}
-        for key, shape in controlnet_shapes(small(dimensions)).items():
+        for key, shape in controlnet_shapes(small(dimensions, width)).items():
             whole = key.startswith(("zero_convs", "middle_block_out", "input_hint_block"))
             if whole or len(shape) == 1:
                 made[key] = shape

@@ -43,8 +43,22 @@ def test_formats_have_names_of_their_own_and_a_network_that_exists():
     assert all(form.needs for form in FORMATS if form.network == "nothing")
 
 
-def test_every_format_of_ours_has_a_file_in_the_matrix():
-    assert {form.id for form in FORMATS if form.network != "host"} <= {kind.format for kind in KINDS.values()}
+def test_every_format_has_a_file_in_the_matrix():
+    assert {form.id for form in FORMATS} == {kind.format for kind in KINDS.values()}
+
+
+def test_what_runs_a_kind_is_what_its_format_says():
+    networks = {form.id: form.network for form in FORMATS}
+    assert {name: networks[kind.format] for name, kind in KINDS.items()} == {n: k.network for n, k in KINDS.items()}
+
+
+def test_every_family_that_the_host_runs_is_in_the_matrix():
+    from support.hosted import EVERY_FAMILY
+    from support.model_patches import PATCHES
+
+    assert {name for name, kind in KINDS.items() if kind.network == "patch"} == set(PATCHES)
+    kinds = {name: kind.format for name, kind in KINDS.items() if kind.network == "host"}
+    assert kinds == {name: family.format for name, family in EVERY_FAMILY.items()}
 
 
 @pytest.mark.parametrize("name", KINDS)

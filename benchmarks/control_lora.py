@@ -1,0 +1,152 @@
+"""A Control-LoRA of SD1.5 at official widths: merged once, beside ComfyUI core, which multiplies it out at every step.
+
+FLOPs of one step under classifier-free guidance after the first, counted as it runs at --size; time at --size on one
+thread of the CPU, the two sides taking turns; what each does before the first step of a sampling is timed apart.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from support.checkpoints import SD15
+from support.comfy_host import import_host
+from support.layouts import control_lora
+
+import_host()
+
+import comfy.controlnet
+import comfy.model_sampling
+from zeroconv.controlnet.formats.control_lora import CONTROL_LORA
+from zeroconv.controlnet.formats.format import ENCODER_PARTS
+from zeroconv.host.control import ZeroConvControl
+from zeroconv.host.loading import build_loaded
+
+WIDTH = 320
+SIDES = ("core", "ours")
+ATTENTION_FLOPS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
+}
+"""Of the fused attention on a CPU, which PyTorch's own table lacks."""
+UNET = {
+    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": WIDTH, "num_res_blocks": [2, 2, 2, 2],
+    "channel_mult": [1, 2, 4, 4], "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_middle": 1,
+    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], "use_linear_in_transformer": False,
+    "use_spatial_transformer": True, "context_dim": 768, "legacy": False, "adm_in_channels": None, "num_heads": 8,
+    "num_head_channels": -1, "use_temporal_attention": False, "use_temporal_resblock": False,
+}  # fmt: skip
+"""ComfyUI's description of the SD1.5 UNet."""
+
+
+class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
+    """The noise schedule of SD1.5."""
+
+
+def draw(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {key: torch.randn(shape, generator=generator) * 0.02 for key, shape in shapes.items()}
+
+
+def make_models(rank: int) -> tuple[SimpleNamespace, dict[str, Tensor]]:
+    """The encoder of a base model, all that a Control-LoRA takes of it, and the file."""
+    file = control_lora(SD15, rank, WIDTH)()
+    encoder: dict[str, tuple[int, ...]] = {}
+    for key, shape in file.items():
+        module, _, kind = key.rpartition(".")
+        if kind == "up":
+            encoder[f"{module}.weight"] = (shape[0], *file[f"{module}.down"][1:])
+        elif key.startswith(ENCODER_PARTS) and kind in ("weight", "bias"):
+            encoder[key] = shape
+    weights = draw(encoder, 0)
+    model = SimpleNamespace(
+        model_config=SimpleNamespace(unet_config=UNET),
+        model_sampling=Sampling(None),
+        diffusion_model=SimpleNamespace(state_dict=lambda: weights),
+        manual_cast_dtype=None,
+        get_dtype=lambda: torch.float32,
+    )
+    return model, draw(file, 1)
+
+
+def make_control(side: str, model: SimpleNamespace, file: dict[str, Tensor]) -> object:
+    """A control as its loader gives it, with its hint."""
+    with torch.inference_mode():
+        if side == "core":
+            control = comfy.controlnet.ControlLora(file)
+        else:
+            merged = CONTROL_LORA.convert(file, model.diffusion_model.state_dict())
+            control = ZeroConvControl(build_loaded(merged))
+    return control.set_cond_hint(torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(1)))
+
+
+def begin(control: object, model: SimpleNamespace) -> None:
+    """What a sampling does before its first step, once for each side."""
+    with torch.inference_mode():
+        for _ in ("cond", "uncond"):
+            control.pre_run(model, model.model_sampling.percent_to_sigma)
+
+
+def evaluate(control: object, size: int) -> list[Tensor]:
+    """Residuals of one step, as the sampler asks for them; cond and uncond in one batch."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(1, 4, size, size, generator=generator).repeat(2, 1, 1, 1)
+    cond = {"c_crossattn": torch.randn(2, 77, 768, generator=generator)}
+    with torch.inference_mode():
+        result = control.get_control(x, torch.full((2,), 5.0), cond, 2, {"cond_or_uncond": [0, 1]})
+    return [*result["output"], *result["middle"]]
+
+
+def gigaflops(work: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS) as counter:
+        work()
+    return counter.get_total_flops() / 1e9
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=64, help="latent side (64: 512 px)")
+    parser.add_argument("--rank", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model, file = make_models(arguments.rank)
+    controls: dict[str, object] = {}
+    loading, starting, flops, steps = ({side: [] for side in SIDES} for _ in range(4))
+    for side in SIDES:
+        loading[side].append(seconds(lambda side=side: controls.update({side: make_control(side, model, file)})))
+    for _ in range(2):
+        for side in SIDES:
+            starting[side].append(seconds(lambda side=side: begin(controls[side], model)))
+    first, second = (evaluate(controls[side], arguments.size) for side in SIDES)
+    errors = [torch.linalg.norm(a - b) / torch.linalg.norm(a) for a, b in zip(first, second, strict=True)]
+    print(f"largest relative L2 difference of a residual: {max(errors):.1e}")
+    for side in SIDES:
+        flops[side].append(gigaflops(lambda side=side: evaluate(controls[side], arguments.size)))
+    for _ in range(arguments.rounds):
+        for side in SIDES:
+            steps[side].append(seconds(lambda side=side: evaluate(controls[side], arguments.size)))
+    print(f"{'':6}{'s to load':>12}{'s to begin':>12}{'GFLOP a step':>14}{'s a step':>10}")
+    for side in SIDES:
+        row = (statistics.median(values[side]) for values in (loading, starting, flops, steps))
+        print("{:6}{:12.2f}{:12.2f}{:14.1f}{:10.2f}".format(side, *row))
+    ratios = [ours / core for core, ours in zip(steps["core"], steps["ours"], strict=True)]
+    print(f"time of a step, ours / core: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    main()

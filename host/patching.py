@@ -1,0 +1,62 @@
+"""Controls that act as patches inside the base model's own run, for one step at a time, and give no residuals."""
+
+from abc import abstractmethod
+from typing import Any
+
+from ..controlnet.batch import hint_indices
+from ..controlnet.residuals import Residuals
+from .evaluation import Evaluation
+from .loaded import LoadedControl, LoadedNetwork, Network
+from .pending import PARTS, Control
+
+
+class PatchingControl(LoadedControl[Network]):
+    """A control whose `evaluate` writes patches into the options of the step, which the base model reads."""
+
+    acts_at_once = True
+    divisible = False
+
+    def __init__(self, loaded: LoadedNetwork[Network]) -> None:
+        super().__init__(loaded)
+        self.output_count = 0
+
+    @abstractmethod
+    def patch(self, evaluation: Evaluation) -> None:
+        """Add the patches of this step."""
+
+    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
+        """Give the host patches for this step, in its own dictionary of the step; there are no residuals."""
+        self.patch(evaluation)
+        return Residuals((), ())
+
+    def join(self, residuals: Residuals, previous: Control | None) -> Control:
+        """Those of the controls before; there are none of its own."""
+        return previous or {part: [] for part in PARTS}
+
+    def hint_of_pictures(self, evaluation: Evaluation) -> list[int] | None:
+        """The number of the hint of each picture that counts; None when they take all hints in order, or share one."""
+        rows, count = evaluation.rows, self.cond_hint_original.shape[0]
+        order = hint_indices(count, rows.pictures, self.hint_order, rows.window)
+        chosen = [order[picture] for picture in evaluation.pictures]
+        return None if count == 1 or chosen == list(range(count)) else chosen
+
+    def _evaluate_or_keep(self, evaluation: Evaluation, needed: int) -> tuple[Residuals, bool]:
+        """A patch acts inside the base model's own run, so that no step can be left out."""
+        return self.evaluate(evaluation, needed), True
+
+
+class OurPatch:
+    """Something that the host calls inside the base model, and that a control of ours put there."""
+
+
+def add_patch(options: dict[str, Any], place: str, patch: Any) -> None:
+    """Add a patch to a step's options: ours in the order of the chain, and before those of other packs.
+
+    Those may change the number of tokens.
+    """
+    patches = dict(options.get("patches") or {})
+    before = patches.get(place, [])
+    ours = [other for other in before if isinstance(other, OurPatch)]
+    others = [other for other in before if not isinstance(other, OurPatch)]
+    patches[place] = [*ours, patch, *others]
+    options["patches"] = patches

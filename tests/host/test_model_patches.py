@@ -1,0 +1,192 @@
+"""Model patches through our Load and Apply: the latents of core's own nodes; and what those cannot do."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.comfy_host import small_model
+from support.dit_models import SIZES, dit_model, sample_dit
+from support.hosted import Vae
+from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, qwen_blockwise, tensors, z_image
+from zeroconv.controlnet.block_weights import Listed
+from zeroconv.controlnet.fit import Fit
+from zeroconv.controlnet.mode import Sides
+from zeroconv.host import loading
+from zeroconv.host.conditioning import Unit
+from zeroconv.host.model_patch import ModelPatchControl
+from zeroconv.host.shaping import with_influence
+
+HERE = [name for name, base in PATCHES.items() if base != "z-image" or has_z_image()]
+STEPS = 2
+needs_z_image = pytest.mark.skipif(not has_z_image(), reason="this ComfyUI has no Z-Image ControlNets")
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {base: dit_model(base) for base in {PATCHES[name] for name in HERE}}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    paths = ([str(tmp_path)], {".safetensors"})
+    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
+    return tmp_path
+
+
+@pytest.fixture
+def control(folder):
+    def load(name, model=None):
+        save_file({key: value.contiguous() for key, value in tensors(name).items()}, folder / "any.safetensors")
+        loaded = loading.load_control("any.safetensors", model)
+        assert isinstance(loaded, ModelPatchControl)
+        return loaded
+
+    return load
+
+
+def image(seed=2, count=1):
+    """Of the latent's own size, which core's node takes as it is."""
+    return torch.rand(count, 64, 96, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def vae_of(name):
+    return Vae(16, frames=PATCHES[name] == "qwen-image")
+
+
+def draw(name, models, units, pictures=1):
+    return sample_dit(PATCHES[name], models[PATCHES[name]], units, pictures, STEPS)
+
+
+def unit(name, control, **settings):
+    hint = settings.pop("hint", None)
+    return Unit(control, image() if hint is None else hint, vae=vae_of(name), **settings)
+
+
+def apart(value, reference):
+    return float(torch.linalg.norm(value - reference) / torch.linalg.norm(reference))
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_the_latents_of_cores_nodes(name, strength, models, control):
+    base = PATCHES[name]
+    patched = core_apply(models[base], core_patch(name, tensors(name)), vae_of(name), image(), strength)
+    theirs = sample_dit(base, patched, [], 2, STEPS)
+    mine = draw(name, models, [unit(name, control(name), strength=strength)], pictures=2)
+    plain = draw(name, models, [], pictures=2)
+    assert torch.isfinite(theirs).all()
+    assert torch.equal(mine, theirs)
+    assert apart(plain, theirs) > 1e-3
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_nothing_is_left_in_the_model(name, models, control):
+    before = draw(name, models, [])
+    draw(name, models, [unit(name, control(name))])
+    assert torch.equal(draw(name, models, []), before)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_range_mask_sides_and_blocks_act_as_on_every_control(name, models, control):
+    net = control(name)
+    plain, whole = draw(name, models, []), draw(name, models, [unit(name, net)])
+    black = draw(name, models, [unit(name, net, mask=torch.zeros(1, 8, 8))])
+    white = draw(name, models, [unit(name, net, mask=torch.ones(1, 8, 8))])
+    none = draw(name, models, [unit(name, net, block_weights=Listed((0.0,) * net.residual_count))])
+    half = Listed((0.5,) * net.residual_count)
+    assert torch.equal(black, plain)
+    assert torch.equal(none, plain)
+    assert apart(white, whole) <= 1e-5
+    weighted = draw(name, models, [unit(name, net, block_weights=half)])
+    assert apart(weighted, draw(name, models, [unit(name, net, strength=0.5)])) <= 1e-5
+    prompt_only = with_influence(net, "side", lambda influence: type(influence)(sides=Sides(1, 0)))
+    parts = [
+        draw(name, models, [unit(name, net, end=0.3)]),
+        draw(name, models, [unit(name, net, mask=torch.eye(8)[None])]),
+        draw(name, models, [unit(name, prompt_only)]),
+    ]
+    assert min(apart(part, other) for part in parts for other in (plain, whole)) > 1e-5
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_hint_for_each_picture_is_its_own(name, models, control):
+    net, hints = control(name), image(count=2)
+    together = draw(name, models, [unit(name, net, hint=hints)], pictures=2)
+    for number in range(2):
+        alone = draw(name, models, [unit(name, net, hint=hints[number : number + 1])], pictures=2)
+        assert apart(together[number], alone[number]) <= 1e-5
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_odd_sizes(name, models, control, monkeypatch):
+    """A row of tokens that looks beyond the picture: the control acts, and a white mask changes nothing."""
+    base = PATCHES[name]
+    monkeypatch.setitem(SIZES, base, (*SIZES[base][:-2], 7, 11))
+    plain, whole = draw(name, models, []), draw(name, models, [unit(name, control(name))])
+    white = draw(name, models, [unit(name, control(name), mask=torch.ones(1, 8, 8))])
+    assert torch.isfinite(whole).all()
+    assert apart(plain, whole) > 1e-3
+    assert apart(white, whole) <= 1e-5
+
+
+def test_two_in_a_chain_both_act_as_two_of_cores_do(models, control):
+    name = "qwen blockwise"
+    net, patch = control(name), core_patch(name, tensors(name))
+    patched = core_apply(models["qwen-image"], patch, vae_of(name), image(), 0.5)
+    patched = core_apply(patched, patch, vae_of(name), image(5), 0.8)
+    mine = draw(name, models, [unit(name, net, strength=0.5), unit(name, net, hint=image(5), strength=0.8)])
+    assert torch.equal(mine, sample_dit("qwen-image", patched, [], steps=STEPS))
+
+
+def test_a_hint_of_another_size_is_fitted_and_seen_once(models, control):
+    name = "qwen blockwise"
+    net = control(name)
+    wide = torch.rand(1, 50, 130, 3, generator=torch.Generator().manual_seed(1))
+    draw(name, models, [unit(name, net, hint=wide)])
+    assert net.loaded.reuse.counts.hint_embeddings == 1
+    assert net.fit == Fit()
+
+
+def test_a_missing_vae_and_another_family_are_told(models, control):
+    net = control("qwen blockwise")
+    with pytest.raises(ValueError, match="through the VAE"):
+        net.set_cond_hint(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"for Qwen-Image, but the MODEL is BaseModel"):
+        control("qwen blockwise", small_model(64))
+
+
+def test_another_width_is_told(folder, models):
+    save_file(qwen_blockwise(blocks=2, width=48), folder / "wide.safetensors")
+    with pytest.raises(ValueError, match="48 channels, the MODEL's blocks 32"):
+        loading.load_control("wide.safetensors", models["qwen-image"])
+
+
+def test_a_precision_is_the_hosts_choice(control):
+    control("qwen blockwise")
+    with pytest.raises(ValueError, match=r"set 'fp8' to 'auto'"):
+        loading.load_control("any.safetensors", precision="fp8")
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_no_key_is_silently_missing_or_left_over(name, folder):
+    weights = {key: value.contiguous() for key, value in tensors(name).items()}
+    lacking = next(key for key in weights if key.endswith(("output_proj.weight", "feed_forward.w2.weight")))
+    save_file({key: value for key, value in weights.items() if key != lacking}, folder / "less.safetensors")
+    save_file(weights | {"more.weight": torch.zeros(2)}, folder / "more.safetensors")
+    with pytest.raises(ValueError, match=r"less\.safetensors.*1 missing"):
+        loading.load_control("less.safetensors")
+    with pytest.raises(ValueError, match=r"more\.safetensors.*1 unknown"):
+        loading.load_control("more.safetensors")
+
+
+@pytest.mark.skipif(has_z_image(), reason="this ComfyUI runs them")
+def test_an_older_host_says_that_it_must_be_updated(folder):
+    save_file(z_image("z-image"), folder / "z.safetensors")
+    with pytest.raises(ValueError, match=r"z\.safetensors.*Z-Image Fun ControlNet.*cannot run yet. Update ComfyUI"):
+        loading.load_control("z.safetensors")
+
+
+@needs_z_image
+@pytest.mark.parametrize(("name", "count"), [("z-image", 6), ("z-image 2.0", 17), ("z-image lite", 5)])
+def test_inspection_counts_the_residuals(name, count, control):
+    assert control(name).residual_count == count
+    assert loading.inspect_control("any.safetensors").residuals == count
