@@ -2,9 +2,11 @@
 #   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
 #   make demo    a contact sheet     make run                      a server to open in the browser
 #   make lint    ruff and pyright           make demo-train    train the small model; stop and go on at any time
+#   make bench   what a ControlNet costs here and elsewhere; BENCH_ARGUMENTS="--help" tells what can be chosen
 
 PYTHON ?= python3.11
 PYTEST_ARGUMENTS ?=
+BENCH_ARGUMENTS ?=
 VENV := .venv
 COMFYUI_FLOOR := $(CURDIR)/.cache/comfyui
 REFERENCES := .cache/references
@@ -14,7 +16,7 @@ export COMFYUI_DIR
 # A ComfyUI other than the floor has requirements of its own, hence its own interpreter.
 HOST_PYTHON = python=$$($(VENV)/bin/python scripts/comfyui.py interpreter "$(COMFYUI_DIR)") && "$$python"
 
-.PHONY: setup test demo demo-train run lint format clean
+.PHONY: setup test demo demo-train bench run lint format clean
 
 setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py $(REFERENCES)/unpacked
 	@scripts/install-chromium.sh
@@ -37,6 +39,9 @@ demo: setup
 
 run: setup
 	@$(HOST_PYTHON) demo/run.py --serve
+
+bench: setup
+	@$(HOST_PYTHON) benchmarks/run.py $(BENCH_ARGUMENTS)
 
 demo-train: $(VENV)/installed
 	$(VENV)/bin/python -m zeroconv.demo.train

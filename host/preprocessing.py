@@ -68,7 +68,8 @@ def fetch(name: str, convert: bool) -> tuple[Path, str]:
     if convert and path.suffix in (".pth", ".pt", ".ckpt"):
         path = to_safetensors(path, folders[0])
     restriction = " Its licence forbids commercial use." if row.non_commercial else ""
-    return path, f"{row.name} ({row.purpose}) {verb}: {path}. Licence: {row.licence}.{restriction}"
+    caution = f" {row.caution}" if row.caution else ""
+    return path, f"{row.name} ({row.purpose}) {verb}: {path}. Licence: {row.licence}.{restriction}{caution}"
 
 
 def _chunk(preprocessor: Preprocessor, image: Tensor, options: Options) -> int:

@@ -64,6 +64,13 @@ class Weights:
         known = self.bytes / 1e6 or self.megabytes
         return f"{'' if self.bytes else 'about '}{known:.1f} MB" if known else "of unknown size"
 
+    @property
+    def caution(self) -> str:
+        """A sentence for people where what the hub sends cannot be checked; else empty."""
+        if self.sha256:
+            return ""
+        return "Its SHA-256 is not known here: what arrived was not compared with anything but the network it is for."
+
     def url(self, hub: str = HUB) -> str:
         """Where the hub has the file; empty for rows that only a package carries."""
         return f"{hub.rstrip('/')}/{self.repo}/resolve/main/{self.path}" if self.repo else ""

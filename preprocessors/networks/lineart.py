@@ -20,12 +20,12 @@ LAST_KERNEL = 7
 _LAST = "model4.1"
 
 LARGEST_PIECE = 1 << 21
-"""Pixels of a picture that is worked on whole; a larger one in strips, for a third more time in a quarter of the memory:
-what is held whole then is a quarter of its size, 256 bytes for each of its pixels."""
+"""Pixels of a picture that is worked on whole. A larger one goes in strips, for a third more time: only maps of a
+quarter of its size are held whole then, 64 bytes for each of its pixels."""
 ROWS = 256
 """Of the picture in a strip."""
-HALO = 8
-"""The layers before the residual blocks look 6 rows of the picture around each, those after them 3 of a quarter of it."""
+HALO, COARSE_HALO = 8, 4
+"""The layers before the residual blocks see 6 rows around each, those after them 3 of the maps of a quarter."""
 
 
 class ResidualBlock(nn.Module):
@@ -105,7 +105,7 @@ class LineDrawing(nn.Module):
             lines = nn.Sequential(*coarse, *self.model2, *fine)(images)
         else:
             x = self.model2(run_in_strips(coarse, images, ROWS, HALO))
-            lines = run_in_strips(fine, x, ROWS // 4, HALO)
+            lines = run_in_strips(fine, x, ROWS // 4, COARSE_HALO)
         # The network draws black on white, sigmoid(x); its negative is sigmoid(-x).
         return lines.float().neg_().sigmoid_()
 

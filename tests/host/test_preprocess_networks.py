@@ -1,6 +1,7 @@
 """Preprocessor networks in ComfyUI's memory management: loaded once, bounded, equal to plain torch."""
 
 import gc
+import importlib
 import weakref
 from types import SimpleNamespace
 
@@ -86,8 +87,6 @@ def executor(folder, monkeypatch):
     import execution
     from zeroconv.nodes.preprocess import NODES
 
-    import nodes
-
     class Noise:
         RETURN_TYPES, FUNCTION = ("IMAGE",), "make"
 
@@ -100,7 +99,7 @@ def executor(folder, monkeypatch):
 
     ours = {node.GET_SCHEMA().node_id: node for node in NODES}
     for name, node in {"Noise": Noise, "ZeroConvHed": ours["ZeroConvHed"]}.items():
-        monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, node)
+        monkeypatch.setitem(importlib.import_module("nodes").NODE_CLASS_MAPPINGS, name, node)
     monkeypatch.setattr("zeroconv.nodes.preprocess._shown", lambda *arguments: {})
     networks = HostNetworks()
     monkeypatch.setattr("zeroconv.nodes.preprocess.NETWORKS", networks)

