@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ def make_models(rank: int) -> tuple[SimpleNamespace, dict[str, Tensor]]:
     return model, draw(file, 1)
 
 
-def make_control(side: str, model: SimpleNamespace, file: dict[str, Tensor]) -> object:
+def make_control(side: str, model: SimpleNamespace, file: dict[str, Tensor]) -> Any:
     """A control as its loader gives it, with its hint."""
     with torch.inference_mode():
         if side == "core":
@@ -88,14 +89,14 @@ def make_control(side: str, model: SimpleNamespace, file: dict[str, Tensor]) -> 
     return control.set_cond_hint(torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(1)))
 
 
-def begin(control: object, model: SimpleNamespace) -> None:
+def begin(control: Any, model: SimpleNamespace) -> None:
     """What a sampling does before its first step, once for each side."""
     with torch.inference_mode():
         for _ in ("cond", "uncond"):
             control.pre_run(model, model.model_sampling.percent_to_sigma)
 
 
-def evaluate(control: object, size: int) -> list[Tensor]:
+def evaluate(control: Any, size: int) -> list[Tensor]:
     """Residuals of one step, as the sampler asks for them; cond and uncond in one batch."""
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(1, 4, size, size, generator=generator).repeat(2, 1, 1, 1)
@@ -125,7 +126,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model, file = make_models(arguments.rank)
-    controls: dict[str, object] = {}
+    controls: dict[str, Any] = {}
     loading, starting, flops, steps = ({side: [] for side in SIDES} for _ in range(4))
     for side in SIDES:
         loading[side].append(seconds(lambda side=side: controls.update({side: make_control(side, model, file)})))

@@ -8,6 +8,7 @@ from ..controlnet.formats.hosted import FLUX_UNION_TYPES
 from ..controlnet.union import UNION_TYPES, UnionControlNet, UnionHint
 from .conditioning import hint_from_image
 from .control import ZeroConvControl
+from .shaped import ShapedControl
 from .wrapped import WrappedControl
 
 SAME_HINTS = {"openpose": "pose", "pose": "openpose", "lines": "canny", "canny": "lines"}
@@ -62,6 +63,8 @@ def _types(control: Any) -> tuple[str, ...]:
         types = UNION_TYPES[: network.dims.union_types or 0] if isinstance(network, UnionControlNet) else ()
     elif isinstance(control, WrappedControl):
         types, family = control.union_types, control.found.family
+    elif isinstance(control, ShapedControl):
+        types, family = (), control.name
     else:
         # Core's own control: only its Flux networks tell how many kinds they know.
         modes = getattr(getattr(control, "control_model", None), "num_union_modes", None)

@@ -56,7 +56,9 @@ class ZeroConvApply(io.ComfyNode):
                     tooltip="Where in the sampling the control ends, as a fraction of the timesteps.",
                 ),
                 io.Vae.Input(
-                    "vae", optional=True, tooltip="Only for ControlNets that see latents (SD3, Flux): the model's VAE."
+                    "vae",
+                    optional=True,
+                    tooltip="Only for ControlNets that see latents (SD3, Flux, Qwen-Image ...): the model's VAE.",
                 ),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where in the picture the control acts; white acts, black does not."

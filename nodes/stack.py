@@ -51,7 +51,9 @@ class ZeroConvStack(io.ComfyNode):
                 io.Conditioning.Input("positive", tooltip="The prompt."),
                 io.Conditioning.Input("negative", tooltip="The negative prompt."),
                 *(entry for number in range(1, UNITS + 1) for entry in _unit_inputs(number)),
-                io.Vae.Input("vae", optional=True, tooltip="Only for ControlNets that see latents (SD3, Flux)."),
+                io.Vae.Input(
+                    "vae", optional=True, tooltip="Only for ControlNets that see latents (SD3, Flux, Qwen-Image ...)."
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="The prompt with all controls."),

@@ -14,6 +14,7 @@ from zeroconv.host import loading
 from zeroconv.host.adapter import AdapterControl
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.shaping import with_influence
+from zeroconv.host.union import set_union_type
 
 WIDTH = 64
 FILES = {
@@ -157,3 +158,8 @@ def test_another_family_is_told(model, folder):
 def test_pickled_adapters_may_lie_under_a_name(folder):
     torch.save({"adapter": tensors(KINDS["t2i-adapter grey"].shapes())}, folder / "adapter.pth")
     assert isinstance(loading.load_control("adapter.pth"), AdapterControl)
+
+
+def test_an_adapter_knows_no_kinds_of_hints(folder):
+    with pytest.raises(ValueError, match="no union types"):
+        set_union_type(load(folder, "colour"), "depth")
