@@ -55,7 +55,8 @@ class CachedModel:
     def __init__(self, model: BaseModel, settings: StepCacheSettings) -> None:
         self.project_context = model.project_context
         self.cache: StepCache[Features] = StepCache(settings.pace)
-        self._model, self._method, self._step = model, settings.method, 0
+        self._model, self._step = model, 0
+        self._method: Method = settings.method
 
     def __call__(
         self, x: Tensor, timesteps: Tensor, projected: Sequence[KeysValues], residuals: Residuals | None = None
