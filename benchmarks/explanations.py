@@ -2,8 +2,8 @@
 
 EXPLANATIONS: dict[str, str] = {
     "W1": """\
-Every side reads the same weights, which takes most of the time of a small picture; what is done once here (the hint,
-the prompt's keys and values, all that cond and uncond share) weighs more the larger the picture is. The lines of
+What is done once here (the hint, the prompt's keys and values, all that cond and uncond share) weighs more the larger
+the picture is; of a small one reading the weights, the same on every side, takes most of the time. The lines of
 diffusers are also of its own base model, not of the control alone. Our peak is higher by the kept keys and values, and
 because the ControlNet runs when the base model first takes a residual, while that one's own skips are alive.""",
     "W2": """\
