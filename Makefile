@@ -31,8 +31,9 @@ $(COMFYUI_FLOOR)/main.py: scripts/comfyui.py | $(VENV)/installed
 $(REFERENCES)/unpacked: scripts/references.py | $(VENV)/installed
 	$(VENV)/bin/python scripts/references.py "$(REFERENCES)"
 
+# In the order of the folders: the slow tests, with servers and browsers, begin first, and neither process waits long.
 test: setup
-	@$(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGUMENTS)
+	@$(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 demo: setup
 	@$(HOST_PYTHON) demo/run.py

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -116,7 +117,8 @@ def run_hed(executor, seed: int, *, node: str = "2") -> None:
             "inputs": {"image": ["1", 0], "resolution": 0, "safe": False, "result_size": "processing"},
         },
     }
-    executor.execute(graph, f"run {seed} {node}", {}, [node])
+    with ThreadPoolExecutor(1) as pool:  # as the server does: this thread may have an event loop already
+        pool.submit(executor.execute, graph, f"run {seed} {node}", {}, [node]).result()
     assert executor.success, executor.status_messages
 
 
