@@ -109,6 +109,12 @@ def executor(folder, monkeypatch):
     return execution.PromptExecutor(server, cache_args={"ram": 0.0, "ram_inactive": 0.0}), networks
 
 
+def run(executor, graph, wanted):
+    """In a thread, as the server does: this one may have an event loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(executor.execute, graph, "a run", {}, [wanted]).result()
+
+
 def run_hed(executor, seed: int, *, node: str = "2") -> None:
     graph = {
         "1": {"class_type": "Noise", "inputs": {"seed": seed}},
@@ -117,8 +123,7 @@ def run_hed(executor, seed: int, *, node: str = "2") -> None:
             "inputs": {"image": ["1", 0], "resolution": 0, "safe": False, "result_size": "processing"},
         },
     }
-    with ThreadPoolExecutor(1) as pool:  # as the server does: this thread may have an event loop already
-        pool.submit(executor.execute, graph, f"run {seed} {node}", {}, [node]).result()
+    run(executor, graph, node)
     assert executor.success, executor.status_messages
 
 
@@ -143,7 +148,7 @@ def test_another_workflow_ends_the_networks_of_the_one_before(executor):
     executor, networks = executor
     run_hed(executor, 0)
     network = weakref.ref(networks("hed"))
-    executor.execute({"1": {"class_type": "Noise", "inputs": {"seed": 1}}}, "without", {}, ["1"])
+    run(executor, {"1": {"class_type": "Noise", "inputs": {"seed": 1}}}, "1")
     gc.collect()
     assert network() is None
 
