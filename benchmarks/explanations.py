@@ -12,7 +12,7 @@ the time, as at 128 px, a few percent either way are the machine's. Here the cha
 value.""",
     "W4": """\
 diffusers evaluates the ControlNet at every step and multiplies by zero outside of the range; all others leave it
-out.""",
+out, and differ by what the first step does once.""",
     "W5": """\
 The others run the base model once for each prompt, since only one of them has a control; here both prompts stay one
 batch, and the rows without control get none.""",
