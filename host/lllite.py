@@ -92,13 +92,9 @@ class LLLiteControl(PatchingControl[LLLite]):
         return before + pictures * numbers * comfy.model_management.dtype_size(self.loaded.dtype)
 
     def patch(self, evaluation: Evaluation) -> None:
-        rows, x = evaluation.rows, evaluation.x
-        strength = self._strength(evaluation.step, evaluation.options)
-        size = (x.shape[-2], x.shape[-1])
-        scales = self.influence.scales(strength, self.residual_count, rows, size, self.hint_order)
-        hints = self._embed(evaluation)
+        scales, hints = self.scales(evaluation), self._embed(evaluation)
         for attention in PATCHES:
-            patch = AttentionPatch(self.loaded, attention, hints, scales, evaluation.kept, x.shape[0])
+            patch = AttentionPatch(self.loaded, attention, hints, scales, evaluation.kept, evaluation.x.shape[0])
             add_patch(evaluation.options, f"{attention}_patch", patch)
 
     def _embed(self, evaluation: Evaluation) -> dict[str, Tensor]:

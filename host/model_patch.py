@@ -22,7 +22,8 @@ from ..controlnet.scaling import Scales, scale_residuals, spread_rows
 from .evaluation import Evaluation
 from .loaded import LoadedNetwork
 from .patching import OurPatch, PatchingControl, add_patch
-from .wrapped import ACTIVATIONS, MAX_HINTS, through_vae
+from .through_vae import check_vae, through_vae
+from .wrapped import ACTIVATIONS, MAX_HINTS
 from .wrapped_bases import check_base
 
 Z_IMAGE_BLOCKS = 30
@@ -142,11 +143,7 @@ class ModelPatchControl(PatchingControl[nn.Module]):
         extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
     ) -> "ModelPatchControl":
         """Raises ValueError for a missing VAE."""
-        if vae is None:
-            raise ValueError(
-                f"'{self.name}' ({self.found.family}) sees the hint through the VAE. Wire the model's VAE to Apply "
-                "ControlNet."
-            )
+        check_vae(self.name, self.found.family, vae)
         super().set_cond_hint(cond_hint, strength, timestep_percent_range, vae, extra_concat)
         self.compression_ratio = vae.spacial_compression_encode()
         return self
@@ -170,12 +167,8 @@ class ModelPatchControl(PatchingControl[nn.Module]):
         return before + tokens * self.kind.width * ACTIVATIONS * comfy.model_management.dtype_size(dtype)
 
     def patch(self, evaluation: Evaluation) -> None:
-        x, rows = evaluation.x, evaluation.rows
-        strength = self._strength(evaluation.step, evaluation.options)
-        size = (x.shape[-2], x.shape[-1])
-        scales = self.influence.scales(strength, self.residual_count, rows, size, self.hint_order)
-        network = self.loaded.network
-        patch = self.kind.patch(network, self._hint_rows(evaluation), scales, evaluation.kept, x.shape[0])
+        rows, hints = evaluation.x.shape[0], self._hint_rows(evaluation)
+        patch = self.kind.patch(self.loaded.network, hints, self.scales(evaluation), evaluation.kept, rows)
         for place in self.kind.places:
             add_patch(evaluation.options, place, patch)
 

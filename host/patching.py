@@ -5,6 +5,7 @@ from typing import Any
 
 from ..controlnet.batch import hint_indices
 from ..controlnet.residuals import Residuals
+from ..controlnet.scaling import Scales
 from .evaluation import Evaluation
 from .loaded import LoadedControl, LoadedNetwork, Network
 from .pending import PARTS, Control
@@ -32,6 +33,13 @@ class PatchingControl(LoadedControl[Network]):
     def join(self, residuals: Residuals, previous: Control | None) -> Control:
         """Those of the controls before; there are none of its own."""
         return previous or {part: [] for part in PARTS}
+
+    def scales(self, evaluation: Evaluation) -> Scales:
+        """All factors of this step, for whoever acts on the tokens."""
+        x = evaluation.x
+        strength = self._strength(evaluation.step, evaluation.options)
+        size = (x.shape[-2], x.shape[-1])
+        return self.influence.scales(strength, self.residual_count, evaluation.rows, size, self.hint_order)
 
     def hint_of_pictures(self, evaluation: Evaluation) -> list[int] | None:
         """The number of the hint of each picture that counts; None when they take all hints in order, or share one."""

@@ -25,6 +25,7 @@ from .evaluation import Evaluation
 from .merge import Control, join
 from .shaped import ShapedControl
 from .step import Step
+from .through_vae import check_vae, through_vae
 from .wrapped_bases import check_base, width_of
 
 MAX_HINTS = 8
@@ -86,11 +87,8 @@ class WrappedControl(ShapedControl):
         extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
     ) -> "WrappedControl":
         """Raises ValueError for a missing VAE, or a union network that was not told the kind of its hint."""
-        if self.latent_format is not None and vae is None:
-            raise ValueError(
-                f"'{self.name}' ({self.found.family}) sees the hint through the VAE. Wire the model's VAE to Apply "
-                "ControlNet."
-            )
+        if self.latent_format is not None:
+            check_vae(self.name, self.found.family, vae)
         if self.union_types and "control_type" not in self.extra_args:
             raise ValueError(
                 f"'{self.name}' is a union ControlNet and must be told what its hint shows: put Set Union ControlNet "
@@ -203,14 +201,6 @@ class WrappedControl(ShapedControl):
         if self.latent_format is not None:
             seen = self.latent_format.process_in(seen)
         return torch.cat([seen, *(_beside(mask, seen) for mask in self.extra_concat_orig)], dim=1)
-
-
-def through_vae(vae: Any, pixels: Tensor) -> Tensor:
-    """Latents of pixels (B, C, H, W), 0..1; what the host had loaded for its step is loaded again after."""
-    loaded = comfy.model_management.loaded_models(only_currently_used=True)
-    latents = vae.encode(pixels.movedim(1, -1))
-    comfy.model_management.load_models_gpu(loaded)
-    return latents
 
 
 def _beside(mask: Tensor, hint: Tensor) -> Tensor:
