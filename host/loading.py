@@ -2,13 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import comfy.ldm.modules.attention as host_attention
-import comfy.model_management
-import comfy.ops
 import folder_paths
 import torch
 from torch import Tensor
@@ -31,18 +29,14 @@ from .control import ZeroConvControl, check_family
 from .lllite import LLLiteControl, check_base
 from .loaded import LoadedNetwork
 from .model_patch_loading import load_model_patch
+from .precision import Precision, check_host_chooses, choose
 from .shaped import ShapedControl
 from .wrapped_loading import load_wrapped
 
 FOLDER = "controlnet"
-FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 PoolingChoice = Literal["auto", "off", "on", "on, both sides"]
 POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both sides")
-
-Precision = Literal["auto", "fp32", "bf16", "fp16", "fp8"]
-PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16", "fp8")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def list_controlnets() -> list[str]:
@@ -90,20 +84,12 @@ def unet_weights(model: Any) -> dict[str, Tensor]:
     return weights
 
 
-def check_host_chooses(precision: Precision) -> None:
-    """Raise ValueError when a precision was asked for that cannot be had."""
-    if precision != "auto":
-        raise ValueError(
-            f"ComfyUI's own network runs this file and chooses its precision: set '{precision}' to 'auto'."
-        )
-
-
 def build_loaded(
     tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto"
 ) -> LoadedNetwork[ControlNet]:
     """Build the network of a state dict in LDM keys, from the layers that the host chooses."""
     dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
-    choice = _choose(tensors, precision)
+    choice = choose(tensors, precision)
     network = build_controlnet(choice.cast(tensors), choice.ops, _attention(upcast=dims.context_dim == 1024))
     return LoadedNetwork.wrap(name, network, choice.compute, choice.device)
 
@@ -116,7 +102,7 @@ def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any, precisio
 
 
 def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
-    choice = _choose(tensors, precision)
+    choice = choose(tensors, precision)
     network = build_adapter(choice.cast(tensors), choice.ops)
     if model is not None:
         adapter.check_family(network, model.model_config.unet_config)
@@ -124,7 +110,7 @@ def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: 
 
 
 def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
-    choice = _choose(tensors, precision)
+    choice = choose(tensors, precision)
     network = build_lllite(choice.cast(tensors), choice.ops)
     if model is not None:
         check_base(network, model)
@@ -152,49 +138,6 @@ def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> Shaped
     if found and choice != "on, both sides":
         control.influence = replace(control.influence, sides=Sides(1, 0))
     return control
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How a network is wanted: the dtype that weights are kept in and the one to compute in, layers, device.
-
-    squeeze: whether matrices are rounded to 8 bits; otherwise only those stay so that were.
-    """
-
-    weight: torch.dtype
-    compute: torch.dtype
-    ops: Any
-    device: torch.device
-    squeeze: bool = False
-
-    def cast(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights as they are to be kept."""
-        return {key: value.to(self._dtype(value)) for key, value in tensors.items()}
-
-    def _dtype(self, value: Tensor) -> torch.dtype:
-        if self.weight not in FLOAT8:
-            return self.weight
-        kept = value.dtype == self.weight or (self.squeeze and value.dim() > 1)
-        return self.weight if kept else self.compute
-
-
-def _choose(tensors: dict[str, Tensor], precision: Precision) -> Choice:
-    management = comfy.model_management
-    device = management.get_torch_device()
-    if precision in DTYPES:
-        dtype = DTYPES[precision]
-        return Choice(dtype, dtype, comfy.ops.pick_operations(dtype, None), device)
-    sizes: dict[torch.dtype, int] = {}
-    for value in tensors.values():
-        sizes[value.dtype] = sizes.get(value.dtype, 0) + value.numel()
-    stored = max(sizes, key=lambda dtype: sizes[dtype])
-    weight = management.unet_dtype(model_params=-1, weight_dtype=stored)
-    cast = management.unet_manual_cast(weight, device)
-    if precision != "fp8":
-        return Choice(weight, cast or weight, comfy.ops.pick_operations(weight, cast), device)
-    compute = cast or (weight if weight not in FLOAT8 else torch.float32)
-    ops = comfy.ops.pick_operations(torch.float8_e4m3fn, compute)
-    return Choice(torch.float8_e4m3fn, compute, ops, device, squeeze=True)
 
 
 def _attention(upcast: bool) -> Attention:

@@ -4,7 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..host.loading import POOLING_CHOICES, PRECISIONS, PoolingChoice, Precision, list_controlnets, load_control
+from ..host.loading import POOLING_CHOICES, PoolingChoice, list_controlnets, load_control
+from ..host.precision import PRECISIONS, Precision
 from .compat import schema
 
 
