@@ -9,7 +9,7 @@ from ..controlnet.block_weights import BlockWeights
 from ..controlnet.schedule import Schedule
 from ..host.conditioning import Conditioning, Unit, apply_unit
 from .compat import schema
-from .sockets import BLOCK_WEIGHTS, SCHEDULE
+from .sockets import BLOCK_WEIGHTS, SCHEDULE, range_inputs
 
 
 class ZeroConvApply(io.ComfyNode):
@@ -39,21 +39,9 @@ class ZeroConvApply(io.ComfyNode):
                     step=0.01,
                     tooltip="How strongly the hint steers. 0 is exactly no control, and costs nothing.",
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Where in the sampling the control begins, as a fraction of the timesteps.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Where in the sampling the control ends, as a fraction of the timesteps.",
+                *range_inputs(
+                    "Where in the sampling the control begins, as a fraction of the timesteps.",
+                    "Where in the sampling the control ends, as a fraction of the timesteps.",
                 ),
                 io.Vae.Input(
                     "vae",

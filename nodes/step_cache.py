@@ -8,6 +8,7 @@ from ..controlnet.pace import MOST_STEPS, EveryNthStep
 from ..controlnet.step_cache import METHODS, Method, StepCacheSettings
 from ..host.step_cache import with_step_cache
 from .compat import schema
+from .sockets import range_inputs
 
 
 class ZeroConvStepCache(io.ComfyNode):
@@ -42,21 +43,9 @@ class ZeroConvStepCache(io.ComfyNode):
                     max=MOST_STEPS,
                     tooltip="Every how many steps there is a key step. 1: every step is computed whole.",
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Before this part of the sampling every step is computed whole.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="After this part of the sampling every step is computed whole.",
+                *range_inputs(
+                    "Before this part of the sampling every step is computed whole.",
+                    "After this part of the sampling every step is computed whole.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model with this setting, for the KSampler.")],
