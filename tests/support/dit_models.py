@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from support.comfy_host import import_host
-from support.hosted import FLUX, NEWER, QWEN
+from support.hosted_files import FLUX, NEWER, QWEN
 
 import_host()
 

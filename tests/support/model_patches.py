@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from support.comfy_host import import_host
-from support.hosted import OPS, filled
+from support.hosted_files import OPS, filled
 
 import_host()
 
