@@ -19,9 +19,9 @@ SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
 SIZE = {"width": 1920, "height": 1200}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium with a fresh profile."""
+    """Chromium with a fresh profile; it ends with the file, as its event loop would stand in other tests' way."""
     if shutil.which(EXECUTABLE) is None:
         pytest.fail("Chromium is missing: run `make test`, or install it.")
     with chromium() as running:

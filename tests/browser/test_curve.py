@@ -77,6 +77,13 @@ ADD = """() => {
     app.canvas.ds.offset = [0, 0]
     app.canvas.setDirty(true, true)
 }"""
+PLACES = """() => {
+    const root = document.querySelector('.zeroconv-curve').shadowRoot
+    const dot = root.querySelectorAll('.handle .dot')[1].getBoundingClientRect()
+    const chart = root.querySelector('.picture').getBoundingClientRect()
+    return [dot.x + dot.width / 2, dot.y + dot.height / 2, chart.width, chart.height]
+}"""
+"""Middle of the second handle, and the size of the chart; at once, as the picture may be drawn anew at any time."""
 TEXT = "app.graph.nodes.find((node) => node.type === 'ZeroConvSchedule').widgets[0].value"
 
 
@@ -88,15 +95,10 @@ def test_curve_and_text_edit_each_other(canvas: Canvas) -> None:
     page.wait_for_function(
         "() => document.querySelector('.zeroconv-curve').shadowRoot.querySelectorAll('line.step').length === 20"
     )
-    handle = curve.locator(".handle").nth(1)
-    box = handle.locator(".dot").bounding_box()
-    chart = curve.locator(".picture").bounding_box()
-    assert box is not None
-    assert chart is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    x, y, width, height = page.evaluate(PLACES)
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x - 0.2 * chart["width"], y + 0.3 * chart["height"], steps=5)
+    page.mouse.move(x - 0.2 * width, y + 0.3 * height, steps=5)
     page.mouse.up()
     dragged = Schedule.parse(page.evaluate(TEXT)).keyframes
     assert [(k.position, k.strength) for k in (dragged[0], dragged[2])] == [(0, 1), (1, 0)]

@@ -1,11 +1,12 @@
 """Large pictures in tiles: the same lines as in one piece, in bounded memory."""
 
-import subprocess
-import sys
+from collections.abc import Callable
+from itertools import accumulate
 
 import pytest
 import torch
 from support.random_weights import random_state_dict
+from torch.profiler import ProfilerActivity, profile
 from zeroconv.preprocessors import line_maps
 from zeroconv.preprocessors.networks import lineart
 from zeroconv.preprocessors.networks.hed import HED
@@ -70,34 +71,29 @@ def test_line_art_in_strips_equals_the_whole(size, monkeypatch) -> None:
     torch.testing.assert_close(strips, whole, rtol=0, atol=1e-6)  # it answers in single precision
 
 
-MEASURE = """
-import re, sys, torch
-from pathlib import Path
-from zeroconv.preprocessors import line_maps
-from zeroconv.preprocessors.networks import lineart
-from zeroconv.preprocessors.networks.teed import TEED
-torch.set_num_threads(1)
-def megabytes(line):  # ru_maxrss would count what the process was before it became this one
-    return int(re.search(line + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-kind, tile = sys.argv[1], int(sys.argv[2])
-network = {"teed": TEED, "lineart": lineart.LineDrawing}[kind]().eval().requires_grad_(False)
-line_maps.TILE, lineart.LARGEST_PIECE, lineart.ROWS = tile, tile ** 2, tile // 4
-height, width = {"teed": (1536, 1536), "lineart": (1280, 640)}[kind]
-if kind == "lineart":
-    network.model2 = torch.nn.Sequential()  # they take most of the time, and work on small maps
-images = torch.rand(1, height, width, 3)
-with torch.inference_mode():
-    line_maps.line_map(network, images[:, :64, :64])  # loads what the layers need of their libraries
-    before = megabytes("VmRSS")
-    line_maps.line_map(network, images)
-print(megabytes("VmHWM") - before)
-"""
+def peak_bytes(run: Callable[[], object]) -> int:
+    """Bytes of the tensors that were made and alive at once."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+        run()
+    recorded = profiler.profiler.kineto_results.events()
+    changes = sorted((event.start_ns(), event.nbytes()) for event in recorded if event.name() == "[memory]")
+    return max(accumulate(size for _, size in changes))
 
 
-@pytest.mark.parametrize("kind", ["teed", "lineart"])
-def test_large_pictures_need_a_fraction_of_the_memory(kind) -> None:
-    def megabytes(tile: int) -> float:
-        command = [sys.executable, "-c", MEASURE, kind, str(tile)]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+@pytest.mark.parametrize(("kind", "size"), [(TEED, (1280, 1280)), (lineart.LineDrawing, (1280, 640))])
+def test_large_pictures_need_a_fraction_of_the_memory(kind, size, monkeypatch) -> None:
+    network = kind().eval().requires_grad_(False)
+    if kind is lineart.LineDrawing:
+        network.model2 = torch.nn.Sequential()  # they take most of the time, and work on small maps
+    images = torch.rand(1, *size, 3)
 
-    assert megabytes(256) < megabytes(4096) / 2.5
+    def in_tiles_of(side: int) -> int:
+        monkeypatch.setattr(line_maps, "TILE", side)
+        monkeypatch.setattr(lineart, "LARGEST_PIECE", side**2)
+        monkeypatch.setattr(lineart, "ROWS", side // 4)
+        with torch.inference_mode():
+            return peak_bytes(lambda: line_maps.line_map(network, images))
+
+    pieces, whole = in_tiles_of(256), in_tiles_of(4096)
+    assert whole > images.nbytes
+    assert pieces < whole / 4
