@@ -6,7 +6,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from .dimensions import infer_dimensions
+from .dimensions import Dimensions, infer_dimensions
+from .latent_hint import LatentHintControlNet
 from .layers import Attention, Ops, torch_attention
 from .network import ControlNet
 from .union import UnionControlNet
@@ -23,9 +24,14 @@ def build_controlnet(
     """
     dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
     with torch.device("meta"):
-        kind = UnionControlNet if dims.union_types else ControlNet
-        network = kind(dims, ops, attention)
+        network = _kind(dims)(dims, ops, attention)
     return fill(network, state_dict, "ControlNet")
+
+
+def _kind(dims: Dimensions) -> type[ControlNet]:
+    if dims.union_types:
+        return UnionControlNet
+    return LatentHintControlNet if dims.sees_latents else ControlNet
 
 
 def fill(network: Network, state_dict: Mapping[str, Tensor], what: str) -> Network:

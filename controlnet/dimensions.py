@@ -32,6 +32,7 @@ class Dimensions:
     in_channels: int
     hint_channels: int
     hint_widths: tuple[int, ...]
+    """Of the hint encoder; none for a network that sees the hint's latent, whose `hint_channels` are the latent's."""
     model_channels: int
     blocks: tuple[Block, ...]
     """The input blocks after the first convolution."""
@@ -41,6 +42,11 @@ class Dimensions:
     linear_projection: bool
     union_types: int = 0
     """Kinds of hint that a union network tells apart; 0 for a plain one."""
+
+    @property
+    def sees_latents(self) -> bool:
+        """Whether the hint comes to the network through the VAE."""
+        return not self.hint_widths
 
     @property
     def time_channels(self) -> int:
@@ -80,14 +86,15 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
     shapes: of the whole state dict in LDM keys. Raises ValueError when a part is missing.
     """
     first = shape_of(shapes, "input_blocks.0.0.weight", 4)
-    hint = [shape_of(shapes, f"input_hint_block.{2 * i}.weight", 4) for i in range(len(HINT_STRIDES))]
+    layers = range(len(HINT_STRIDES)) if any(key.startswith("input_hint_block.") for key in shapes) else ()
+    hint = [shape_of(shapes, f"input_hint_block.{2 * i}.weight", 4) for i in layers]
     count = 1 + max(int(match[1]) for key in shapes if (match := re.match(r"input_blocks\.(\d+)\.", key)))
     contexts = [shape_of(shapes, key, 2)[1] for key in shapes if key.endswith(".attn2.to_k.weight")]
     projections = [shape for key, shape in shapes.items() if key.endswith(".1.proj_in.weight")]
     label = shape_of(shapes, LABEL, 2) if LABEL in shapes else None
     dims = Dimensions(
         in_channels=first[1],
-        hint_channels=hint[0][1],
+        hint_channels=hint[0][1] if hint else first[1],
         hint_widths=tuple(shape[0] for shape in hint[:-1]),
         model_channels=first[0],
         blocks=tuple(_block(shapes, f"input_blocks.{i}") for i in range(1, count)),

@@ -51,7 +51,8 @@ class ControlNet(nn.Module):
         if dims.adm_channels is not None:
             label = nn.Sequential(ops.Linear(dims.adm_channels, time), nn.SiLU(), ops.Linear(time, time))
             self.label_emb = nn.Sequential(label)
-        self.input_hint_block = _hint_encoder(dims, ops)
+        if not dims.sees_latents:
+            self.input_hint_block = _hint_encoder(dims, ops)
         self.input_blocks = nn.ModuleList([nn.Sequential(ops.Conv2d(dims.in_channels, width, 3, padding=1))])
         before = width
         for block in dims.blocks:
@@ -104,8 +105,7 @@ class ControlNet(nn.Module):
         rows = inputs.x.shape[0]
         x = inputs.x[: rows // inputs.groups] if inputs.shared else inputs.x
         flow = Pass(nn.functional.silu(self._embed_time(inputs)), projected, rows, inputs.options)
-        h = self.input_blocks[0](x)
-        h = h + match_rows(hint, h.shape[0])
+        h = self._enter(x, hint)
         outputs = [repeat_rows(self.zero_convs[0](h), rows)]
         blocks = list(zip(self.input_blocks[1:], self.zero_convs[1:], strict=True))
         blocks.append((self.middle_block, self.middle_block_out))
@@ -114,6 +114,11 @@ class ControlNet(nn.Module):
             outputs.append(repeat_rows(zero_conv(h), rows))
         skips = len(self.zero_convs)
         return Residuals(tuple(outputs[:skips]), tuple(outputs[skips:]))
+
+    def _enter(self, x: Tensor, hint: Tensor) -> Tensor:
+        """What the encoder begins with: the noisy latent and the hint, as wide as the network."""
+        h = self.input_blocks[0](x)
+        return h + match_rows(hint, h.shape[0])
 
     def memory_floats(self, rows: int, height: int, width: int) -> int:
         """Numbers alive at once at the worst moment of a forward, for a latent of height x width.

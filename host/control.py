@@ -28,6 +28,8 @@ class ZeroConvControl(LoadedControl[ControlNet]):
     """One ControlNet of the SD1.5, SD2.x or SDXL family with its hint."""
 
     takes_areas = True
+    hint_scale = 8
+    """Points of the hint, as the network sees it, to a latent point."""
 
     def __init__(self, loaded: LoadedNetwork[ControlNet]) -> None:
         super().__init__(loaded)
@@ -135,16 +137,20 @@ class ZeroConvControl(LoadedControl[ControlNet]):
         return embedded if chosen == list(range(embedded.shape[0])) else embedded[chosen]
 
     def _fit_hint(self, image: Tensor, x: Tensor, area: Area | None) -> Tensor:
-        """All hints at the pixel size of the latent, (hints, channels, 8h, 8w); of an area its part of the whole."""
+        """All hints as the network sees them at the size of the latent; of an area its part of the whole."""
         ratio = self.compression_ratio
         height, width = (side * ratio for side in (x.shape[-2:] if area is None else area.whole))
 
         def fit() -> Tensor:
-            fitted = self.preprocess_image(fit_hint(image, (height, width), self.fit))
-            part = fitted if area is None else area.cut(fitted, ratio)
+            seen = self._see(fit_hint(image, (height, width), self.fit))
+            part = seen if area is None else area.cut(seen, self.hint_scale)
             return part.to(x.device, self.loaded.dtype)
 
         return self._hints.get(image, (height, width, self.fit, area), fit)
+
+    def _see(self, pixels: Tensor) -> Tensor:
+        """The hints (B, channels, 8h, 8w), 0..1, as the network takes them: as they are."""
+        return self.preprocess_image(pixels)
 
 
 def check_family(network: ControlNet, unet_config: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ..controlnet.adapter import build_adapter
 from ..controlnet.build import build_controlnet
 from ..controlnet.dimensions import infer_dimensions
 from ..controlnet.formats import load_tensors
-from ..controlnet.formats.files import read_header
+from ..controlnet.formats.files import read_header, read_state_dict
 from ..controlnet.formats.folder import is_later_shard
 from ..controlnet.formats.inspect import Report, inspect_file
 from ..controlnet.formats.pooling import find_pooling
@@ -26,6 +26,7 @@ from ..controlnet.network import ControlNet
 from . import adapter
 from .adapter import AdapterControl
 from .control import ZeroConvControl, check_family
+from .latent_hint import LatentHintControl
 from .lllite import LLLiteControl, check_base
 from .loaded import LoadedNetwork
 from .model_patch_loading import load_model_patch
@@ -50,18 +51,23 @@ def inspect_control(name: str) -> Report:
 
 
 def load_control(
-    name: str, model: Any = None, pooling: PoolingChoice = "auto", precision: Precision = "auto"
+    name: str,
+    model: Any = None,
+    pooling: PoolingChoice = "auto",
+    precision: Precision = "auto",
+    base_file: str | None = None,
 ) -> ShapedControl:
     """Load a control file by its name in the `controlnet` folder.
 
     model: a MODEL to check the family against, or None. pooling: whether residuals are replaced by their mean over
     the picture, as the shuffle network wants, by default on the prompt's side only; auto: as the file says.
     precision: to keep the weights and compute in; fp8 keeps the matrices in 8 bits and computes as the host does.
+    base_file: name of the ControlNet that a CtrLoRA goes with; other kinds of files do without.
     Raises FileNotFoundError, or ValueError that names the file.
     """
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
     base = None if model is None else functools.partial(unet_weights, model)
-    form, tensors = load_tensors(path, base)
+    form, tensors = load_tensors(path, base, None if base_file is None else functools.partial(_read, base_file))
     base_model = None if model is None else model.model
     try:
         if form.network in HOST_LOADERS:
@@ -72,6 +78,10 @@ def load_control(
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
     return _pooled(control, path, pooling) if form.network == "controlnet" else control
+
+
+def _read(name: str) -> dict[str, Tensor]:
+    return read_state_dict(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:
@@ -98,7 +108,7 @@ def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any, precisio
     loaded = build_loaded(tensors, name, precision)
     if model is not None:
         check_family(loaded.network, model.model_config.unet_config)
-    return ZeroConvControl(loaded)
+    return (LatentHintControl if loaded.network.dims.sees_latents else ZeroConvControl)(loaded)
 
 
 def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
@@ -119,6 +129,7 @@ def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any, precision: P
 
 LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any, Precision], ShapedControl]] = {
     "controlnet": _load_controlnet,
+    "ctrlora": _load_controlnet,
     "t2i-adapter": _load_adapter,
     "lllite": _load_lllite,
 }

@@ -8,6 +8,8 @@ from ..host.loading import POOLING_CHOICES, PoolingChoice, list_controlnets, loa
 from ..host.precision import PRECISIONS, Precision
 from .compat import schema
 
+NO_FILE = "none"
+
 
 class ZeroConvLoad(io.ComfyNode):
     """Load a ControlNet from `models/controlnet`."""
@@ -62,15 +64,31 @@ class ZeroConvLoad(io.ComfyNode):
                         "clearly less exactly."
                     ),
                 ),
+                io.Combo.Input(
+                    "base_file",
+                    options=[NO_FILE, *list_controlnets()],
+                    default=NO_FILE,
+                    optional=True,
+                    tooltip=(
+                        "Only for a CtrLoRA: the base ControlNet that it goes with (ctrlora_sd15_basecn700k). Other "
+                        "files do without."
+                    ),
+                ),
             ],
             outputs=[io.ControlNet.Output(tooltip="The ControlNet, for Apply ControlNet.")],
         )
 
     @classmethod
     def execute(
-        cls, control_net: str, model: Any = None, pooling: PoolingChoice = "auto", precision: Precision = "auto"
+        cls,
+        control_net: str,
+        model: Any = None,
+        pooling: PoolingChoice = "auto",
+        precision: Precision = "auto",
+        base_file: str = NO_FILE,
     ) -> io.NodeOutput:
-        return io.NodeOutput(load_control(control_net, model, pooling, precision))
+        base = None if base_file == NO_FILE else base_file
+        return io.NodeOutput(load_control(control_net, model, pooling, precision, base))
 
 
 NODES = [ZeroConvLoad]

@@ -102,6 +102,10 @@ LOADERS = tuple(
     )
 )
 
+CTRLORA_LOADER = Replacement(
+    "ACN_CtrLoRALoader", "ZeroConvLoad", ("base", "lora"), {"control_net": "lora", "base_file": "base"}
+)
+
 APPLY = {name: name for name in ("positive", "negative", "control_net", "image")}
 RANGE = ("strength", "start_percent", "end_percent")
 
@@ -115,7 +119,7 @@ APPLIERS = (
     ),
 )
 
-REPLACEMENTS: tuple[Replacement, ...] = (*PREPROCESSORS, *LOADERS, *APPLIERS)
+REPLACEMENTS: tuple[Replacement, ...] = (*PREPROCESSORS, *LOADERS, CTRLORA_LOADER, *APPLIERS)
 
 
 def mappings(replacement: Replacement, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..dimensions import Shapes
 from .control_lora import CONTROL_LORA
+from .ctrlora import CTRLORA, CTRLORA_BASE, CTRLORA_FULL
 from .diffusers import DIFFUSERS
 from .files import read_state_dict
 from .format import Format
@@ -21,8 +22,13 @@ from .nearest import nearest
 from .t2i_adapter import T2I_ADAPTER
 
 Result = TypeVar("Result")
+Source = Callable[[], Mapping[str, Tensor]]
 
-FORMATS: tuple[Format, ...] = (CONTROL_LORA, LDM, DIFFUSERS, T2I_ADAPTER, LLLITE, *HOSTED, *MODEL_PATCHES, *KNOWN)
+CTRLORAS = (CTRLORA, CTRLORA_FULL, CTRLORA_BASE)
+FORMATS: tuple[Format, ...] = (
+    *(CONTROL_LORA, LDM, DIFFUSERS, *CTRLORAS, T2I_ADAPTER, LLLITE),
+    *(*HOSTED, *MODEL_PATCHES, *KNOWN),
+)
 
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "load_tensors", "recognise"]
 
@@ -45,20 +51,21 @@ def recognise(shapes: Shapes) -> Format:
 
 
 def load_tensors(
-    path: str | Path, base: Callable[[], Mapping[str, Tensor]] | None = None
+    path: str | Path, base: Source | None = None, controlnet: Source | None = None
 ) -> tuple[Format, dict[str, Tensor]]:
     """Read a control file of any known format: the format, and the tensors under the names of its network.
 
-    base: gives the UNet of the base model in LDM keys; called only for formats that need it.
-    Raises ValueError, naming the file, when it is damaged, of an unknown kind, or of one that ZeroConv does not run.
+    base: gives the UNet of the base model in LDM keys. controlnet: gives the tensors of the file that a CtrLoRA goes
+    with. Both are called only for formats that need them. Raises ValueError, naming the file, when it is damaged, of an
+    unknown kind, or of one that ZeroConv does not run.
     """
     tensors = _named(path, lambda: read_state_dict(path))
     form = _named(path, lambda: recognise({key: tuple(value.shape) for key, value in tensors.items()}))
-    needed = base is not None and (form.needs_base or DIFFERENCE in tensors)
-    return form, _named(path, lambda: form.convert(tensors, base() if base is not None and needed else None))
+    source = base if form.needs_base or DIFFERENCE in tensors else controlnet if form.needs_controlnet else None
+    return form, _named(path, lambda: form.convert(tensors, None if source is None else source()))
 
 
-def load_ldm_state_dict(path: str | Path, base: Callable[[], Mapping[str, Tensor]] | None = None) -> dict[str, Tensor]:
+def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[str, Tensor]:
     """Read a ControlNet file of any known format as tensors in LDM keys; arguments and errors as `load_tensors`.
 
     Raises ValueError for a control that is no ControlNet, such as a T2I-Adapter.

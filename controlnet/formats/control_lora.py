@@ -26,18 +26,22 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
     for key, value in tensors.items():
         module, _, kind = key.rpartition(".")
         if kind == "up":
-            merged[f"{module}.weight"] = _add_low_rank(base, module, value, tensors.get(f"{module}.down"))
+            weight, down = base.get(f"{module}.weight"), tensors.get(f"{module}.down")
+            misfit = f"The Control-LoRA does not fit the MODEL at '{module}'. Wire a MODEL of its family."
+            merged[f"{module}.weight"] = add_low_rank(weight, value, down, misfit)
         elif kind in ("weight", "bias"):
             merged[key] = value
     return merged
 
 
-def _add_low_rank(base: Mapping[str, Tensor], module: str, up: Tensor, down: Tensor | None) -> Tensor:
-    weight = base.get(f"{module}.weight")
+def add_low_rank(weight: Tensor | None, up: Tensor, down: Tensor | None, misfit: str) -> Tensor:
+    """A layer's weight and the product of its two matrices.
+
+    weight: (out, ...). up: (out, rank, ...). down: (rank, ...). Raises ValueError with the text `misfit` when one is
+    missing or they do not fit.
+    """
     if weight is None or down is None or up.shape[0] * down[0].numel() != weight.numel():
-        raise ValueError(
-            f"The Control-LoRA does not fit the MODEL at '{module}'. Wire a MODEL of the family that it was made for."
-        )
+        raise ValueError(misfit)
     difference = up.float().flatten(start_dim=1) @ down.float().flatten(start_dim=1)
     return (weight.float() + difference.to(weight.device).reshape(weight.shape)).to(_stored(weight))
 

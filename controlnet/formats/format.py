@@ -34,7 +34,8 @@ class Format:
     recognise: by keys and shapes alone. convert: (tensors, UNet of the base model in LDM keys or None) -> tensors
     under the names of our network; they are passed on, not copied, and keys that belong to other networks of a whole
     checkpoint are dropped. describe: what the shapes of such a file tell. needs_base: cannot be converted without the
-    base model. network: what runs the file, one of NETWORKS.
+    base model. needs_controlnet: not without the tensors of another file, which `convert` gets in the base's place.
+    network: what runs the file, one of NETWORKS.
     """
 
     id: str
@@ -43,14 +44,15 @@ class Format:
     convert: Convert
     describe: Callable[[Shapes], Description]
     needs_base: bool = False
+    needs_controlnet: bool = False
     network: str = "controlnet"
     needs: str = ""
     """For a format that ZeroConv does not run: what does, in one sentence."""
 
 
-NETWORKS = ("controlnet", "t2i-adapter", "lllite", "host", "patch", "nothing")
-"""Ours (controlnet, t2i-adapter, lllite), ComfyUI's own ControlNets (host) and model patches (patch), or known and not
-run (nothing)."""
+NETWORKS = ("controlnet", "ctrlora", "t2i-adapter", "lllite", "host", "patch", "nothing")
+"""Ours (controlnet, ctrlora, t2i-adapter, lllite), ComfyUI's own ControlNets (host) and model patches (patch), or known
+and not run (nothing)."""
 
 
 def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, Tensor]:

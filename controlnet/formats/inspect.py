@@ -39,8 +39,8 @@ HINTS_BY_NAME = {
 class Report:
     """What a file is. residuals, hint_channels, union_types, pooled: None where the file alone does not say.
 
-    needs: what runs it, when ZeroConv does not. pooled: whether residuals are replaced by their mean (shuffle);
-    pooled_by: where that was found.
+    needs: what runs it, when ZeroConv does not. needs_controlnet: whether it goes with another file. pooled: whether
+    residuals are replaced by their mean (shuffle); pooled_by: where that was found.
     """
 
     file: str
@@ -56,6 +56,7 @@ class Report:
     preprocessors: tuple[str, ...]
     metadata: dict[str, str]
     needs: str = ""
+    needs_controlnet: bool = False
     pooled: bool | None = None
     pooled_by: str = ""
 
@@ -76,6 +77,8 @@ class Report:
             lines.append(f"kinds of hints: {', '.join(self.union_types)}")
         if self.needs_base:
             lines.append("needs the MODEL wired to Load ControlNet")
+        if self.needs_controlnet:
+            lines.append("needs its base ControlNet chosen as base_file in Load ControlNet")
         if self.pooled:
             lines.append(f"pooled, and on the prompt's side only (shuffle), says the {self.pooled_by}")
         if self.preprocessors:
@@ -116,6 +119,7 @@ def inspect_file(path: str | Path) -> Report:
         preprocessors=_preprocessors(form, path),
         metadata=header.metadata,
         needs=form.needs,
+        needs_controlnet=form.needs_controlnet,
         pooled=pooling.pooled if pooling else None,
         pooled_by=pooling.source if pooling else "",
     )

@@ -1,9 +1,8 @@
 """Files that ZeroConv knows and does not run: what they are and what runs them, in a sentence.
 
-Recognised by keys (`controlnet_*` of AnimateDiff's SparseCtrl, Stable Video's ControlNets, CtrLoRA, diffusers'
-ControlNet-XS, T2I style adapters, IP-Adapters, LoRAs, whole base models). A SparseCtrl needs the motion modules of its
-AnimateDiff model, a CtrLoRA its separate base ControlNet, a ControlNet-XS a base UNet that hands its features over at
-every block: none of them is residuals of one file.
+Recognised by keys (`controlnet_*` of AnimateDiff's SparseCtrl, Stable Video's ControlNets, diffusers' ControlNet-XS,
+T2I style adapters, IP-Adapters, LoRAs, whole base models). A SparseCtrl needs the motion modules of its AnimateDiff
+model, a ControlNet-XS a base UNet that hands its features over at every block: none of them is residuals of one file.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,11 +37,6 @@ def is_cross(shapes: Shapes) -> bool:
     return "control_to_base_for_conv_in.weight" in shapes or has(shapes, "ctrl_to_base")
 
 
-def is_ctrlora(shapes: Shapes) -> bool:
-    """Whether it is one half of a CtrLoRA."""
-    return has(shapes, "lora_layer")
-
-
 KNOWN = (
     _known(
         "sparse-ctrl",
@@ -55,12 +49,6 @@ KNOWN = (
         "a ControlNet for Stable Video Diffusion",
         lambda shapes: is_video(shapes) and not has(shapes, "motion_modules"),
         "It needs a video model: use it with the pack Advanced-ControlNet.",
-    ),
-    _known(
-        "ctrlora",
-        "one part of a CtrLoRA",
-        is_ctrlora,
-        "It needs its base ControlNet and the VAE's view of the hint: use it with the pack Advanced-ControlNet.",
     ),
     _known(
         "controlnet-xs",

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ..dimensions import Shapes
 from . import control_lora
-from .format import Description, Format, Value, describe_controlnet, rename, require_base, union_name
-from .known import is_ctrlora
+from .format import Description, Format, Value, describe_controlnet, has, rename, require_base, union_name
 
 PREFIX = "control_model."
 MARK = "zero_convs.0.0.weight"
+FIRST = "input_blocks.0.0.weight"
 DIFFERENCE = "difference"
+CTRLORA_MARK = "lora_layer"
 
 COMPANIONS = (
     "model.diffusion_model.",
@@ -39,12 +40,22 @@ def _recognise(shapes: Shapes) -> bool:
     return marked and control_lora.MARK not in shapes and not is_ctrlora(shapes)
 
 
+def is_ctrlora(shapes: Shapes) -> bool:
+    """Whether it is a file of CtrLoRA: with its small matrices, or without hint encoder before the first layer."""
+    return has(shapes, CTRLORA_MARK) or (is_whole(shapes) and not has(shapes, "input_hint_block."))
+
+
+def is_whole(shapes: Shapes) -> bool:
+    """Whether the encoder's first layer is there."""
+    return FIRST in shapes or PREFIX + FIRST in shapes
+
+
 def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    own = _own(tensors)
+    held = own(tensors)
     if DIFFERENCE in tensors:
         base = require_base(base, "This file holds the difference between a ControlNet and its base model")
-        own = {key: _add(key, value, base) for key, value in own.items()}
-    return own
+        held = {key: _add(key, value, base) for key, value in held.items()}
+    return held
 
 
 def _add(key: str, value: Tensor, base: Mapping[str, Tensor]) -> Tensor:
@@ -60,10 +71,10 @@ def _add(key: str, value: Tensor, base: Mapping[str, Tensor]) -> Tensor:
 
 
 def _describe(shapes: Shapes) -> Description:
-    return describe_controlnet(_own(shapes))
+    return describe_controlnet(own(shapes))
 
 
-def _own(values: Mapping[str, Value]) -> dict[str, Value]:
+def own(values: Mapping[str, Value]) -> dict[str, Value]:
     """The ControlNet's own tensors or shapes, without prefix; what else a checkpoint may hold is left out."""
     if PREFIX + MARK not in values:
         return rename({key: value for key, value in values.items() if key != DIFFERENCE}, union_name)
@@ -74,8 +85,8 @@ def _own(values: Mapping[str, Value]) -> dict[str, Value]:
             len(strange),
             ", ".join(strange[:3]),
         )
-    own = {key.removeprefix(PREFIX): value for key, value in values.items() if key.startswith(PREFIX)}
-    return rename(own, union_name)
+    held = {key.removeprefix(PREFIX): value for key, value in values.items() if key.startswith(PREFIX)}
+    return rename(held, union_name)
 
 
 LDM = Format("ldm", "ControlNet, LDM layout", _recognise, _convert, _describe)

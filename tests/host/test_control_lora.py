@@ -97,12 +97,12 @@ def test_two_samplings_build_and_merge_once(model, lora):
 
         return call
 
-    core_class, merge = comfy.cldm.cldm.ControlNet, control_lora._add_low_rank
+    core_class, merge = comfy.cldm.cldm.ControlNet, control_lora.add_low_rank
     theirs = comfy.controlnet.ControlLora({key: value.clone() for key, value in lora.items()})
     with (
         mock.patch.object(core_class, "__init__", counted("core builds", core_class.__init__)),
         mock.patch.object(build, "fill", counted("builds", build.fill)),
-        mock.patch.object(control_lora, "_add_low_rank", counted("merged layers", merge)),
+        mock.patch.object(control_lora, "add_low_rank", counted("merged layers", merge)),
     ):
         ours = loading.load_control("lora.safetensors", model)
         layers = sum(key.endswith(".up") for key in lora)

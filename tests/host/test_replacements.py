@@ -13,6 +13,7 @@ from zeroconv.nodes.compat import offer_replacements, widget_defaults
 from zeroconv.nodes.replacements import REPLACEMENTS, mappings
 
 NODES = {node.define_schema().node_id: node for topic in (apply, load, preprocess) for node in topic.NODES}
+FILES = ("control_net", "base_file")
 BY_OLD = {replacement.old: replacement for replacement in REPLACEMENTS}
 
 
@@ -42,7 +43,7 @@ def test_only_values_of_the_same_type_are_carried_over(old):
     inputs = {item.id: item for item in NODES[replacement.new].define_schema().inputs}
     carried = {mine for mine, theirs in replacement.inputs.items() if theirs in replacement.widgets}
     numbers = (io.Int.Input, io.Float.Input)
-    assert all(isinstance(inputs[name], numbers) or name == "control_net" for name in carried)
+    assert all(isinstance(inputs[name], numbers) or name in FILES for name in carried)
 
 
 @pytest.mark.skipif(not hasattr(io, "NodeReplace"), reason="this host replaces no nodes")

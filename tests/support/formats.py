@@ -15,6 +15,9 @@ from support.layouts import (
     XL_UNION,
     adapter,
     control_lora,
+    ctrlora,
+    ctrlora_base,
+    ctrlora_full,
     keys,
     ldm,
     library,
@@ -33,6 +36,7 @@ class Kind:
     """A kind of file. format: the id of the one format that must claim it. shapes: makes keys and shapes.
 
     family: of the base model, for kinds that ZeroConv runs. network: what runs it. needs_base: only with a MODEL.
+    needs_controlnet: only with another file.
     """
 
     format: str
@@ -40,6 +44,7 @@ class Kind:
     family: str = ""
     network: str = "controlnet"
     needs_base: bool = False
+    needs_controlnet: bool = False
 
 
 def tensors(shapes: Shapes, dtype: torch.dtype = torch.float32, seed: int = 0) -> StateDict:
@@ -107,6 +112,9 @@ KINDS: dict[str, Kind] = {
     ),
     "control-lora sd15": Kind("control-lora", control_lora(SD15), "SD1.5", needs_base=True),
     "control-lora sdxl": Kind("control-lora", control_lora(SDXL), "SDXL", needs_base=True),
+    "ctrlora": Kind("ctrlora", ctrlora(SD15), "SD1.5", "ctrlora", needs_controlnet=True),
+    "ctrlora full": Kind("ctrlora-full", ctrlora_full(SD15), "SD1.5", "ctrlora"),
+    "ctrlora base": Kind("ctrlora-base", ctrlora_base(SD15), network="nothing"),
     "t2i-adapter grey": Kind("t2i-adapter", adapter(64), **ADAPTER),
     "t2i-adapter colour": Kind("t2i-adapter", adapter(192), **ADAPTER),
     "t2i-adapter learned halving": Kind("t2i-adapter", adapter(192, learned_down=True), **ADAPTER),
@@ -188,11 +196,6 @@ KINDS: dict[str, Kind] = {
             "conv_in.weight",
             "down_blocks.0.resnets.0.temporal_res_block.conv1.weight",
         ),
-        network="nothing",
-    ),
-    "ctrlora": Kind(
-        "ctrlora",
-        keys("control_model.zero_convs.0.0.weight", "control_model.time_embed.0.lora_layer.up.weight"),
         network="nothing",
     ),
     "controlnet-xs": Kind(

@@ -113,6 +113,45 @@ def control_lora(dimensions: Dimensions, rank: int = 4, width: int = WIDTH) -> C
     return shapes
 
 
+def without_hint_encoder(shapes: Shapes) -> Shapes:
+    return {key: shape for key, shape in shapes.items() if not key.startswith("input_hint_block.")}
+
+
+def is_linear(key: str, shape: tuple[int, ...]) -> bool:
+    """Whether a weight of an LDM ControlNet is a linear layer's: matrices are, and only they."""
+    return key.endswith(".weight") and len(shape) == 2
+
+
+def lora_layers(shapes: Shapes, rank: int) -> Shapes:
+    made: Shapes = {}
+    for key, shape in shapes.items():
+        if is_linear(key, shape):
+            layer = f"{key.removesuffix('.weight')}.lora_layer"
+            made |= {f"{layer}.down.weight": (rank, shape[1]), f"{layer}.up.weight": (shape[0], rank)}
+    return made
+
+
+def ctrlora(dimensions: Dimensions, rank: int = 4, width: int = WIDTH) -> Callable[[], Shapes]:
+    """What xyfJASON/ctrlora stores of a CtrLoRA (`check_key` of its `api.py`)."""
+
+    def shapes() -> Shapes:
+        base = without_hint_encoder(controlnet_shapes(small(dimensions, width)))
+        switched = ("zero_convs", "middle_block_out", "norm")
+        return lora_layers(base, rank) | {key: s for key, s in base.items() if any(part in key for part in switched)}
+
+    return under("control_model.", shapes)
+
+
+def ctrlora_full(dimensions: Dimensions, width: int = WIDTH) -> Callable[[], Shapes]:
+    """A network that was trained further as a whole."""
+    return under("control_model.", lambda: without_hint_encoder(controlnet_shapes(small(dimensions, width))))
+
+
+def ctrlora_base(dimensions: Dimensions, rank: int = 4, width: int = WIDTH) -> Callable[[], Shapes]:
+    """The base with the matrices of the task that was trained last."""
+    return lambda: ctrlora_full(dimensions, width)() | ctrlora(dimensions, rank, width)()
+
+
 def adapter(channels_in: int, width: int = WIDTH, learned_down: bool = False) -> Callable[[], Shapes]:
     """A full T2I-Adapter: two residual blocks at each of four levels, `in_conv` where the width changes."""
 

@@ -38,12 +38,12 @@ def ours(seed: int) -> ZeroConvControl:
     return ZeroConvControl(build_loaded(weights(seed)))
 
 
-def core(seed: int):
-    """Core's network; it reads its dimensions from official widths only, so it is built by hand for 64 channels."""
+def core_network(kind: type | None = None) -> torch.nn.Module:
+    """Core's network, or one that inherits from it, of 64 channels: core itself only makes official widths."""
     import comfy.cldm.cldm
     import comfy.ops
 
-    network = comfy.cldm.cldm.ControlNet(
+    return (kind or comfy.cldm.cldm.ControlNet)(
         image_size=32,
         in_channels=4,
         hint_channels=3,
@@ -58,6 +58,10 @@ def core(seed: int):
         legacy=False,
         operations=comfy.ops.disable_weight_init,
     )
+
+
+def core(seed: int):
+    network = core_network()
     network.load_state_dict(weights(seed))
     return comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
 

@@ -12,8 +12,14 @@ from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.scaled import plain
 from zeroconv.controlnet.lllite import build_lllite
 
-BUILDERS = {"controlnet": build_controlnet, "t2i-adapter": build_adapter, "lllite": build_lllite}
-RUN_ALONE = [name for name, kind in KINDS.items() if kind.network in BUILDERS and not kind.needs_base]
+BUILDERS = {
+    "controlnet": build_controlnet,
+    "ctrlora": build_controlnet,
+    "t2i-adapter": build_adapter,
+    "lllite": build_lllite,
+}
+NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]
+RUN_ALONE = [name for name, kind in KINDS.items() if kind.network in BUILDERS and name not in NEEDY]
 REFUSED = r"does not fit|incomplete|no 8-bit weight|equal levels|no ControlNet that"
 DROPPED_BESIDE = "ldm whole checkpoint"
 
@@ -69,7 +75,8 @@ def test_inspection_tells_family_and_needs(name, tmp_path):
         assert report.needs
         assert report.needs in str(report)
         return
-    assert (report.family, report.needs_base, report.needs) == (kind.family, kind.needs_base, "")
+    assert (report.family, report.needs) == (kind.family, "")
+    assert (report.needs_base, report.needs_controlnet) == (kind.needs_base, kind.needs_controlnet)
     assert kind.family in str(report)
 
 
