@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page
 from support.browser import EXECUTABLE, SETTINGS, chromium, open_canvas
 from support.server import REPOSITORY, ComfyServer
 
@@ -92,23 +92,39 @@ class Canvas:
         """Keep what is seen, the whole graph in view."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(1000)
+        self.page.wait_for_timeout(500)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "nodes-2"])
-def canvas(request: pytest.FixtureRequest, server: ComfyServer, browser: Browser) -> Iterator[Canvas]:
-    """An empty canvas in each of the two renderers."""
+@pytest.fixture(scope="module", params=[False, True], ids=["classic", "nodes-2"])
+def window(request: pytest.FixtureRequest, server: ComfyServer, browser: Browser) -> Iterator[Page]:
+    """The front end in each of the two renderers; it takes seconds to open, so the tests of a file share it."""
     server.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": request.param})
-    # A node whose result is cached sends no preview again.
-    server.post("/free", {"free_memory": True})
     context = browser.new_context(viewport=SIZE)
     page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
     open_canvas(page, server)
-    yield Canvas(page, errors)
+    yield page
     context.close()
+
+
+@pytest.fixture
+def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
+    """A new workflow, nothing of what was before in sight."""
+    # A node whose result is cached sends no preview again.
+    server.post("/free", {"free_memory": True})
+    for _ in range(3):  # dialogs and menus that a test has left open
+        window.keyboard.press("Escape")
+    window.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    window.wait_for_function("() => app.graph.nodes.length === 0")
+    opened = Canvas(window, [])
+    assert opened.dialogs() == []
+
+    def note(error: Error) -> None:
+        opened.errors.append(str(error))
+
+    window.on("pageerror", note)
+    yield opened
+    window.remove_listener("pageerror", note)
 
 
 @pytest.fixture
