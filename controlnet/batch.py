@@ -46,6 +46,45 @@ def hint_indices(
     return tuple(_PICK[order](frame, hints) for frame in frames)
 
 
+def spread_hints(
+    hints: int, frames: Sequence[int], total: int | None, chosen: Sequence[int] = ()
+) -> tuple[int | None, ...]:
+    """Index of the hint of some frames of a video, None for a frame without.
+
+    total: frames of the whole video, None if unknown. chosen: the frame of every hint, negative from the end. Without:
+    evenly, from the first frame to the last; one hint is the first frame's, and hints that are too many are left out.
+    Raises ValueError, with the counts, for a choice that does not fit or a number of frames that must be known.
+    """
+    if chosen and len(chosen) != hints:
+        raise ValueError(f"Fit Hint names {len(chosen)} frames for {hints} hint images. Name one frame for each hint.")
+    if total is None:
+        if min(chosen, default=-1) < 0:
+            raise ValueError(
+                "In context windows this ComfyUI does not tell how many frames the video has. Name the frame of each "
+                "hint in Fit Hint, counted from the start: 0 is the first."
+            )
+        total = 1 + max(*frames, *chosen)
+    count = min(hints, total)
+    even = [index * (total - 1) // max(1, count - 1) for index in range(count)]
+    places = [place + total if place < 0 else place for place in chosen] or even
+    if len(set(places)) < len(places) or not all(0 <= place < total for place in places):
+        raise ValueError(
+            f"Fit Hint gives hints to the frames {', '.join(map(str, chosen))}, but the video has the frames 0 to "
+            f"{total - 1}. Name each of them once at most."
+        )
+    return tuple(places.index(frame) if frame in places else None for frame in frames)
+
+
+def parse_frames(text: str) -> tuple[int, ...]:
+    """Read frame numbers, `0, 8, -1`. Raises ValueError that marks a mistake."""
+    scanner = Scanner(text, "list of frames")
+    frames = []
+    while not scanner.at_end:
+        frames.append(scanner.whole("the number of a frame"))
+        scanner.end_entry()
+    return tuple(frames)
+
+
 @dataclass(frozen=True)
 class ItemStrength:
     """Strength of the items first..stop-1, counted as Python does: negative from the end, stop left out.

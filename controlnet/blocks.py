@@ -35,6 +35,8 @@ class Pass:
     """Keys and values of every cross-attention, by the layer's index."""
     rows: int
     options: Options
+    frames: int = 1
+    """Rows in a group: the frames of a video, for layers along the time."""
 
 
 class ResBlock(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .dimensions import Dimensions, infer_dimensions
-from .latent_hint import LatentHintControlNet
+from .hint_only import CtrLoRANetwork, SparseControlNet
 from .layers import Attention, Ops, torch_attention
 from .network import ControlNet
 from .union import UnionControlNet
@@ -31,7 +31,9 @@ def build_controlnet(
 def _kind(dims: Dimensions) -> type[ControlNet]:
     if dims.union_types:
         return UnionControlNet
-    return LatentHintControlNet if dims.sees_latents else ControlNet
+    if dims.frames:
+        return SparseControlNet
+    return CtrLoRANetwork if dims.sees_latents else ControlNet
 
 
 def fill(network: Network, state_dict: Mapping[str, Tensor], what: str) -> Network:

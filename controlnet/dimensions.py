@@ -32,7 +32,8 @@ class Dimensions:
     in_channels: int
     hint_channels: int
     hint_widths: tuple[int, ...]
-    """Of the hint encoder; none for a network that sees the hint's latent, whose `hint_channels` are the latent's."""
+    """Between the layers of the hint encoder. None for a network that sees the hint's latent: then it has at most one
+    layer, and `hint_channels` are the latent's, with those of a mask."""
     model_channels: int
     blocks: tuple[Block, ...]
     """The input blocks after the first convolution."""
@@ -42,6 +43,8 @@ class Dimensions:
     linear_projection: bool
     union_types: int = 0
     """Kinds of hint that a union network tells apart; 0 for a plain one."""
+    frames: int = 0
+    """Of the longest video that layers along the time know; 0 without such layers."""
 
     @property
     def sees_latents(self) -> bool:
@@ -86,12 +89,12 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
     shapes: of the whole state dict in LDM keys. Raises ValueError when a part is missing.
     """
     first = shape_of(shapes, "input_blocks.0.0.weight", 4)
-    layers = range(len(HINT_STRIDES)) if any(key.startswith("input_hint_block.") for key in shapes) else ()
-    hint = [shape_of(shapes, f"input_hint_block.{2 * i}.weight", 4) for i in layers]
+    hint = _hint_layers(shapes)
     count = 1 + max(int(match[1]) for key in shapes if (match := re.match(r"input_blocks\.(\d+)\.", key)))
     contexts = [shape_of(shapes, key, 2)[1] for key in shapes if key.endswith(".attn2.to_k.weight")]
     projections = [shape for key, shape in shapes.items() if key.endswith(".1.proj_in.weight")]
     label = shape_of(shapes, LABEL, 2) if LABEL in shapes else None
+    numbers = [key for key in shapes if key.endswith("pos_encoder.pe")]
     dims = Dimensions(
         in_channels=first[1],
         hint_channels=hint[0][1] if hint else first[1],
@@ -103,11 +106,19 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
         adm_channels=label[1] if label else None,
         linear_projection=bool(projections) and len(projections[0]) == 2,
         union_types=shape_of(shapes, "task_embedding", 2)[0] if "task_embedding" in shapes else 0,
+        frames=shape_of(shapes, numbers[0], 3)[1] if numbers else 0,
     )
     odd = [width for width in dims.residual_channels if width % WIDTH_STEP]
     if odd:
         raise ValueError(f"This ControlNet file is damaged: a width of {odd[0]} is no multiple of {WIDTH_STEP}.")
     return dims
+
+
+def _hint_layers(shapes: Shapes) -> list[tuple[int, ...]]:
+    """Shapes of the hint encoder's kernels: eight, one, or none."""
+    numbers = {int(m[1]) for key in shapes if (m := re.match(r"input_hint_block\.(\d+)\.weight", key))}
+    layers = range(len(HINT_STRIDES)) if len(numbers) > 1 else range(len(numbers))
+    return [shape_of(shapes, f"input_hint_block.{2 * i}.weight", 4) for i in layers]
 
 
 def _block(shapes: Shapes, prefix: str) -> Block:

@@ -51,8 +51,7 @@ class ControlNet(nn.Module):
         if dims.adm_channels is not None:
             label = nn.Sequential(ops.Linear(dims.adm_channels, time), nn.SiLU(), ops.Linear(time, time))
             self.label_emb = nn.Sequential(label)
-        if not dims.sees_latents:
-            self.input_hint_block = _hint_encoder(dims, ops)
+        self.input_hint_block = _hint_encoder(dims, ops)
         self.input_blocks = nn.ModuleList([nn.Sequential(ops.Conv2d(dims.in_channels, width, 3, padding=1))])
         before = width
         for block in dims.blocks:
@@ -104,7 +103,8 @@ class ControlNet(nn.Module):
         """
         rows = inputs.x.shape[0]
         x = inputs.x[: rows // inputs.groups] if inputs.shared else inputs.x
-        flow = Pass(nn.functional.silu(self._embed_time(inputs)), projected, rows, inputs.options)
+        emb = nn.functional.silu(self._embed_time(inputs))
+        flow = Pass(emb, projected, rows, inputs.options, frames=rows // inputs.groups)
         h = self._enter(x, hint)
         outputs = [repeat_rows(self.zero_convs[0](h), rows)]
         blocks = list(zip(self.input_blocks[1:], self.zero_convs[1:], strict=True))

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..controlnet.area import Area
-from ..controlnet.batch import hint_indices
 from ..controlnet.blocks import KeysValues
 from ..controlnet.dimensions import family_name
 from ..controlnet.fit import fit_hint
@@ -131,8 +130,8 @@ class ZeroConvControl(LoadedControl[ControlNet]):
             return network.embed_union([UnionHint(hint, types[0]), *others])
 
         embedded = self.loaded.reuse.hints.get(hint, (self.loaded.weights_state, types), embed)
-        rows = evaluation.rows
-        order = hint_indices(embedded.shape[0], rows.pictures, self.hint_order, rows.window)
+        given = self.given_out(self.cond_hint_original.shape[0], evaluation.rows)
+        order = [-1 if index is None else index for index in given]  # the last one stands for no hint
         chosen = [order[picture] for picture in evaluation.pictures]
         return embedded if chosen == list(range(embedded.shape[0])) else embedded[chosen]
 

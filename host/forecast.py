@@ -9,9 +9,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..controlnet.batch import hint_indices
 from ..controlnet.fit import fit_hint
-from ..controlnet.influence import Influence
+from ..controlnet.influence import Influence, Rows
 from ..controlnet.pace import plan_runs
 from ..controlnet.plan_picture import Forecast
 from ..controlnet.progress import Progress
@@ -124,8 +123,9 @@ def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:
     if not isinstance(control, ShapedControl):
         seen = comfy.utils.common_upscale(hint, width, height, control.upscale_algorithm, "center")
     else:
-        order = hint_indices(hint.shape[0], latent.shape[0], control.hint_order)
-        seen = fit_hint(hint, (height, width), control.fit)[list(order)]
+        fitted = fit_hint(hint, (height, width), control.fit)
+        order = control.given_out(hint.shape[0], Rows((0,), latent.shape[0]))
+        seen = torch.stack([torch.zeros_like(fitted[0]) if index is None else fitted[index] for index in order])
     return seen.movedim(1, -1).float().clamp(0, 1)
 
 

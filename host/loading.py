@@ -26,7 +26,7 @@ from ..controlnet.network import ControlNet
 from . import adapter
 from .adapter import AdapterControl
 from .control import ZeroConvControl, check_family
-from .latent_hint import LatentHintControl
+from .hint_only import LatentHintControl, SparseControl
 from .lllite import LLLiteControl, check_base
 from .loaded import LoadedNetwork
 from .model_patch_loading import load_model_patch
@@ -108,6 +108,8 @@ def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any, precisio
     loaded = build_loaded(tensors, name, precision)
     if model is not None:
         check_family(loaded.network, model.model_config.unet_config)
+    if loaded.network.dims.frames:
+        return SparseControl(loaded)
     return (LatentHintControl if loaded.network.dims.sees_latents else ZeroConvControl)(loaded)
 
 
@@ -130,6 +132,7 @@ def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any, precision: P
 LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any, Precision], ShapedControl]] = {
     "controlnet": _load_controlnet,
     "ctrlora": _load_controlnet,
+    "sparse-ctrl": _load_controlnet,
     "t2i-adapter": _load_adapter,
     "lllite": _load_lllite,
 }

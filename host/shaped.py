@@ -13,9 +13,9 @@ from typing import Any
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
-from ..controlnet.batch import HintOrder
+from ..controlnet.batch import HintOrder, hint_indices, spread_hints
 from ..controlnet.fit import Fit
-from ..controlnet.influence import Influence
+from ..controlnet.influence import Influence, Rows
 from ..controlnet.pace import Pace
 from ..controlnet.progress import Progress
 from ..controlnet.record import Record
@@ -44,6 +44,8 @@ class ShapedControl(ControlBase):
     """Whether `evaluate` heeds `Evaluation.areas`."""
     acts_at_once = False
     """Whether it changes the step's options, which the base model reads, and so cannot wait."""
+    takes_frames = False
+    """Whether its hints are for some frames of a video, `frames`, and its network sees all of them together."""
     divisible = True
     """Whether it can be asked for a part of a step's rows, and acts on no others then."""
 
@@ -53,6 +55,8 @@ class ShapedControl(ControlBase):
         self.influence = Influence()
         self.fit = Fit()
         self.hint_order: HintOrder = "one each"
+        self.frames: tuple[int, ...] = ()
+        """Of a video: the frame of each hint; none: evenly spread."""
         self.own_part = False
         """Whether an area of the picture gets the part of the hint that lies there, and not all of it."""
         self.pace: Pace | None = None
@@ -67,7 +71,7 @@ class ShapedControl(ControlBase):
     def copy_to(self, c: "ShapedControl") -> None:
         super().copy_to(c)
         c.influence, c.fit, c.hint_order = self.influence, self.fit, self.hint_order
-        c.own_part, c.pace, c.measured = self.own_part, self.pace, self.measured
+        c.own_part, c.pace, c.measured, c.frames = self.own_part, self.pace, self.measured, self.frames
 
     def get_extra_hooks(self) -> list[Any]:
         return of_conditionings(super().get_extra_hooks())
@@ -91,6 +95,13 @@ class ShapedControl(ControlBase):
         self._kept_runs.clear()
         self._progress = None
 
+    def given_out(self, hints: int, rows: Rows) -> tuple[int | None, ...]:
+        """Index of the hint of each picture, None for one without. Raises ValueError when the numbers do not fit."""
+        if not self.takes_frames:
+            return hint_indices(hints, rows.pictures, self.hint_order, rows.window)
+        total = rows.pictures if rows.window is None else rows.total
+        return spread_hints(hints, rows.frames, total, self.frames)
+
     @abstractmethod
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
         """Residuals of the rows that count; those behind the first `needed` in depth may be left out."""
@@ -110,6 +121,8 @@ class ShapedControl(ControlBase):
         rows = read_rows(x_noisy, batched_number, transformer_options)
         factors = self.influence.rows(rows)
         groups, pictures = acting(factors, rows)
+        if self.takes_frames:
+            pictures = tuple(range(rows.pictures))
         needed = self.influence.needed(self.residual_count)
         if strength == 0 or not groups or not needed:
             return previous

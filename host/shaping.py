@@ -33,16 +33,22 @@ def with_influence(control: Any, what: str, change: Callable[[Influence], Influe
     return shaped
 
 
-def with_fit(control: Any, fit: Fit, order: HintOrder, own_part: bool = False) -> ShapedControl:
+def with_fit(
+    control: Any, fit: Fit, order: HintOrder, own_part: bool = False, frames: tuple[int, ...] = ()
+) -> ShapedControl:
     """A copy that brings its hints to the picture's size, and to its pictures, in this way.
 
-    own_part: a prompt for an area gets the part of the hint that lies there. Raises ValueError when the control's kind
-    of network cannot do that.
+    own_part: a prompt for an area gets the part of the hint that lies there. frames: of a video, that the hints are
+    for. Raises ValueError when the control's kind of network cannot do that.
     """
     shaped = shaped_copy(control, "fit")
     if own_part and not shaped.takes_areas:
         raise ValueError(f"'{shaped.name}' always lays the whole hint over an area. Choose 'whole hint' in Fit Hint.")
-    shaped.fit, shaped.hint_order, shaped.own_part = fit, order, own_part
+    if frames and not shaped.takes_frames:
+        raise ValueError(
+            f"'{shaped.name}' is no SparseCtrl and wants a hint for all pictures. Empty 'frames' in Fit Hint."
+        )
+    shaped.fit, shaped.hint_order, shaped.own_part, shaped.frames = fit, order, own_part, frames
     return shaped
 
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..controlnet.batch import HINT_ORDERS, HintOrder
+from ..controlnet.batch import HINT_ORDERS, HintOrder, parse_frames
 from ..controlnet.fit import FIT_MODES, Fit, FitMode, pixel_perfect_resolution
 from ..controlnet.resample import RESAMPLINGS, Resampling
 from ..host.conditioning import Conditioning
@@ -68,6 +68,15 @@ class ZeroConvFitHint(io.ComfyNode):
                         "ComfyUI does. own part: each area gets the part of the hint, and of the mask, that lies there."
                     ),
                 ),
+                io.String.Input(
+                    "frames",
+                    default="",
+                    optional=True,
+                    tooltip=(
+                        "For a SparseCtrl: the frame of the video that each hint is for, as 0, 8, -1; negative from "
+                        "the end. Empty: evenly from the first to the last."
+                    ),
+                ),
             ],
             outputs=[
                 io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
@@ -76,9 +85,16 @@ class ZeroConvFitHint(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, control_net: Any, fit: FitMode, resampling: Resampling, hint_order: HintOrder, areas: str = WHOLE_HINT
+        cls,
+        control_net: Any,
+        fit: FitMode,
+        resampling: Resampling,
+        hint_order: HintOrder,
+        areas: str = WHOLE_HINT,
+        frames: str = "",
     ) -> io.NodeOutput:
-        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == OWN_PART))
+        spread = parse_frames(frames)
+        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == OWN_PART, spread))
 
 
 class ZeroConvPreviewHint(io.ComfyNode):
@@ -138,7 +154,7 @@ class ZeroConvPixelPerfect(io.ComfyNode):
                 io.Combo.Input("fit", options=list(FIT_MODES), default="crop", tooltip=FIT_TIP),
             ],
             outputs=[
-                io.Int.Output(display_name="resolution", tooltip="Shorter side, for `resolution` of a preprocessor.")
+                io.Int.Output(display_name="resolution", tooltip="Shorter side, for the resolution of a preprocessor.")
             ],
         )
 

@@ -21,8 +21,8 @@ class ZeroConvLoad(io.ComfyNode):
             display_name="Load ControlNet (ZeroConv)",
             category="ZeroConv/control",
             description=(
-                "Loads a ControlNet, Control-LoRA, T2I-Adapter or ControlNet-LLLite, or a ControlNet of another family "
-                "that ComfyUI runs. The file says itself what it is."
+                "Loads a ControlNet, Control-LoRA, CtrLoRA, SparseCtrl, T2I-Adapter or ControlNet-LLLite, or a "
+                "ControlNet of another family that ComfyUI runs. The file says itself what it is."
             ),
             search_aliases=["controlnet loader", "load control", "control net"],
             inputs=[

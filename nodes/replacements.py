@@ -106,6 +106,12 @@ CTRLORA_LOADER = Replacement(
     "ACN_CtrLoRALoader", "ZeroConvLoad", ("base", "lora"), {"control_net": "lora", "base_file": "base"}
 )
 
+SPARSE_WIDGETS = ("sparsectrl_name", "use_motion", "motion_strength", "motion_scale", "context_aware")
+SPARSE_WIDGETS += ("sparse_hint_mult", "sparse_nonhint_mult", "sparse_mask_mult")
+SPARSE_LOADER = Replacement(
+    "ACN_SparseCtrlLoaderAdvanced", "ZeroConvLoad", SPARSE_WIDGETS, {"control_net": "sparsectrl_name"}
+)
+
 APPLY = {name: name for name in ("positive", "negative", "control_net", "image")}
 RANGE = ("strength", "start_percent", "end_percent")
 
@@ -119,7 +125,7 @@ APPLIERS = (
     ),
 )
 
-REPLACEMENTS: tuple[Replacement, ...] = (*PREPROCESSORS, *LOADERS, CTRLORA_LOADER, *APPLIERS)
+REPLACEMENTS: tuple[Replacement, ...] = (*PREPROCESSORS, *LOADERS, CTRLORA_LOADER, SPARSE_LOADER, *APPLIERS)
 
 
 def mappings(replacement: Replacement, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from .ldm import DIFFERENCE, LDM
 from .lllite import LLLITE
 from .model_patch import MODEL_PATCHES
 from .nearest import nearest
+from .sparse_ctrl import SPARSE_CTRL
 from .t2i_adapter import T2I_ADAPTER
 
 Result = TypeVar("Result")
@@ -26,7 +27,7 @@ Source = Callable[[], Mapping[str, Tensor]]
 
 CTRLORAS = (CTRLORA, CTRLORA_FULL, CTRLORA_BASE)
 FORMATS: tuple[Format, ...] = (
-    *(CONTROL_LORA, LDM, DIFFUSERS, *CTRLORAS, T2I_ADAPTER, LLLITE),
+    *(CONTROL_LORA, LDM, DIFFUSERS, *CTRLORAS, SPARSE_CTRL, T2I_ADAPTER, LLLITE),
     *(*HOSTED, *MODEL_PATCHES, *KNOWN),
 )
 

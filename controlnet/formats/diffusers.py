@@ -39,21 +39,22 @@ def _recognise(shapes: Shapes) -> bool:
 
 
 def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    return _rename(tensors)
+    return to_ldm(tensors)
 
 
 def _describe(shapes: Shapes) -> Description:
-    return describe_controlnet(_rename(shapes))
+    return describe_controlnet(to_ldm(shapes))
 
 
-def _rename(values: Mapping[str, Value]) -> dict[str, Value]:
+def to_ldm(values: Mapping[str, Value]) -> dict[str, Value]:
+    """The same tensors, or shapes, under LDM names; what diffusers does not use keeps its name."""
     blocks = [int(m[1]) for key in values if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", key))]
     names = {**SINGLE, "controlnet_cond_embedding.conv_out": f"input_hint_block.{2 * (max(blocks, default=-1) + 2)}"}
-    starts = _stage_starts(values)
+    starts = stage_starts(values)
     return rename(values, lambda key: union_name(_ldm_key(key, names, starts)))
 
 
-def _stage_starts(tensors: Mapping[str, object]) -> list[int]:
+def stage_starts(tensors: Mapping[str, object]) -> list[int]:
     """Index of the first input block of every `down_blocks.{i}`."""
     starts, stage = [1], 0
     while f"down_blocks.{stage}.resnets.0.conv1.weight" in tensors:

@@ -16,8 +16,8 @@ from .scaled import plain, unscale
 StateDict = dict[str, Tensor]
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
-INNER = ("state_dict", "adapter")
-"""Names under which training programs put the weights in a checkpoint (Lightning, T2I-Adapter)."""
+INNER = ("state_dict", "adapter", "controlnet")
+"""Names under which training programs put the weights in a checkpoint (Lightning, T2I-Adapter, AnimateDiff)."""
 MAX_SHARING = 4
 """Tensors of a pickle may share memory; together they are never so many times the file, unless it is a trap."""
 

@@ -50,9 +50,8 @@ class Format:
     """For a format that ZeroConv does not run: what does, in one sentence."""
 
 
-NETWORKS = ("controlnet", "ctrlora", "t2i-adapter", "lllite", "host", "patch", "nothing")
-"""Ours (controlnet, ctrlora, t2i-adapter, lllite), ComfyUI's own ControlNets (host) and model patches (patch), or known
-and not run (nothing)."""
+NETWORKS = ("controlnet", "ctrlora", "sparse-ctrl", "t2i-adapter", "lllite", "host", "patch", "nothing")
+"""Ours (all before host), ComfyUI's own ControlNets (host) and its model patches (patch), or known and not run."""
 
 
 def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, Tensor]:

@@ -1,8 +1,8 @@
 """Files that ZeroConv knows and does not run: what they are and what runs them, in a sentence.
 
-Recognised by keys (`controlnet_*` of AnimateDiff's SparseCtrl, Stable Video's ControlNets, diffusers' ControlNet-XS,
-T2I style adapters, IP-Adapters, LoRAs, whole base models). A SparseCtrl needs the motion modules of its AnimateDiff
-model, a ControlNet-XS a base UNet that hands its features over at every block: none of them is residuals of one file.
+Recognised by keys: Stable Video's ControlNets, diffusers' ControlNet-XS, T2I style adapters, IP-Adapters, LoRAs, whole
+base models. A ControlNet-XS needs a base UNet that hands its features over at every block: that is not residuals of one
+file.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,12 +38,6 @@ def is_cross(shapes: Shapes) -> bool:
 
 
 KNOWN = (
-    _known(
-        "sparse-ctrl",
-        "a SparseCtrl for AnimateDiff",
-        lambda shapes: is_video(shapes) and has(shapes, "motion_modules"),
-        "It needs AnimateDiff's motion model: use it with the packs AnimateDiff-Evolved and Advanced-ControlNet.",
-    ),
     _known(
         "svd-controlnet",
         "a ControlNet for Stable Video Diffusion",

@@ -11,7 +11,7 @@ from support.server import PACK, ComfyServer
 SURFACE = Path(__file__).with_name("public_surface.json")
 OPTIONS = ("default", "min", "max", "step", "multiline")
 # Lists of files differ from one machine to the next, samplers from one host to the next.
-HOST_LISTS = {"control_net", "start", "folder", "sampler_name", "scheduler"}
+HOST_LISTS = {"control_net", "base_file", "start", "folder", "sampler_name", "scheduler"}
 
 
 def test_pack_loads_without_complaint(server: ComfyServer) -> None:

@@ -14,6 +14,7 @@ from support.layouts import (
     XL_MID,
     XL_UNION,
     adapter,
+    animatediff,
     control_lora,
     ctrlora,
     ctrlora_base,
@@ -25,6 +26,7 @@ from support.layouts import (
     light_adapter,
     lllite,
     scaled,
+    sparse_ctrl,
     under,
     union,
     whole_checkpoint,
@@ -115,6 +117,10 @@ KINDS: dict[str, Kind] = {
     "ctrlora": Kind("ctrlora", ctrlora(SD15), "SD1.5", "ctrlora", needs_controlnet=True),
     "ctrlora full": Kind("ctrlora-full", ctrlora_full(SD15), "SD1.5", "ctrlora"),
     "ctrlora base": Kind("ctrlora-base", ctrlora_base(SD15), network="nothing"),
+    "sparse-ctrl scribble": Kind("sparse-ctrl", animatediff(sparse_ctrl(rgb=False)), "SD1.5", "sparse-ctrl"),
+    "sparse-ctrl rgb": Kind("sparse-ctrl", animatediff(sparse_ctrl(rgb=True)), "SD1.5", "sparse-ctrl"),
+    "sparse-ctrl scribble diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=False), "SD1.5", "sparse-ctrl"),
+    "sparse-ctrl rgb diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=True), "SD1.5", "sparse-ctrl"),
     "t2i-adapter grey": Kind("t2i-adapter", adapter(64), **ADAPTER),
     "t2i-adapter colour": Kind("t2i-adapter", adapter(192), **ADAPTER),
     "t2i-adapter learned halving": Kind("t2i-adapter", adapter(192, learned_down=True), **ADAPTER),
@@ -168,25 +174,6 @@ KINDS: dict[str, Kind] = {
     "uso style": Kind(
         "uso-style",
         keys("feature_embedder.mid_layer_norm.bias", "feature_embedder.high_projection.weight"),
-        network="nothing",
-    ),
-    "sparse-ctrl scribble": Kind(
-        "sparse-ctrl",
-        keys(
-            "controlnet_cond_embedding.conv_in.weight",
-            "conv_in.weight",
-            "controlnet_down_blocks.0.weight",
-            "down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight",
-        ),
-        network="nothing",
-    ),
-    "sparse-ctrl rgb": Kind(
-        "sparse-ctrl",
-        keys(
-            "controlnet_cond_embedding.weight",
-            "controlnet_down_blocks.0.weight",
-            "down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight",
-        ),
         network="nothing",
     ),
     "svd controlnet": Kind(

@@ -77,6 +77,29 @@ def library(name: str, **settings: object) -> Callable[[], Shapes]:
     return shapes
 
 
+def sparse_ctrl(rgb: bool) -> Callable[[], Shapes]:
+    """diffusers' SparseCtrl: of latents, or of drawings."""
+    channels = {"conditioning_channels": 4 if rgb else 3, "use_simplified_condition_embedding": rgb}
+    return library_controlnet("SparseControlNetModel", cross_attention_dim=768, **channels)
+
+
+def animatediff(shapes: Callable[[], Shapes]) -> Callable[[], Shapes]:
+    """A SparseCtrl of diffusers in AnimateDiff's own keys (diffusers' conversion script, the other way round)."""
+    names = {"attn1.": "attention_blocks.0.", "pos_embed.": "attention_blocks.0.pos_encoder."}
+    names |= {"norm1.": "norms.0.", "norm3.": "ff_norm."}
+
+    def name(key: str) -> str:
+        before, moving, inner = key.partition(".motion_modules.")
+        if not moving:
+            return key
+        number, _, rest = inner.partition(".")
+        for theirs, own in names.items():
+            rest = rest.replace(f"transformer_blocks.0.{theirs}", f"transformer_blocks.0.{own}")
+        return f"{before}{moving}{number}.temporal_transformer.{rest}"
+
+    return lambda: {name(key): shape for key, shape in shapes().items()}
+
+
 def library_controlnet(name: str = "ControlNetModel", **settings: object) -> Callable[[], Shapes]:
     return library(name, conditioning_embedding_out_channels=(16, 32, 96, 256), **{**LIBRARY, **settings})
 

@@ -3,7 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.batch import HINT_ORDERS, ItemStrength, ItemStrengths, hint_indices
+from zeroconv.controlnet.batch import (
+    HINT_ORDERS,
+    ItemStrength,
+    ItemStrengths,
+    hint_indices,
+    parse_frames,
+    spread_hints,
+)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +163,35 @@ def test_any_text_gives_strengths_or_a_marked_mistake(text):
         problem = str(error)
     assert problem.split("\n")[-1].strip() == "^"
     assert strengths is None or ItemStrengths.parse(str(strengths)) == strengths
+
+
+@pytest.mark.parametrize(
+    ("hints", "total", "chosen", "expected"),
+    [
+        (1, 4, (), {0: 0}),
+        (2, 9, (), {0: 0, 8: 1}),
+        (3, 16, (), {0: 0, 7: 1, 15: 2}),
+        (4, 2, (), {0: 0, 1: 1}),
+        (1, 1, (), {0: 0}),
+        (2, 9, (8, 3), {8: 0, 3: 1}),
+        (2, 9, (-1, 0), {8: 0, 0: 1}),
+    ],
+)
+def test_hints_are_spread_over_a_video(hints, total, chosen, expected):
+    spread = spread_hints(hints, range(total), total, chosen)
+    assert {frame: index for frame, index in enumerate(spread) if index is not None} == expected
+
+
+def test_a_window_gets_the_hints_of_its_frames():
+    assert spread_hints(2, (4, 5, 6, 7), 12, (5, 11)) == (None, 0, None, None)
+    assert spread_hints(2, (4, 5, 6, 7), None, (5, 11)) == (None, 0, None, None)
+    for chosen in ((), (0, -1)):
+        with pytest.raises(ValueError, match="does not tell how many frames"):
+            spread_hints(2, (4, 5, 6, 7), None, chosen)
+
+
+def test_frame_lists_are_read_and_mistakes_marked():
+    assert parse_frames(" 0, 8,-1 ") == (0, 8, -1)
+    assert parse_frames("") == ()
+    with pytest.raises(ValueError, match=r"\^"):
+        parse_frames("0, two")

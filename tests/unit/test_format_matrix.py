@@ -15,6 +15,7 @@ from zeroconv.controlnet.lllite import build_lllite
 BUILDERS = {
     "controlnet": build_controlnet,
     "ctrlora": build_controlnet,
+    "sparse-ctrl": build_controlnet,
     "t2i-adapter": build_adapter,
     "lllite": build_lllite,
 }
