@@ -29,7 +29,8 @@ class Fusion(nn.Module):
     def forward(self, features: Tensor, coarser: Tensor | None, size: tuple[int, int]) -> Tensor:
         """(B, C, h, w) and the result so far of the same size, or None at the start -> (B, C, *size)."""
         x = features if coarser is None else coarser + self.resConfUnit1(features)
-        return self.out_conv(enlarge(self.resConfUnit2(x), size))
+        # The official order is the other one. A 1x1 convolution and an enlargement may change places: fewer points so.
+        return enlarge(self.out_conv(self.resConfUnit2(x)), size)
 
 
 class Scratch(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .dpt import Scratch, enlarge
 from .hybrid_backbone import HybridBackbone, standardise
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 from .vit import Block, position_grid, with_positions
 
 MULTIPLE = 32
@@ -127,4 +127,4 @@ def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     for name, value in weights.items():
         if ".backbone." in name and value.dim() == 4:
             weights[name] = standardise(value)
-    return assemble(lambda: Midas(ops), weights)
+    return channels_last(assemble(lambda: Midas(ops), weights))
