@@ -29,7 +29,7 @@ FOUR_INPUTS = ("canny",)
 
 IMAGE = "The photograph or drawing. Transparent parts count as white."
 LABELS = "The class of every pixel as a grey level: saved as an 8-bit picture, black is class 0, the next level 1 ..."
-POSES = "The people found, in OpenPose's format: for *Pose*, and for the nodes of other packs."
+POSES = "The people found, in OpenPose's format: for the Pose node, and for the nodes of other packs."
 MASK = "1 (white) where the picture is masked. Any size; one for all images or one for each."
 
 
@@ -67,7 +67,8 @@ def _description(preprocessor: Preprocessor) -> str:
     needs = [f"{row.file} ({row.size}, {row.licence})" for row in map(weights_of, preprocessor.weights)]
     weights = f" Weights: {'; '.join(needs)}." if needs else ""
     licence = f" Licence: {preprocessor.licence}." if preprocessor.licence else ""
-    return f"{preprocessor.description} For {preprocessor.hint} ControlNets.{weights}{licence}"
+    purpose = "" if preprocessor.hint == "other" else f" For {preprocessor.hint} ControlNets."
+    return f"{preprocessor.description}{purpose}{weights}{licence}"
 
 
 class NetworkOwner(io.ComfyNode):

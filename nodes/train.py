@@ -209,7 +209,7 @@ class ZeroConvTrain(io.ComfyNode):
                 io.Combo.Input(
                     "optimiser",
                     options=["adamw", "adamw8bit", "paged_adamw8bit"],
-                    tooltip="The 8-bit ones need the package bitsandbytes and a quarter of the memory.",
+                    tooltip="The 8-bit ones take a quarter of the memory, and need the package bitsandbytes.",
                 ),
                 io.Float.Input(
                     "empty_prompts",

@@ -63,7 +63,7 @@ class ZeroConvUnionHint(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.01,
-                    tooltip="Strength of this hint beside the first one.",
+                    tooltip="Strength of this hint, along with the first one.",
                 ),
             ],
             outputs=[io.ControlNet.Output(tooltip="The ControlNet with this hint added.")],

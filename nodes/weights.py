@@ -68,7 +68,7 @@ class ZeroConvSoftWeights(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Each block acts by this factor less than the next deeper one. 1 weakens nothing.",
+                    tooltip="Each block acts with this times the strength of the next deeper one. 1 weakens nothing.",
                 ),
                 io.Combo.Input(
                     "kind",
@@ -76,7 +76,7 @@ class ZeroConvSoftWeights(io.ComfyNode):
                     default="whole depth",
                     tooltip=(
                         "whole depth: the middle acts whole on every model. A1111: the same on SD1.5, but on SDXL all "
-                        "is 0.56 times weaker, as there. diffusers: guess mode, from 0.1 to 1, whatever the base."
+                        "is multiplied by 0.56, as there. diffusers: guess mode, from 0.1 to 1, whatever the base."
                     ),
                 ),
             ],

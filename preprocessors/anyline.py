@@ -111,7 +111,7 @@ ANYLINE = Preprocessor(
             step=1,
             unit="px",
         ),
-        Parameter("diagonal", "Diagonal", False, "Pixels that touch at a corner only belong together."),
+        Parameter("diagonal", "Diagonal", False, "Pixels that touch only at a corner belong together."),
     ),
     weights=("mteed_anyline",),
     aliases=("AnyLineArtPreprocessor_aux", "softedge_anyline", "MistoLine", "MTEED"),
