@@ -28,7 +28,7 @@ def area_prompts(*areas):
     """A positive prompt for each area, and one negative for all."""
     positive, negative = prompts()
     return [
-        [torch.roll(positive[0][0], number, 1), {"area": area, "strength": 1.0}] for number, area in enumerate(areas)
+        [torch.roll(positive[0][0], number, 2), {"area": area, "strength": 1.0}] for number, area in enumerate(areas)
     ], negative
 
 

@@ -122,7 +122,7 @@ def with_areas_and_masks(stage: Stage):
     embeddings = positive[0][0]
     area = {"area": (5, 8, 0, 0), "strength": 1.0}
     masked = {"mask": mask, "mask_strength": 0.8, "set_area_to_bounds": False}
-    both = [[embeddings.flip(1), area], [embeddings.roll(3, 1), masked]]
+    both = [[embeddings.flip(2), area], [embeddings.roll(3, 2), masked]]
     return stage.sample(prompt=(positive + both, negative))
 
 

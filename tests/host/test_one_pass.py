@@ -85,11 +85,11 @@ def test_regions_with_controls_of_their_own(model, passes, monkeypatch):
     left = torch.zeros(1, 64, 64)
     left[..., :32] = 1
     regions = [
-        [positive[0][0].roll(number, 1), {"mask": mask, "mask_strength": 1.0}]
+        [positive[0][0].roll(number, 2), {"mask": mask, "mask_strength": 1.0}]
         for number, mask in enumerate([left, 1 - left])
     ]
     first, second = (controlled([region], Unit(ours(seed), hint(seed=seed))) for seed, region in enumerate(regions))
-    prompt = [*first, *second, [positive[0][0].roll(5, 1), {}]], negative
+    prompt = [*first, *second, [positive[0][0].roll(5, 2), {}]], negative
     together = sample(model, [], RUN, prompt)
     assert passes == [4] * RUN.steps
     assert distance(together, apart(model, monkeypatch, prompt)) <= 1e-5
@@ -99,13 +99,13 @@ def test_one_control_for_two_of_three_conditionings_runs_once(model, passes):
     """Its rows are not side by side, and it still runs once a step, for them alone."""
     positive, negative = prompts()
     control = ours(1)
-    shared = controlled([positive[0], [positive[0][0].roll(3, 1), {}]], Unit(control, hint()))
+    shared = controlled([positive[0], [positive[0][0].roll(3, 2), {}]], Unit(control, hint()))
     sampled = sample(model, [], RUN, ([shared[0], positive[0], shared[1]], negative))
     counts = control.loaded.reuse.counts
     assert passes == [4] * RUN.steps
     assert (counts.forwards, counts.rows) == (RUN.steps, 2 * RUN.steps)
     other = core(1)
-    shared = controlled([positive[0], [positive[0][0].roll(3, 1), {}]], Unit(other, hint()))
+    shared = controlled([positive[0], [positive[0][0].roll(3, 2), {}]], Unit(other, hint()))
     assert distance(sampled, sample(model, [], RUN, ([shared[0], positive[0], shared[1]], negative))) <= 1e-5
 
 
