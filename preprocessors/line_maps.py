@@ -10,7 +10,8 @@ from .networks.official import run_like
 TILE = 1024
 """Side of a tile in pixels, without its surroundings: about 1 GB in HED."""
 WHOLE = 2
-"""Pictures of up to so many tiles are not cut: the surroundings would cost more than they save."""
+"""Pictures of up to so many tiles are not cut: the surroundings would cost more than they save. A network that sees far
+says its own number (`whole_tiles`)."""
 
 
 def line_map(network: nn.Module, images: Tensor) -> Tensor:
@@ -21,7 +22,7 @@ def line_map(network: nn.Module, images: Tensor) -> Tensor:
     """
     reach = getattr(network, "reach", None)
     height, width = images.shape[1:3]
-    if reach is None or height * width <= WHOLE * TILE**2:
+    if reach is None or height * width <= getattr(network, "whole_tiles", WHOLE) * TILE**2:
         return network(run_like(network, images.movedim(-1, 1)))[:, 0].float()
     lines = torch.empty(images.shape[:3])
     for rows, seen_rows, kept_rows in _spans(height, reach):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .official import Ops, assemble, unwrap
+from .official import Ops, assemble, channels_last, unwrap
 
 DOWN = ((24, 2), (48, 3), (96, 5), (192, 7), (384, 12))
 UP = ((192, 7), (96, 5), (48, 3), (24, 2))
@@ -87,6 +87,11 @@ class Stage(nn.Module):
 class MangaLines(nn.Module):
     """Stages down to a sixteenth of the size and back, each on the way up added to its counterpart."""
 
+    reach = 496
+    """Pixels to each side that an answer depends on."""
+    whole_tiles = 4
+    """So much does a tile see with its surroundings."""
+
     def __init__(self, ops: Ops = nn) -> None:
         super().__init__()
         channels = 1
@@ -113,4 +118,4 @@ class MangaLines(nn.Module):
 
 def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     """The network of `erika.pth`."""
-    return assemble(lambda: MangaLines(ops), unwrap(state_dict))
+    return channels_last(assemble(lambda: MangaLines(ops), unwrap(state_dict)))

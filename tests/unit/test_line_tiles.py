@@ -10,11 +10,13 @@ from torch.profiler import ProfilerActivity, profile
 from zeroconv.preprocessors import line_maps
 from zeroconv.preprocessors.networks import lineart
 from zeroconv.preprocessors.networks.hed import HED
+from zeroconv.preprocessors.networks.manga_line import MangaLines
 from zeroconv.preprocessors.networks.pidinet import PiDiNet
 from zeroconv.preprocessors.networks.teed import TEED
 
 torch.set_num_threads(1)
-NETWORKS = pytest.mark.parametrize("kind", [HED, PiDiNet, TEED])
+Tiled = type[HED] | type[PiDiNet] | type[TEED] | type[MangaLines]
+NETWORKS = pytest.mark.parametrize("kind", [HED, PiDiNet, TEED, MangaLines])
 
 
 def network_of(kind: type[torch.nn.Module]) -> torch.nn.Module:
@@ -24,31 +26,38 @@ def network_of(kind: type[torch.nn.Module]) -> torch.nn.Module:
     for parameter in network.parameters():
         inputs = max(1, parameter[0].numel())
         parameter.copy_(torch.randn_like(parameter) * ((2 / inputs) ** 0.5 if parameter.dim() == 4 else 0.0))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.fill_(1)
     return network
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @NETWORKS
-@pytest.mark.parametrize("size", [(48, 432), (400, 32)])
-def test_tiles_equal_the_whole(kind, size, monkeypatch) -> None:
+def test_tiles_equal_the_whole(kind: Tiled, wide: bool, monkeypatch) -> None:
     network = network_of(kind)
-    images = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(1))
+    tile = 64 if kind.reach < 256 else 256
+    size = 16, 2 * kind.reach + 2 * tile
+    images = torch.rand(1, *(size if wide else size[::-1]), 3, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = line_maps.line_map(network, images)
-        monkeypatch.setattr(line_maps, "TILE", 64)
+        monkeypatch.setattr(line_maps, "TILE", tile)
+        monkeypatch.setattr(line_maps, "WHOLE", 0)
+        monkeypatch.setattr(kind, "whole_tiles", 0, raising=False)
         tiled = line_maps.line_map(network, images)
     assert whole.std() > 1e-3
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-6)
 
 
 @NETWORKS
-def test_the_reach_is_what_the_network_sees(kind: type[HED] | type[PiDiNet] | type[TEED]) -> None:
+def test_the_reach_is_what_the_network_sees(kind: Tiled) -> None:
     """Nothing beyond the reach changes a pixel; the reach is a multiple of the network's strides."""
     network = network_of(kind)
-    side, place = 432, 216
-    images = (torch.rand(1, 3, side, side, dtype=torch.float64) * 0.01).requires_grad_()
+    height, place = 2 * kind.reach + 80, kind.reach + 40
+    images = (torch.rand(1, 3, height, 32, dtype=torch.float64) * 0.01).requires_grad_()
     for parameter in network.parameters():  # positive, so that no path is closed, and small for the last sigmoid
         parameter.copy_(torch.rand_like(parameter) / max(1, parameter[0].numel() if parameter.dim() > 1 else 10))
-    (slope,) = torch.autograd.grad(network(images)[0, 0, place, place], images)
+    (slope,) = torch.autograd.grad(network(images)[0, 0, place, 16], images)
     rows = (slope.abs().sum((0, 1, 3)) > 0).nonzero()
     farthest = max(place - int(rows.min()), int(rows.max()) - place)
     assert 0 <= kind.reach - farthest <= 16
