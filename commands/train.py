@@ -51,10 +51,9 @@ def run(args: argparse.Namespace) -> int:
     if recorder.begin(trainer, plan.resume) and processes.main:
         print(f"Going on after step {trainer.step}.")
     finished = trainer.run()
-    processes.finish()
     if processes.main:
         print(f"{'Finished' if finished else 'Stopped'} after step {trainer.step}: {recorder.places.network}")
-    return 0 if finished else 1
+    return processes.finish(0 if finished else 1)
 
 
 def _set_up(plan: Plan, processes: Processes) -> tuple[Trainer, Recorder]:

@@ -1,6 +1,7 @@
 """The processes that train together: this one alone, or several through Hugging Face Accelerate."""
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -40,8 +41,9 @@ class Processes:
         """Whether the flag is set in one of the processes."""
         return flag
 
-    def finish(self) -> None:
-        """Part from the other processes; without it the end of one may abort another."""
+    def finish(self, status: int = 0) -> int:
+        """The last call of a program: returns its exit status, or ends one of several processes with it at once."""
+        return status
 
     @property
     def main(self) -> bool:
@@ -83,9 +85,12 @@ class AcceleratedProcesses(Processes):
     def any(self, flag: bool) -> bool:
         return self.mean(float(flag)) > 0
 
-    def finish(self) -> None:
+    def finish(self, status: int = 0) -> int:
+        # Everything is written. Taken down in order, the threads of PyTorch's process groups abort now and then.
         self._accelerator.wait_for_everyone()
-        self._accelerator.end_training()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class ShardedProcesses(AcceleratedProcesses):

@@ -1,6 +1,6 @@
 """CtrLoRA (Xu et al. 2024, arXiv 2410.09400): a base ControlNet of many tasks, and small files that set it on one.
 
-The base file holds a ControlNet without hint encoder, which sees the hint's latent (`..latent_hint`). A CtrLoRA holds
+The base file holds a ControlNet without hint encoder, which sees the hint's latent (`..hint_only`). A CtrLoRA holds
 the matrices `up @ down` to be added to every linear layer, and whole zero convolutions and transformer norms; those of
 the base are of no use then. Keys and rule: xyfJASON/ctrlora, `api.py` and `cldm/cldm_ctrlora_inference.py`. A network
 that was trained further as a whole (`ctrlora_finetune_sd15_full.yaml`) is a file of the base's kind and needs no other.
@@ -55,14 +55,16 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
     tensors, whole = own(tensors), own(base)
     merged = {key: value for key, value in whole.items() if not SWITCHED.search(key)}
     for key, value in tensors.items():
-        if key.endswith(UP):
-            name = key.removesuffix(UP)
-            misfit = f"The CtrLoRA does not fit the base_file at '{name}'. Choose the base that it was made for."
-            merged[f"{name}.weight"] = add_low_rank(
-                whole.get(f"{name}.weight"), value, tensors.get(name + DOWN), misfit
-            )
-        elif not key.endswith(DOWN):
+        name = key.removesuffix(UP).removesuffix(DOWN)
+        if name == key:
             merged[key] = value
+            continue
+        misfit = f"The CtrLoRA does not fit the base_file at '{name}'. Choose the base that it was made for."
+        if name + UP not in tensors:
+            raise ValueError(misfit)
+        if key.endswith(UP):
+            weight, down = whole.get(f"{name}.weight"), tensors.get(name + DOWN)
+            merged[f"{name}.weight"] = add_low_rank(weight, value, down, misfit)
     return merged
 
 

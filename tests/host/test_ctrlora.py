@@ -67,6 +67,8 @@ def files(tmp_path, monkeypatch):
         "narrow": tensors(ctrlora_full(SD15, 32)(), seed=4),
         "plain": {"zero_convs.0.0.weight": torch.zeros(4)},
     }
+    half = f"{PREFIX}time_embed.0.lora_layer.up.weight"
+    made["torn"] = {key: value for key, value in made["lora"].items() if key != half}
     for name, weights in made.items():
         save_file(weights, tmp_path / f"{name}.safetensors")
     monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors"}))
@@ -111,6 +113,7 @@ def test_a_missing_vae_is_said_at_apply(model, files):
         ("lora", None, r"lora\.safetensors.*base ControlNet \(ctrlora_sd15_basecn700k\).*as base_file"),
         ("lora", "plain", r"lora\.safetensors.*base_file is no base ControlNet"),
         ("lora", "narrow", r"lora\.safetensors.*does not fit the base_file at '"),
+        ("torn", "base", r"torn\.safetensors.*does not fit the base_file at 'time_embed\.0'"),
         ("base", "lora", r"base\.safetensors.*choose a CtrLoRA in Load ControlNet"),
     ],
 )
