@@ -46,10 +46,12 @@ def hint_indices(
     return tuple(_PICK[order](frame, hints) for frame in frames)
 
 
-def spread_hints(
-    hints: int, frames: Sequence[int], total: int | None, chosen: Sequence[int] = ()
-) -> tuple[int | None, ...]:
-    """Index of the hint of some frames of a video, None for a frame without.
+NO_HINT = -1
+"""Index of a frame without: networks that know such frames keep what stands for it behind the last hint."""
+
+
+def spread_hints(hints: int, frames: Sequence[int], total: int | None, chosen: Sequence[int] = ()) -> tuple[int, ...]:
+    """Index of the hint of some frames of a video, NO_HINT for a frame without.
 
     total: frames of the whole video, None if unknown. chosen: the frame of every hint, negative from the end. Without:
     evenly, from the first frame to the last; one hint is the first frame's, and hints that are too many are left out.
@@ -72,7 +74,7 @@ def spread_hints(
             f"Fit Hint gives hints to the frames {', '.join(map(str, chosen))}, but the video has the frames 0 to "
             f"{total - 1}. Name each of them once at most."
         )
-    return tuple(places.index(frame) if frame in places else None for frame in frames)
+    return tuple(places.index(frame) if frame in places else NO_HINT for frame in frames)
 
 
 def parse_frames(text: str) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ..controlnet.adapter import T2IAdapter
-from ..controlnet.batch import hint_indices
 from ..controlnet.dimensions import family_name
 from ..controlnet.fit import fit_hint
 from ..controlnet.residuals import Residuals
@@ -55,8 +54,7 @@ class AdapterControl(LoadedControl[T2IAdapter]):
 
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
         features = self._run(evaluation.x)
-        rows = evaluation.rows
-        order = hint_indices(features[0].shape[0], rows.pictures, self.hint_order, rows.window)
+        order = self.given_out(features[0].shape[0], evaluation.rows)
         chosen = [order[picture] for picture in evaluation.pictures] * len(evaluation.groups)
         own = tuple(feature[chosen] for feature in features)  # copies, to be changed in place
         inside = len(PLACES[self.loaded.network.dims.family][0])

@@ -130,8 +130,7 @@ class ZeroConvControl(LoadedControl[ControlNet]):
             return network.embed_union([UnionHint(hint, types[0]), *others])
 
         embedded = self.loaded.reuse.hints.get(hint, (self.loaded.weights_state, types), embed)
-        given = self.given_out(self.cond_hint_original.shape[0], evaluation.rows)
-        order = [-1 if index is None else index for index in given]  # the last one stands for no hint
+        order = self.given_out(self.cond_hint_original.shape[0], evaluation.rows)
         chosen = [order[picture] for picture in evaluation.pictures]
         return embedded if chosen == list(range(embedded.shape[0])) else embedded[chosen]
 

@@ -9,6 +9,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ..controlnet.batch import NO_HINT
 from ..controlnet.fit import fit_hint
 from ..controlnet.influence import Influence, Rows
 from ..controlnet.pace import plan_runs
@@ -125,7 +126,8 @@ def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:
     else:
         fitted = fit_hint(hint, (height, width), control.fit)
         order = control.given_out(hint.shape[0], Rows((0,), latent.shape[0]))
-        seen = torch.stack([torch.zeros_like(fitted[0]) if index is None else fitted[index] for index in order])
+        seen = fitted[list(order)]
+        seen[[index == NO_HINT for index in order]] = 0
     return seen.movedim(1, -1).float().clamp(0, 1)
 
 

@@ -1,23 +1,21 @@
 """Our networks that see no noise as controls of the host: CtrLoRA, whose hint goes through the VAE, and SparseCtrl."""
 
-from typing import Any
-
 import comfy.latent_formats
 import torch
 from torch import Tensor
 
+from ..controlnet.batch import spread_hints
+from ..controlnet.influence import Rows
 from ..controlnet.network import ControlNet
 from ..controlnet.residuals import Residuals
 from .control import ZeroConvControl
 from .evaluation import Evaluation
 from .loaded import LoadedNetwork
-from .through_vae import check_vae, through_vae
+from .through_vae import LatentHintControl, through_vae
 
 
-class LatentHintControl(ZeroConvControl):
-    """One network that sees the latents of its hints, or where its file says so the pictures themselves."""
-
-    kind = "CtrLoRA"
+class HintOnlyControl(LatentHintControl, ZeroConvControl):
+    """One network that sees no noise: of its hints the latents, or where its file says so the pictures."""
 
     def __init__(self, loaded: LoadedNetwork[ControlNet]) -> None:
         super().__init__(loaded)
@@ -28,33 +26,30 @@ class LatentHintControl(ZeroConvControl):
             # The VAE may have to make room for itself, which is no time for in the middle of the base model's run.
             self.acts_at_once = True
 
-    def set_cond_hint(
-        self,
-        cond_hint: Tensor,
-        strength: float = 1.0,
-        timestep_percent_range: tuple[float, float] = (0.0, 1.0),
-        vae: Any = None,
-        extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
-    ) -> "LatentHintControl":
-        """Raises ValueError for a missing VAE."""
-        if self.latent_format is not None:
-            check_vae(self.name, self.kind, vae)
-        super().set_cond_hint(cond_hint, strength, timestep_percent_range, vae, extra_concat)
-        return self
-
-    def _see(self, pixels: Tensor) -> Tensor:
-        """Latents (B, 4, h, w). The reference gives 0..1 to an encoder that takes -1..1; the host doubles the range."""
-        return self._latents((pixels + 1) / 2)
-
     def _latents(self, pixels: Tensor) -> Tensor:
+        """Of pixels (B, 3, 8h, 8w), 0..1, as the base model scales them: (B, 4, h, w)."""
         return self.latent_format.process_in(through_vae(self.vae, pixels))
 
 
-class SparseControl(LatentHintControl):
+class CtrLoRAControl(HintOnlyControl):
+    """One CtrLoRA with its base."""
+
+    family = "CtrLoRA"
+
+    def _see(self, pixels: Tensor) -> Tensor:
+        """The reference gives 0..1 to an encoder that takes -1..1; the host's VAE doubles the range."""
+        return self._latents((pixels + 1) / 2)
+
+
+class SparseControl(HintOnlyControl):
     """One SparseCtrl: a batch of latents is a video, of which some frames have a hint."""
 
-    kind = "SparseCtrl"
+    family = "SparseCtrl"
     takes_frames = True
+
+    def given_out(self, hints: int, rows: Rows) -> tuple[int, ...]:
+        total = rows.pictures if rows.window is None else rows.total
+        return spread_hints(hints, rows.frames, total, self.frames)
 
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
         """Raises ValueError for a video that is longer than the network knows."""

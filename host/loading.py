@@ -19,6 +19,7 @@ from ..controlnet.formats.files import read_header, read_state_dict
 from ..controlnet.formats.folder import is_later_shard
 from ..controlnet.formats.inspect import Report, inspect_file
 from ..controlnet.formats.pooling import find_pooling
+from ..controlnet.hint_only import CtrLoRANetwork, SparseControlNet
 from ..controlnet.layers import Attention, Options
 from ..controlnet.lllite import build_lllite
 from ..controlnet.mode import Sides
@@ -26,7 +27,7 @@ from ..controlnet.network import ControlNet
 from . import adapter
 from .adapter import AdapterControl
 from .control import ZeroConvControl, check_family
-from .hint_only import LatentHintControl, SparseControl
+from .hint_only import CtrLoRAControl, SparseControl
 from .lllite import LLLiteControl, check_base
 from .loaded import LoadedNetwork
 from .model_patch_loading import load_model_patch
@@ -108,9 +109,11 @@ def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any, precisio
     loaded = build_loaded(tensors, name, precision)
     if model is not None:
         check_family(loaded.network, model.model_config.unet_config)
-    if loaded.network.dims.frames:
-        return SparseControl(loaded)
-    return (LatentHintControl if loaded.network.dims.sees_latents else ZeroConvControl)(loaded)
+    return CONTROLS.get(type(loaded.network), ZeroConvControl)(loaded)
+
+
+CONTROLS = {CtrLoRANetwork: CtrLoRAControl, SparseControlNet: SparseControl}
+"""Of our ControlNets that are more than one."""
 
 
 def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:

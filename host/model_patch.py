@@ -22,7 +22,7 @@ from ..controlnet.scaling import Scales, scale_residuals, spread_rows
 from .evaluation import Evaluation
 from .loaded import LoadedNetwork
 from .patching import OurPatch, PatchingControl, add_patch
-from .through_vae import check_vae, through_vae
+from .through_vae import LatentHintControl, through_vae
 from .wrapped import ACTIVATIONS, MAX_HINTS
 from .wrapped_bases import check_base
 
@@ -118,12 +118,12 @@ class PatchKind:
     masked: bool = False
 
 
-class ModelPatchControl(PatchingControl[nn.Module]):
+class ModelPatchControl(LatentHintControl, PatchingControl[nn.Module]):
     """One model patch with its hint. found: what its file says of it."""
 
     def __init__(self, loaded: LoadedNetwork[nn.Module], kind: PatchKind, found: Description) -> None:
         super().__init__(loaded)
-        self.kind, self.found = kind, found
+        self.kind, self.found, self.family = kind, found, found.family
         self.residual_count = found.residuals or 0
         self.compression_ratio = 1
         self.latent_format, self.concat_mask = kind.latent_format, kind.masked
@@ -133,20 +133,6 @@ class ModelPatchControl(PatchingControl[nn.Module]):
         twin = type(self)(self.loaded, self.kind, self.found)
         self.copy_to(twin)
         return twin
-
-    def set_cond_hint(
-        self,
-        cond_hint: Tensor,
-        strength: float = 1.0,
-        timestep_percent_range: tuple[float, float] = (0.0, 1.0),
-        vae: Any = None,
-        extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
-    ) -> "ModelPatchControl":
-        """Raises ValueError for a missing VAE."""
-        check_vae(self.name, self.found.family, vae)
-        super().set_cond_hint(cond_hint, strength, timestep_percent_range, vae, extra_concat)
-        self.compression_ratio = vae.spacial_compression_encode()
-        return self
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the base model is of another family."""

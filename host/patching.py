@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from typing import Any
 
-from ..controlnet.batch import hint_indices
 from ..controlnet.residuals import Residuals
 from ..controlnet.scaling import Scales
 from .evaluation import Evaluation
@@ -44,7 +43,7 @@ class PatchingControl(LoadedControl[Network]):
     def hint_of_pictures(self, evaluation: Evaluation) -> list[int] | None:
         """The number of the hint of each picture that counts; None when they take all hints in order, or share one."""
         rows, count = evaluation.rows, self.cond_hint_original.shape[0]
-        order = hint_indices(count, rows.pictures, self.hint_order, rows.window)
+        order = self.given_out(count, rows)
         chosen = [order[picture] for picture in evaluation.pictures]
         return None if count == 1 or chosen == list(range(count)) else chosen
 

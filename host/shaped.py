@@ -13,7 +13,7 @@ from typing import Any
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
-from ..controlnet.batch import HintOrder, hint_indices, spread_hints
+from ..controlnet.batch import HintOrder, hint_indices
 from ..controlnet.fit import Fit
 from ..controlnet.influence import Influence, Rows
 from ..controlnet.pace import Pace
@@ -95,12 +95,9 @@ class ShapedControl(ControlBase):
         self._kept_runs.clear()
         self._progress = None
 
-    def given_out(self, hints: int, rows: Rows) -> tuple[int | None, ...]:
-        """Index of the hint of each picture, None for one without. Raises ValueError when the numbers do not fit."""
-        if not self.takes_frames:
-            return hint_indices(hints, rows.pictures, self.hint_order, rows.window)
-        total = rows.pictures if rows.window is None else rows.total
-        return spread_hints(hints, rows.frames, total, self.frames)
+    def given_out(self, hints: int, rows: Rows) -> tuple[int, ...]:
+        """Index of the hint of each picture, or NO_HINT. Raises ValueError when the numbers do not fit."""
+        return hint_indices(hints, rows.pictures, self.hint_order, rows.window)
 
     @abstractmethod
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:

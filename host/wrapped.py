@@ -16,16 +16,14 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..controlnet.batch import hint_indices
 from ..controlnet.fit import fit_hint
 from ..controlnet.formats.format import Description
 from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
 from .evaluation import Evaluation
 from .merge import Control, join
-from .shaped import ShapedControl
 from .step import Step
-from .through_vae import check_vae, through_vae
+from .through_vae import LatentHintControl, through_vae
 from .wrapped_bases import check_base, width_of
 
 MAX_HINTS = 8
@@ -35,7 +33,7 @@ ACTIVATIONS = 24
 of the feed-forward part, with copies."""
 
 
-class WrappedControl(ShapedControl):
+class WrappedControl(LatentHintControl):
     """One control of the host with its hint.
 
     inner: the host's own, alone in its chain. found: what its file says of it.
@@ -49,9 +47,9 @@ class WrappedControl(ShapedControl):
     def __init__(self, name: str, inner: Any, found: Description) -> None:
         super().__init__()
         self.name, self.inner, self.found = name, inner, found
-        self.residual_count = found.residuals or 0
+        self.family, self.residual_count = found.family, found.residuals or 0
         self.output_count = 0
-        self.compression_ratio = inner.compression_ratio
+        self.compression_ratio = self.latent_step = inner.compression_ratio
         self.latent_format, self.concat_mask = inner.latent_format, inner.concat_mask
         self._places: dict[str, tuple[tuple[int, ...], int]] = {}
         self._hints: Memory[Tensor] = Memory(MAX_HINTS)
@@ -78,25 +76,14 @@ class WrappedControl(ShapedControl):
         """Names of the kinds of hint by number; none for a network that knows one kind."""
         return self.found.union_types
 
-    def set_cond_hint(
-        self,
-        cond_hint: Tensor,
-        strength: float = 1.0,
-        timestep_percent_range: tuple[float, float] = (0.0, 1.0),
-        vae: Any = None,
-        extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
-    ) -> "WrappedControl":
+    def set_cond_hint(self, *arguments: Any, **named: Any) -> "WrappedControl":
         """Raises ValueError for a missing VAE, or a union network that was not told the kind of its hint."""
-        if self.latent_format is not None:
-            check_vae(self.name, self.found.family, vae)
         if self.union_types and "control_type" not in self.extra_args:
             raise ValueError(
                 f"'{self.name}' is a union ControlNet and must be told what its hint shows: put Set Union ControlNet "
                 f"Type before Apply ControlNet. It knows: {', '.join(self.union_types)}; auto tells it nothing."
             )
-        super().set_cond_hint(cond_hint, strength, timestep_percent_range, vae, extra_concat)
-        if self.vae is not None:
-            self.compression_ratio = self.inner.compression_ratio * self.vae.spacial_compression_encode()
+        super().set_cond_hint(*arguments, **named)
         return self
 
     def get_models(self) -> list[Any]:
@@ -189,7 +176,7 @@ class WrappedControl(ShapedControl):
         hints = self._hints.get(image, (x.shape[-2:], self.fit, dtype), lambda: self._see(x).to(x.device, dtype))
         if hints.shape[0] == 1:
             return hints
-        order = hint_indices(hints.shape[0], rows.pictures, self.hint_order, rows.window)
+        order = self.given_out(hints.shape[0], rows)
         return hints[[order[picture] for picture in evaluation.pictures] * len(evaluation.groups)]
 
     def _see(self, x: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..controlnet.batch import hint_indices
 from ..controlnet.fit import Fit, fit_hint
 from ..controlnet.formats.format import Description
 from ..controlnet.residuals import Residuals
@@ -56,7 +55,7 @@ class WrappedCascade(WrappedControl):
         key = (x.shape[-2:], self.fit, self.loaded.weights_state)
         features = self._features.get(self.cond_hint_original, key, lambda: self._run(x))
         count = self.cond_hint_original.shape[0]
-        order = hint_indices(count, rows.pictures, self.hint_order, rows.window)
+        order = self.given_out(count, rows)
         chosen = [order[picture] for picture in evaluation.pictures] * len(evaluation.groups)
         return features.map(lambda feature: feature[chosen].to(x.dtype))
 

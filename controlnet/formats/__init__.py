@@ -25,11 +25,8 @@ from .t2i_adapter import T2I_ADAPTER
 Result = TypeVar("Result")
 Source = Callable[[], Mapping[str, Tensor]]
 
-CTRLORAS = (CTRLORA, CTRLORA_FULL, CTRLORA_BASE)
-FORMATS: tuple[Format, ...] = (
-    *(CONTROL_LORA, LDM, DIFFUSERS, *CTRLORAS, SPARSE_CTRL, T2I_ADAPTER, LLLITE),
-    *(*HOSTED, *MODEL_PATCHES, *KNOWN),
-)
+OURS = (CONTROL_LORA, LDM, DIFFUSERS, CTRLORA, CTRLORA_FULL, SPARSE_CTRL, T2I_ADAPTER, LLLITE)
+FORMATS: tuple[Format, ...] = (*OURS, *HOSTED, *MODEL_PATCHES, CTRLORA_BASE, *KNOWN)
 
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "load_tensors", "recognise"]
 

@@ -118,6 +118,7 @@ def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
     window.wait_for_function("() => app.graph.nodes.length === 0")
     opened = Canvas(window, [])
     assert opened.dialogs() == []
+    assert window.evaluate("Object.keys(app.nodeOutputs)") == [], "pictures of another test would count for this one"
 
     def note(error: Error) -> None:
         opened.errors.append(str(error))

@@ -3,7 +3,6 @@
 import gc
 import importlib
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -109,12 +108,6 @@ def executor(folder, monkeypatch):
     return execution.PromptExecutor(server, cache_args={"ram": 0.0, "ram_inactive": 0.0}), networks
 
 
-def run(executor, graph, wanted):
-    """In a thread, as the server does: this one may have an event loop already."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(executor.execute, graph, "a run", {}, [wanted]).result()
-
-
 def run_hed(executor, seed: int, *, node: str = "2") -> None:
     graph = {
         "1": {"class_type": "Noise", "inputs": {"seed": seed}},
@@ -123,7 +116,7 @@ def run_hed(executor, seed: int, *, node: str = "2") -> None:
             "inputs": {"image": ["1", 0], "resolution": 0, "safe": False, "result_size": "processing"},
         },
     }
-    run(executor, graph, node)
+    executor.execute(graph, f"run {seed} {node}", {}, [node])
     assert executor.success, executor.status_messages
 
 
@@ -148,7 +141,7 @@ def test_another_workflow_ends_the_networks_of_the_one_before(executor):
     executor, networks = executor
     run_hed(executor, 0)
     network = weakref.ref(networks("hed"))
-    run(executor, {"1": {"class_type": "Noise", "inputs": {"seed": 1}}}, "1")
+    executor.execute({"1": {"class_type": "Noise", "inputs": {"seed": 1}}}, "without", {}, ["1"])
     gc.collect()
     assert network() is None
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zeroconv.controlnet.batch import (
     HINT_ORDERS,
+    NO_HINT,
     ItemStrength,
     ItemStrengths,
     hint_indices,
@@ -179,12 +180,12 @@ def test_any_text_gives_strengths_or_a_marked_mistake(text):
 )
 def test_hints_are_spread_over_a_video(hints, total, chosen, expected):
     spread = spread_hints(hints, range(total), total, chosen)
-    assert {frame: index for frame, index in enumerate(spread) if index is not None} == expected
+    assert {frame: index for frame, index in enumerate(spread) if index != NO_HINT} == expected
 
 
 def test_a_window_gets_the_hints_of_its_frames():
-    assert spread_hints(2, (4, 5, 6, 7), 12, (5, 11)) == (None, 0, None, None)
-    assert spread_hints(2, (4, 5, 6, 7), None, (5, 11)) == (None, 0, None, None)
+    assert spread_hints(2, (4, 5, 6, 7), 12, (5, 11)) == (NO_HINT, 0, NO_HINT, NO_HINT)
+    assert spread_hints(2, (4, 5, 6, 7), None, (5, 11)) == (NO_HINT, 0, NO_HINT, NO_HINT)
     for chosen in ((), (0, -1)):
         with pytest.raises(ValueError, match="does not tell how many frames"):
             spread_hints(2, (4, 5, 6, 7), None, chosen)
