@@ -32,8 +32,7 @@ class Record:
         """Remember that these residuals, with all factors in them, were given."""
         sizes = None
         if self.measuring and residuals.count:
-            flat = (*residuals.input, *residuals.output, *residuals.middle)
-            sizes = torch.stack([r.float().square().mean().sqrt() for r in flat])
+            sizes = torch.stack([r.float().square().mean().sqrt() for r in residuals.flat])
         self.moments.append(Moment(sigma, ran, sizes))
 
     @property

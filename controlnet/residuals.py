@@ -1,6 +1,6 @@
 """What a ControlNet gives to the base model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -23,6 +23,16 @@ class Residuals:
     def count(self) -> int:
         return len(self.input) + len(self.output) + len(self.middle)
 
+    @property
+    def flat(self) -> tuple[Tensor, ...]:
+        """All of them in the order input, output, middle: by depth."""
+        return (*self.input, *self.output, *self.middle)
+
+    def with_flat(self, flat: Sequence[Tensor]) -> "Residuals":
+        """Others in the places of these, in the order of `flat`."""
+        inputs, middle = len(self.input), len(self.input) + len(self.output)
+        return Residuals(tuple(flat[inputs:middle]), tuple(flat[middle:]), tuple(flat[:inputs]))
+
     def copy(self) -> "Residuals":
         """Tensors of its own, to change in place; what was one tensor stays one."""
         copies: dict[int, Tensor] = {}
@@ -30,5 +40,4 @@ class Residuals:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Residuals":
         """All of them changed."""
-        parts = (self.output, self.middle, self.input)
-        return Residuals(*(tuple(change(tensor) for tensor in part) for part in parts))
+        return self.with_flat([change(tensor) for tensor in self.flat])

@@ -129,8 +129,7 @@ class KeptRuns:
 
 def greatest_change(before: Residuals, after: Residuals) -> Tensor:
     """The greatest of |after - before| / |after| over the residuals (L2 norms), a number on their device."""
-    old, new = ((*r.input, *r.output, *r.middle) for r in (before, after))
-    shares = [_norm(b - a) / _norm(b).clamp_min(SMALLEST_NORM) for a, b in zip(old, new, strict=True)]
+    shares = [_norm(b - a) / _norm(b).clamp_min(SMALLEST_NORM) for a, b in zip(before.flat, after.flat, strict=True)]
     return torch.stack(shares).amax()
 
 

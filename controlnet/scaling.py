@@ -1,5 +1,6 @@
-"""Multiplying residuals by all factors at once: one pass over each tensor, however many factors there are."""
+"""Residuals times all factors plus what other controls gave: one pass over each tensor, however many factors."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,39 +37,41 @@ class Scales:
         return replace(self, mask=self.mask.cut(areas), mask_rows=rows)
 
 
-def scale_residuals(residuals: Residuals, scales: Scales) -> Residuals:
-    """Multiply; in place, since the residuals are the caller's own.
+def scale_residuals(residuals: Residuals, scales: Scales, onto: Sequence[Tensor | None] | None = None) -> Residuals:
+    """Multiply, and add what is given: one pass over each residual; in place, since they are the caller's own.
 
+    onto: what to add to each, in the order of `Residuals.flat`; None is nothing. Tensors of it are only read.
     Several residuals may be one tensor (DiT families repeat it): it is scaled once, and copied only if its blocks
-    have different weights. A residual of weight zero becomes zeros.
+    have different weights or get different things added. A residual of weight zero becomes zeros.
     """
-    flat = [*residuals.input, *residuals.output, *residuals.middle]
-    blocks = scales.blocks or (1.0,) * len(flat)
-    factors = [scales.strength * block for block in blocks]
+    flat = residuals.flat
+    factors = [scales.strength * block for block in scales.blocks or (1.0,) * len(flat)]
     multipliers = _Multipliers(scales)
-    weights_of: dict[int, set[float]] = {}
-    for tensor, factor in zip(flat, factors, strict=True):
-        weights_of.setdefault(id(tensor), set()).add(factor)
-    done: dict[tuple[int, float], Tensor] = {}
-    for tensor, factor in zip(flat, factors, strict=True):
-        if (id(tensor), factor) not in done:
-            done[id(tensor), factor] = _scale(tensor, multipliers(tensor, factor), len(weights_of[id(tensor)]) == 1)
-    scaled = [done[id(tensor), factor] for tensor, factor in zip(flat, factors, strict=True)]
-    inputs, outputs = len(residuals.input), len(residuals.output)
-    return Residuals(
-        input=tuple(scaled[:inputs]),
-        output=tuple(scaled[inputs : inputs + outputs]),
-        middle=tuple(scaled[inputs + outputs :]),
-    )
+    keys = [
+        (id(tensor), factor, id(other))
+        for tensor, factor, other in zip(flat, factors, onto or (None,) * len(flat), strict=True)
+    ]
+    results_of = Counter(tensor for tensor, _, _ in set(keys))
+    done: dict[tuple[int, float, int], Tensor] = {}
+    for index, (tensor, key) in enumerate(zip(flat, keys, strict=True)):
+        if key not in done:
+            multiplier, other = multipliers(tensor, factors[index]), None if onto is None else onto[index]
+            done[key] = _scale(tensor, multiplier, other, results_of[id(tensor)] == 1)
+    return residuals.with_flat([done[key] for key in keys])
 
 
-def _scale(residual: Tensor, multiplier: Tensor | float, in_place: bool) -> Tensor:
-    if isinstance(multiplier, float):
-        if multiplier == 1.0:
+def _scale(residual: Tensor, multiplier: Tensor | float, onto: Tensor | None, in_place: bool) -> Tensor:
+    number = None if isinstance(multiplier, Tensor) else multiplier
+    if number == 0:
+        return torch.zeros_like(residual) if onto is None else onto
+    if onto is None:
+        if number == 1:
             return residual
-        if multiplier == 0.0:
-            return torch.zeros_like(residual)
-    return residual.mul_(multiplier) if in_place else residual * multiplier
+        return residual.mul_(multiplier) if in_place else residual * multiplier
+    out = residual if in_place and residual.shape == onto.shape else None
+    if isinstance(multiplier, Tensor):
+        return torch.addcmul(onto, residual, multiplier, out=out)
+    return torch.add(onto, residual, alpha=multiplier, out=out)
 
 
 class _Multipliers:

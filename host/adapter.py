@@ -14,7 +14,7 @@ from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
 from .evaluation import Evaluation
 from .loaded import LoadedControl, LoadedNetwork
-from .merge import Control, join
+from .merge import Places
 
 PLACES = {"SD1.5": ((2, 5, 8, 11), 12), "SDXL": ((3, 5, 8), 10)}
 """Numbers of the input blocks after which features are added, and of the entries of core's list; the rest of SDXL's
@@ -60,12 +60,11 @@ class AdapterControl(LoadedControl[T2IAdapter]):
         inside = len(PLACES[self.loaded.network.dims.family][0])
         return Residuals(output=(), middle=own[inside:], input=own[:inside])
 
-    def join(self, residuals: Residuals, previous: Control | None) -> Control:
-        places, count = PLACES[self.loaded.network.dims.family]
-        inputs: list[Tensor | None] = [None] * count
-        for place, residual in zip(places, residuals.input, strict=True):
-            inputs[count - 1 - place] = residual  # the host takes them from the end
-        return join({"input": inputs, "middle": list(residuals.middle), "output": []}, previous)
+    def places(self) -> Places:
+        blocks, count = PLACES[self.loaded.network.dims.family]
+        # The host takes them from the end.
+        inputs = [count - 1 - block for block in blocks]
+        return {"input": (inputs, count), "output": ((), 0), "middle": ((0,), 0)}
 
     def _run(self, x: Tensor) -> list[Tensor]:
         """Features of all hints."""

@@ -61,7 +61,7 @@ class AttentionPatch(OurPatch):
             shift = spread_rows(shift, self.kept, self.rows)
         blocks = self.scales.blocks
         factor = None if blocks is None else (blocks[network.blocks.index((side, block))],)
-        return tokens + scale_residuals(shift, replace(self.scales, blocks=factor)).output[0]
+        return scale_residuals(shift, replace(self.scales, blocks=factor), [tokens]).output[0]
 
 
 class LLLiteControl(PatchingControl[LLLite]):

@@ -1,47 +1,33 @@
 """Join residuals to what the controls before gave, in the form that the host's models read."""
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from ..controlnet.residuals import Residuals
+from ..controlnet.scaling import Scales, scale_residuals
 from .pending import Control
 
+Places = Mapping[str, tuple[Sequence[int], int]]
+"""Of `input`, `output` and `middle`: where in the host's list each residual goes, and how long that list is."""
 
-def merge(residuals: Residuals, previous: Control | None, outputs: int) -> Control:
-    """Add what the controls before gave; in place, since the residuals are ours.
 
-    outputs: how many the host takes; residuals that were left out, behind the last that acts, become None.
+def merge(residuals: Residuals, scales: Scales, places: Places, previous: Control | None) -> Control:
+    """Scale and add what the controls before gave; in place, since the residuals are ours.
+
+    Where neither gives anything is None: the host's models pass over it. The longer list sets the length.
     """
     merged: Control = {}
-    for part in ("input", "middle", "output"):
-        own: list[Tensor | None] = list(getattr(residuals, part))
-        if part == "output":
-            own += [None] * (outputs - len(own))
-        merged[part] = own
-    return join(merged, previous)
-
-
-def join(own: Control, previous: Control | None) -> Control:
-    """Sum two controls in the host's form; in place, since the first is ours."""
-    before = previous or {}
-    return {part: _add(residuals, before.get(part) or []) for part, residuals in own.items()}
-
-
-def _add(own: list[Tensor | None], before: list[Tensor | None]) -> list[Tensor | None]:
-    """Sum two lists of residuals index by index; the longer one sets the length.
-
-    DiT families repeat one tensor over several blocks, which may get different ones added: that one is left as it is.
-    """
-    uses = Counter(id(tensor) for tensor in own)
-    merged: list[Tensor | None] = []
-    for index in range(max(len(own), len(before))):
-        mine = own[index] if index < len(own) else None
-        other = before[index] if index < len(before) else None
-        if mine is None or other is None:
-            merged.append(mine if other is None else other)
-        elif mine.shape == other.shape and uses[id(mine)] == 1:
-            merged.append(mine.add_(other))
-        else:
-            merged.append(mine + other)
+    slots: list[tuple[list[Tensor | None], int]] = []
+    for part in ("input", "output", "middle"):  # as `Residuals.flat`
+        where, length = places[part]
+        taken = where[: len(getattr(residuals, part))]  # the last ones may be missing
+        values = list((previous or {}).get(part) or [])
+        wanted = max([length, *(place + 1 for place in taken)])
+        values += [None] * (wanted - len(values))
+        merged[part] = values
+        slots += [(values, place) for place in taken]
+    summed = scale_residuals(residuals, scales, [values[place] for values, place in slots])
+    for (values, place), residual in zip(slots, summed.flat, strict=True):
+        values[place] = residual
     return merged

@@ -29,8 +29,9 @@ class PatchingControl(LoadedControl[Network]):
         self.patch(evaluation)
         return Residuals((), ())
 
-    def join(self, residuals: Residuals, previous: Control | None) -> Control:
-        """Those of the controls before; there are none of its own."""
+    def _act(self, evaluation: Evaluation, needed: int, strength: float, previous: Control | None) -> Control:
+        """At every step: a patch acts inside the base model's own run. The residuals are those of others, untouched."""
+        self.record.note(evaluation.step.sigma, True, self.evaluate(evaluation, needed))
         return previous or {part: [] for part in PARTS}
 
     def scales(self, evaluation: Evaluation) -> Scales:
@@ -46,10 +47,6 @@ class PatchingControl(LoadedControl[Network]):
         order = self.given_out(count, rows)
         chosen = [order[picture] for picture in evaluation.pictures]
         return None if count == 1 or chosen == list(range(count)) else chosen
-
-    def _evaluate_or_keep(self, evaluation: Evaluation, needed: int) -> tuple[Residuals, bool]:
-        """A patch acts inside the base model's own run, so that no step can be left out."""
-        return self.evaluate(evaluation, needed), True
 
 
 class OurPatch:

@@ -21,12 +21,12 @@ from ..controlnet.progress import Progress
 from ..controlnet.record import Record
 from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import KeptRuns
-from ..controlnet.scaling import scale_residuals, spread_rows
+from ..controlnet.scaling import Scales, scale_residuals, spread_rows
 from .areas import read_areas
 from .around_step import of_conditionings, step_hooks
 from .ending import when_sampling_ends
 from .evaluation import Evaluation, acting, read_rows
-from .merge import merge
+from .merge import Places, merge
 from .pending import PARTS, Control, known_length, pending
 from .step import STEP_OPTION, Step, StepReader
 
@@ -131,12 +131,12 @@ class ShapedControl(ControlBase):
         evaluation = Evaluation(step, x_noisy, t, cond, rows, groups, pictures, options, areas)
 
         def act() -> Control:
-            return self.join(self._act(evaluation, needed, strength), previous)
+            return self._act(evaluation, needed, strength, previous)
 
         return act() if self.acts_at_once else pending(act, self._lengths(needed, previous))
 
-    def _act(self, evaluation: Evaluation, needed: int, strength: float) -> Residuals:
-        """Residuals of all rows with all factors in them."""
+    def _act(self, evaluation: Evaluation, needed: int, strength: float, previous: Control | None) -> Control:
+        """Residuals of all rows with all factors in them, and those of the controls before."""
         x, rows, step = evaluation.x, evaluation.rows, evaluation.step
         residuals, ran = self._evaluate_or_keep(evaluation, needed)
         if evaluation.kept is not None:
@@ -147,9 +147,11 @@ class ShapedControl(ControlBase):
         scales = self.influence.scales(strength, self.residual_count, rows, size, self.hint_order)
         if scales.blocks is not None:
             scales = replace(scales, blocks=scales.blocks[: residuals.count])
-        scaled = scale_residuals(residuals, scales.in_areas(evaluation.areas))
-        self.record.note(step.sigma, ran, scaled)
-        return scaled
+        scales = scales.in_areas(evaluation.areas)
+        if self.measured:  # before they are one with those of others
+            residuals, scales = scale_residuals(residuals, scales), Scales()
+        self.record.note(step.sigma, ran, residuals)
+        return merge(residuals, scales, self.places(), previous)
 
     def _lengths(self, needed: int, previous: Control | None) -> dict[str, int | None]:
         """How long the lists will be; None where only the network tells."""
@@ -159,9 +161,14 @@ class ShapedControl(ControlBase):
         before = {part: known_length(previous, part) for part in PARTS}
         return {part: None if (length := before[part]) is None else max(own[part], length) for part in PARTS}
 
-    def join(self, residuals: Residuals, previous: Control | None) -> Control:
-        """The residuals in the host's form, with those of the controls before."""
-        return merge(residuals, previous, self.output_count)
+    def places(self) -> Places:
+        """Where the host's model looks for the residuals of the last evaluation."""
+        middle = self.residual_count - self.output_count
+        return {
+            "input": ((), 0),
+            "output": (range(self.output_count), self.output_count),
+            "middle": (range(middle), 0),
+        }
 
     def _evaluate_or_keep(self, evaluation: Evaluation, needed: int) -> tuple[Residuals, bool]:
         """Residuals to change at will, and whether the network ran for them or `pace` let it rest."""

@@ -21,7 +21,7 @@ from ..controlnet.formats.format import Description
 from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
 from .evaluation import Evaluation
-from .merge import Control, join
+from .merge import Places
 from .step import Step
 from .through_vae import LatentHintControl, through_vae
 from .wrapped_bases import check_base, width_of
@@ -129,16 +129,8 @@ class WrappedControl(LatentHintControl):
         )
         return self._residuals(given)
 
-    def join(self, residuals: Residuals, previous: Control | None) -> Control:
-        """The residuals at the places where the host's model looks for them."""
-        own: Control = {}
-        for part in PARTS:
-            places, length = self._places[part]
-            slots: list[Tensor | None] = [None] * length
-            for place, residual in zip(places, getattr(residuals, part), strict=True):
-                slots[place] = residual
-            own[part] = slots
-        return join(own, previous)
+    def places(self) -> Places:
+        return self._places
 
     def _strength(self, step: Step, options: dict[str, Any]) -> float:
         strength = super()._strength(step, options)
