@@ -1,7 +1,11 @@
-"""Peak memory and time of one method on one picture, with random weights of the official shapes: METHOD SIZE."""
+"""Peak memory and time of one method on one picture, with random weights of the official shapes.
+
+Arguments: METHOD SIZE [SETTING=VALUE ...]
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import time
@@ -14,20 +18,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.random_weights import random_state_dict
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.networks import hed, lineart, lineart_anime, manga_line, mlsd, pidinet, teed
 from zeroconv.preprocessors.running import preprocess
+from zeroconv.preprocessors.weights import weights_of
 
-BUILDERS = {
-    "hed": (hed.build, "hed"),
-    "pidinet": (pidinet.build, "pidinet"),
-    "teed": (teed.build, "teed"),
-    "mlsd_large": (mlsd.build_large, "mlsd_large"),
-    "mlsd_tiny": (mlsd.build_tiny, "mlsd_tiny"),
-    "lineart": (lineart.build, "lineart"),
-    "lineart_coarse": (lineart.build, "lineart"),
-    "lineart_anime": (lineart_anime.build, "lineart_anime"),
-    "manga_line": (manga_line.build, "manga_line"),
+STATE_DICTS = {
+    "lineart_coarse": "lineart",
+    "mteed_anyline": "teed",
+    "midas": "midas_dpt_hybrid",
+    "normalbae": "normalbae_scannet",
+    "uniformer": "uniformer_upernet_global_small",
+    "oneformer_coco": "oneformer_ade20k",
+    "dav1_vits": "depth_anything_v2_vits",
+    "dav2_vits": "depth_anything_v2_vits",
 }
+"""Lists of the official shapes that are not named as their rows in weights.toml, or serve for one like it."""
 
 
 def megabytes(field: str) -> float:
@@ -38,18 +42,22 @@ def megabytes(field: str) -> float:
 
 
 def network_of(row: str) -> nn.Module:
-    build, names = BUILDERS[row]
-    return build(random_state_dict(names))
+    module, _, builder = weights_of(row).network.partition(":")
+    build = getattr(importlib.import_module(f"zeroconv.preprocessors.networks.{module}"), builder or "build")
+    state_dict = random_state_dict(STATE_DICTS.get(row, row))
+    return build({"model": state_dict} if row == "zoe" else state_dict)
 
 
 def main() -> None:
     name, size = sys.argv[1], int(sys.argv[2])
+    given = dict(pair.split("=") for pair in sys.argv[3:])
     torch.set_num_threads(1)
     method = preprocessors()[name]
+    settings = {key: type(method.settings()[key])(text) for key, text in given.items()}
     networks = {row: network_of(row) for row in method.weights}
     images = torch.rand(1, size, size, 3)
     before, begin = megabytes("VmRSS"), time.process_time()
-    preprocess(method, images, networks.__getitem__)
+    preprocess(method, images, networks.__getitem__, settings)
     print(f"{megabytes('VmHWM') - before:8.0f} MB {time.process_time() - begin:8.1f} s")
 
 

@@ -5,43 +5,16 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from .description import Networks, Parameter, Preprocessor, Settings
+from .estimate import estimate, network_size
 from .networks import depth_anything, midas
-from .networks.official import run_like
-
-_LONGEST = 4
-"""Limit of the longer side, in shorter sides: a strip of paper must not cost the memory of a poster."""
 
 _MODELS = {"small": "dav2_vits", "base": "dav2_vitb", "large": "dav2_vitl"}
 _MODELS_V1 = {"small": "dav1_vits", "base": "dav1_vitb", "large": "dav1_vitl"}
 
+FINER = ": more gives finer edges, but large surfaces may come apart"
+"""What a larger network size does."""
+
 _ROUNDING = 1e-3
-
-
-def network_size(default: int) -> Parameter:
-    """The setting of how large the network sees the picture."""
-    return Parameter(
-        "network_size",
-        "Network size",
-        default,
-        f"Shorter side of the picture that the network sees. It was trained at {default}: more gives finer edges, "
-        "but large surfaces may come apart. 0 = the picture's own size.",
-        minimum=0,
-        maximum=2048,
-        step=2,
-        unit="px",
-    )
-
-
-def estimate(images: Tensor, network: nn.Module, shorter_side: int, multiple: int) -> Tensor:
-    """What a network says of pictures (B, H, W, 3) in 0..1, at the size it sees: (B, C, h, w) float32."""
-    height, width = images.shape[1:3]
-    scale = min(shorter_side / min(height, width), _LONGEST * shorter_side / max(height, width))
-    scale = scale if shorter_side else 1.0
-    size = tuple(max(1, round(side * scale / multiple)) * multiple for side in (height, width))
-    x = run_like(network, images.movedim(-1, 1))
-    if x.shape[2:] != size:
-        x = nn.functional.interpolate(x, size=size, mode="bicubic", antialias=True).clamp_(0, 1)
-    return network(x).float()
 
 
 def stretch(depth: Tensor) -> Tensor:
@@ -90,7 +63,7 @@ MIDAS_DEPTH = Preprocessor(
     hint="depth",
     description="Relative depth, near is white: the depth that the first depth ControlNets were trained with.",
     run=_midas,
-    parameters=(network_size(384),),
+    parameters=(network_size(384, more=FINER),),
     weights=("midas",),
     aliases=("MiDaS-DepthMapPreprocessor", "depth_midas", "depth", "DPT hybrid"),
 )
@@ -101,7 +74,7 @@ DEPTH_ANYTHING_V2 = Preprocessor(
     hint="depth",
     description="Relative depth with fine detail, near is white.",
     run=_depth_anything(_MODELS),
-    parameters=(_MODEL, network_size(518)),
+    parameters=(_MODEL, network_size(518, more=FINER)),
     weights=(_MODELS["small"],),
     aliases=("DepthAnythingV2Preprocessor", "depth_anything_v2"),
 )
@@ -112,7 +85,7 @@ DEPTH_ANYTHING = Preprocessor(
     hint="depth",
     description="Relative depth, near is white: the first version, softer than V2.",
     run=_depth_anything(_MODELS_V1),
-    parameters=(_MODEL, network_size(518)),
+    parameters=(_MODEL, network_size(518, more=FINER)),
     weights=(_MODELS_V1["small"],),
     aliases=("DepthAnythingPreprocessor", "depth_anything"),
 )

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .depth import as_hint, estimate, network_size
+from .depth import FINER, as_hint
 from .description import Networks, Parameter, Preprocessor, Settings
+from .estimate import estimate, network_size
 from .networks import zoe
 
 _NEAR, _FAR = 0.02, 0.85
@@ -55,7 +56,7 @@ ZOE_DEPTH = Preprocessor(
     description="Depth that keeps the proportions of real distances, near is white: smooth surfaces, good for rooms.",
     run=_run,
     parameters=(
-        network_size(384),
+        network_size(384, more=FINER),
         Parameter(
             "mirrored_too",
             "Mirrored too",

@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
-from .depth import as_hint, estimate
-from .description import Networks, Parameter, Preprocessor, Settings
+from .depth import as_hint
+from .description import Networks, Preprocessor, Settings
+from .estimate import estimate, network_size
 from .networks import normal_bae
 
 
@@ -18,18 +19,7 @@ NORMAL_BAE = Preprocessor(
     hint="normals",
     description="Surface normals of the whole picture: red is left, green is up, blue is to the viewer.",
     run=_run,
-    parameters=(
-        Parameter(
-            "network_size",
-            "Network size",
-            512,
-            "Shorter side of the picture that the network sees; it was trained at 480. 0 = the picture's own size.",
-            minimum=0,
-            maximum=2048,
-            step=2,
-            unit="px",
-        ),
-    ),
+    parameters=(network_size(512, trained=480),),
     weights=("normalbae",),
     aliases=("BAE-NormalMapPreprocessor", "normal_bae", "NormalBAE", "normal map"),
 )

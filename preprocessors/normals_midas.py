@@ -4,8 +4,9 @@ import math
 
 from torch import Tensor
 
-from .depth import as_hint, estimate, network_size, stretch
+from .depth import FINER, as_hint, stretch
 from .description import Networks, Parameter, Preprocessor, Settings
+from .estimate import estimate, network_size
 from .networks import midas
 from .normals import CONVENTIONS, V10, normals_from_slopes, sobel
 
@@ -36,7 +37,7 @@ MIDAS_NORMALS = Preprocessor(
     "the background is flat.",
     run=_run,
     parameters=(
-        network_size(384),
+        network_size(384, more=FINER),
         Parameter(
             "flatness",
             "Flatness",

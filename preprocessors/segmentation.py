@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from . import palettes
-from .depth import estimate
 from .description import Networks, Parameter, Preprocessor, Run, Settings
+from .estimate import estimate, network_size
 from .networks import oneformer, uniformer
 
 _STRIP_VALUES = 1 << 24
@@ -68,19 +68,6 @@ def _oneformer(row: str, palette: Tensor) -> Run:
     return run
 
 
-def _network_size(default: int) -> Parameter:
-    return Parameter(
-        "network_size",
-        "Network size",
-        default,
-        f"Shorter side of the picture that the network sees; it was trained at {default}. 0 = the picture's own size.",
-        minimum=0,
-        maximum=2048,
-        step=2,
-        unit="px",
-    )
-
-
 UNIFORMER = Preprocessor(
     id="uniformer_segmentation",
     label="UniFormer Segmentation",
@@ -88,7 +75,7 @@ UNIFORMER = Preprocessor(
     description="Every pixel in the colour of its class, of the 150 of ADE20K: wall, building, sky, floor, tree ...",
     run=_run,
     parameters=(
-        _network_size(512),
+        network_size(512),
         Parameter(
             "reference_channels",
             "Reference channels",
@@ -107,7 +94,7 @@ ONEFORMER_ADE20K = Preprocessor(
     hint="segmentation",
     description="Every pixel in the colour of its class, of the 150 of ADE20K, with finer borders than UniFormer's.",
     run=_oneformer("oneformer_ade20k", palettes.ade20k()),
-    parameters=(_network_size(640),),
+    parameters=(network_size(640),),
     weights=("oneformer_ade20k",),
     aliases=("OneFormer-ADE20K-SemSegPreprocessor", "seg_ofade20k", "segmentation", "semantic map"),
     gives_labels=True,
@@ -119,7 +106,7 @@ ONEFORMER_COCO = Preprocessor(
     hint="segmentation",
     description="Every pixel in the colour of its class, of the 133 of COCO: people, animals, vehicles, food ...",
     run=_oneformer("oneformer_coco", palettes.coco()),
-    parameters=(_network_size(800),),
+    parameters=(network_size(800),),
     weights=("oneformer_coco",),
     aliases=("OneFormer-COCO-SemSegPreprocessor", "seg_ofcoco", "segmentation", "semantic map"),
     gives_labels=True,

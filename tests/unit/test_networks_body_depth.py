@@ -3,7 +3,8 @@
 import pytest
 import torch
 from support.golden import golden_state_dict
-from zeroconv.preprocessors.depth import DEPTH_ANYTHING, DEPTH_ANYTHING_V2, MIDAS_DEPTH, estimate, stretch
+from zeroconv.preprocessors.depth import DEPTH_ANYTHING, DEPTH_ANYTHING_V2, MIDAS_DEPTH, stretch
+from zeroconv.preprocessors.estimate import estimate
 from zeroconv.preprocessors.networks import depth_anything, midas
 from zeroconv.preprocessors.normals import V10
 from zeroconv.preprocessors.normals_midas import MIDAS_NORMALS, midas_normals
@@ -76,6 +77,7 @@ def test_a_flat_picture_gives_a_flat_hint_without_nan(method):
         ((333, 517), 384, 32, (384, 608)),
         ((37, 51), 0, 32, (32, 64)),
         ((16, 8192), 518, 14, (14, 2072)),
+        ((2400, 4800), 0, 32, (2048, 4096)),
     ],
 )
 def test_the_network_sees_its_multiples_and_never_a_giant(size, shorter, multiple, expected):
