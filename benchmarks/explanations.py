@@ -9,7 +9,10 @@ because the ControlNet runs when the base model first takes a residual, while th
     "W2": """\
 As W1, three times: every side evaluates the networks one after the other, and where reading their weights takes most of
 the time, as at 128 px, a few percent either way are the machine's. Here the chain shares the step's one read of a
-value.""",
+value, and each network adds to the sum of those before in the pass that scales its residuals. Evaluating networks of
+equal shape together gains nothing on a CPU (`benchmarks/grouped.py`: grouped convolutions take 0.96 to 1.58 of the
+time of single ones, batched products 0.94 to 1.00); several hints of one network do share a run: 0.70 of the time of
+two runs at 128 px, 0.86 at 256 px, 1.00 at 512 px.""",
     "W3": """\
 The distance to core is core's: in bf16 it rounds the timestep to 8 bits (997 becomes 996), which this pack does not. At
 that timestep its residuals are 9.5 % off those of float32, ours 1.4 %.""",

@@ -1,6 +1,6 @@
 """Our ControlNet network as a control of the host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..controlnet.residuals import Residuals
 from ..controlnet.reuse import Memory
 from ..controlnet.union import UnionControlNet, UnionHint
 from .evaluation import Evaluation
+from .joint_runs import repeat_pictures
 from .loaded import LoadedControl, LoadedNetwork
 from .shaped import ShapedControl
 
@@ -79,35 +80,61 @@ class ZeroConvControl(LoadedControl[ControlNet]):
         return before + sets * floats * comfy.model_management.dtype_size(self.loaded.dtype)
 
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
-        loaded, step, select = self.loaded, evaluation.step, evaluation.select
+        rows = len(evaluation.groups), len(evaluation.pictures)
+        return evaluation.step.joint_runs.residuals(
+            self._question(evaluation, needed),
+            self,
+            rows,
+            embed=lambda control: control.embed_hint(evaluation),
+            run=lambda hints, copies: self._run(evaluation, needed, hints, copies),
+        )
+
+    def announce(self, evaluation: Evaluation, needed: int) -> None:
+        if not evaluation.areas and not self.takes_frames:
+            evaluation.step.joint_runs.announce(self._question(evaluation, needed), self)
+
+    def _question(self, evaluation: Evaluation, needed: int) -> Hashable:
+        """Equal for controls that ask the same of the same network, but for their hints."""
+        loaded = self.loaded
+        return id(loaded), loaded.weights_state, self.union_types, evaluation.groups, evaluation.pictures, needed
+
+    def _run(self, evaluation: Evaluation, needed: int, hints: Tensor, copies: int) -> Residuals:
+        """Of every picture `copies` times, with embedded hints for so many; or of each once, as it comes."""
+        loaded, step, groups = self.loaded, evaluation.step, len(evaluation.groups)
+
+        def select(values: Tensor) -> Tensor:
+            return repeat_pictures(evaluation.select(values), groups, copies)
+
         x, t, y = select(evaluation.x), select(evaluation.t), evaluation.cond.get("y")
         inputs = Inputs(
             x=self._sampling.calculate_input(t, x).to(loaded.dtype),
             timesteps=self._sampling.timestep(t),
             y=None if y is None else select(y).to(x.device, loaded.dtype),
-            groups=len(evaluation.groups),
+            groups=groups,
             shared=step.shared,
             shared_y=step.shared_y,
             uniform_time=step.uniform_time,
             union_types=self.union_types,
             options=evaluation.options,
         )
-        hint = self._embed_hint(evaluation)
-        projected = self._project_context(evaluation)
+        projected = self._project_context(evaluation, copies)
         loaded.reuse.counts.forwards += 1
         loaded.reuse.counts.rows += x.shape[0]
-        return loaded.network(inputs, hint, projected, needed)
+        return loaded.network(inputs, hints, projected, needed)
 
-    def _project_context(self, evaluation: Evaluation) -> list[KeysValues]:
-        loaded, context = self.loaded, evaluation.step.context
+    def _project_context(self, evaluation: Evaluation, copies: int) -> list[KeysValues]:
+        loaded, context, groups = self.loaded, evaluation.step.context, len(evaluation.groups)
 
         def project() -> list[KeysValues]:
+            if copies > 1:
+                once = self._project_context(evaluation, 1)
+                return [(repeat_pictures(k, groups, copies), repeat_pictures(v, groups, copies)) for k, v in once]
             loaded.reuse.counts.context_projections += 1
             return loaded.network.project_context(evaluation.select(context).to(loaded.dtype))
 
-        return loaded.reuse.contexts.get(context, (loaded.weights_state, evaluation.kept), project)
+        return loaded.reuse.contexts.get(context, (loaded.weights_state, evaluation.kept, copies), project)
 
-    def _embed_hint(self, evaluation: Evaluation) -> Tensor:
+    def embed_hint(self, evaluation: Evaluation) -> Tensor:
         """Embedded hints: one for all pictures, one for each that counts, or one for each row that does."""
         if not evaluation.areas:
             return self._embed_part(evaluation, None)

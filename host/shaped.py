@@ -103,6 +103,9 @@ class ShapedControl(ControlBase):
     def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
         """Residuals of the rows that count; those behind the first `needed` in depth may be left out."""
 
+    def announce(self, evaluation: Evaluation, needed: int) -> None:
+        """Called when `evaluate` will be, before the chain's other controls are evaluated."""
+
     def get_control(
         self, x_noisy: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int, transformer_options: dict[str, Any]
     ) -> Control | None:
@@ -133,7 +136,11 @@ class ShapedControl(ControlBase):
         def act() -> Control:
             return self._act(evaluation, needed, strength, previous)
 
-        return act() if self.acts_at_once else pending(act, self._lengths(needed, previous))
+        if self.acts_at_once:
+            return act()
+        if self.pace is None:  # which may let the network rest
+            self.announce(evaluation, needed)
+        return pending(act, self._lengths(needed, previous))
 
     def _act(self, evaluation: Evaluation, needed: int, strength: float, previous: Control | None) -> Control:
         """Residuals of all rows with all factors in them, and those of the controls before."""

@@ -1,13 +1,14 @@
 """What is true of one sampling step, found out once for a whole chain of controls and with one device sync."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..controlnet.reuse import Later
+from .joint_runs import JointRuns
 
 STEP_OPTION = "zeroconv_step"
 """Key under which the outermost control of a chain hands the step to the controls before it."""
@@ -21,6 +22,7 @@ class Step:
 
     context: the prompt embeddings; equal content within one sampling is the same tensor, whatever the host passes.
     later: hands a number to a function at the beginning of the next step, with that step's one device sync.
+    joint_runs: of networks that several controls of the chain share.
     """
 
     sigma: float
@@ -29,6 +31,7 @@ class Step:
     uniform_time: bool
     context: Tensor
     later: Later
+    joint_runs: JointRuns[Any] = field(default_factory=JointRuns)
 
 
 class StepReader:

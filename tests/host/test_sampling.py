@@ -186,13 +186,6 @@ def residual_bytes(control, size):
     return sum(r.numel() * r.element_size() for r in (*result.output, *result.middle))
 
 
-def test_two_chains_of_one_file_share_their_prompt(model):
-    control = ours(1)
-    sample(model, [Unit(control, hint()), Unit(control, hint(seed=9))], Run(steps=5))
-    counts = control.loaded.reuse.counts
-    assert (counts.hint_embeddings, counts.context_projections, counts.forwards) == (2, 1, 10)
-
-
 def test_a_chain_reads_the_device_once_a_step(model, monkeypatch):
     """Every read of a tensor's value would stop the CPU until a GPU has caught up."""
     control, reads = ours(1), []
