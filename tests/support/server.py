@@ -229,6 +229,10 @@ class ComfyServer:
         """Cancel the run in progress, as the button does."""
         self.post("/interrupt", {})
 
+    def free(self) -> None:
+        """Let go of all models and of what the last run left, as the button does: before or after the next run."""
+        self.post("/free", {"unload_models": True, "free_memory": True})
+
     def upload(self, source: Path, name: str | None = None) -> str:
         """Put an image into the input folder through the server's route; returns the name it got."""
         boundary = uuid.uuid4().hex

@@ -1,0 +1,59 @@
+"""A preprocessor's network in a real server: loaded once, cancelled while it runs, ended when the models are freed."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.server import ComfyServer, Interrupted
+from support.workflow import Output, Workflow
+from zeroconv.preprocessors.networks.hed import HED
+
+LOADED = "Requested to load HED"
+
+
+@pytest.fixture
+def hed(server: ComfyServer) -> Iterator[ComfyServer]:
+    """The server with HED of random weights, and no network loaded before or after."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {key: torch.randn(value.shape, generator=generator) * 0.05 for key, value in HED().state_dict().items()}
+    file = server.base / "models" / "preprocessors" / "ControlNetHED.safetensors"
+    save_file(weights, file)
+    server.free()
+    yield server
+    file.unlink()
+    server.free()
+
+
+def soft_edges(side: int, seed: int) -> Workflow:
+    workflow = Workflow()
+    image = workflow.random_image(side, side, seed=seed)
+    settings = {"resolution": 0, "safe": False, "result_size": "processing"}
+    workflow.save_image(Output(workflow.add("ZeroConvHed", image=image, **settings), 0))
+    return workflow
+
+
+def test_freed_models_are_loaded_again_and_no_others(hed: ComfyServer) -> None:
+    start = len(hed.log())
+
+    def loads() -> int:
+        return hed.log()[start:].count(LOADED)
+
+    for seed in range(3):
+        hed.queue(soft_edges(64, seed).to_api())
+    assert loads() == 1
+    hed.free()
+    for seed in range(3, 5):
+        hed.queue(soft_edges(64, seed).to_api())
+    assert loads() == 2
+
+
+def test_cancel_reaches_a_network_that_runs(hed: ComfyServer) -> None:
+    """One picture of 16 megapixels takes minutes on a CPU; the button ends it in the middle of the network."""
+    start = len(hed.log())
+    prompt = hed.submit(soft_edges(4096, 9).to_api())
+    hed.wait_for_log(LOADED, start)
+    hed.interrupt()
+    with pytest.raises(Interrupted):
+        hed.result(prompt, timeout=20)
+    hed.queue(soft_edges(64, 10).to_api())
