@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CROSS_DOWN, DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
 CROSS_UP, UP = "CrossAttnUpBlock2D", "UpBlock2D"
+CLASSES = "class_embedding"
+"""ComfyUI gives the vector of SDXL this name, too, which other models have in its place."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class DiffusersSide:
         up_blocks = tuple(UP if kind == DOWN else CROSS_UP for kind in reversed(config["down_block_types"]))
         unet = _built(
             lambda: diffusers.UNet2DConditionModel(**config, up_block_types=up_blocks),
-            {theirs: weights[ours] for theirs, ours in names.items() if ours in weights},
+            {theirs: weights[ours] for theirs, ours in names.items() if ours in weights and CLASSES not in theirs},
         )
         weights = to_diffusers(models.control)
         controls = [_built(lambda: diffusers.ControlNetModel(**config), weights) for _ in workload.uses]

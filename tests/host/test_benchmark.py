@@ -42,6 +42,14 @@ def test_every_side_samples_the_same_picture(results):
     assert "latent error" not in results["plain"]
 
 
+def test_every_side_samples_the_same_picture_of_sdxl():
+    workload = replace(WORKLOADS["W3"], scale=replace(TINY, latent=4), steps=1, attentions=("sdpa",), precision="fp32")
+    sides = (CORE, DiffusersSide(), OURS)
+    found = measure(workload, Models("SDXL", TINY.width, "fp32"), Settings(sides, rounds=0))
+    for name in ("diffusers", "ours"):
+        assert 0 < found[name]["prediction error"] < 1e-5
+
+
 def test_what_is_absent_is_left_out_and_said(results):
     assert ADVANCED_FOLDER in results["Advanced-ControlNet"]["left out"]
 

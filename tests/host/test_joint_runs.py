@@ -60,15 +60,15 @@ def test_the_network_runs_once_a_step_for_all_hints(model):
 
 
 def test_no_run_is_larger_than_the_bound(model, monkeypatch):
-    """Two hints of a 64 px picture, with cond and uncond: the third has a run of its own."""
-    monkeypatch.setattr(joint_runs, "MOST_POINTS", 2 * 2 * 8 * 8)
+    """Two hints of a 64 px picture, with cond and uncond: four hints have two runs, or one each."""
     control, units = one_network(ends=(1.0, 1.0, 1.0))
-    expected = sample(model, chain(lambda: core(1), ends=(1.0, 1.0, 1.0)), Run(steps=3))
-    assert torch.linalg.norm(sample(model, units, Run(steps=3)) - expected) / torch.linalg.norm(expected) <= 1e-5
-    assert control.loaded.reuse.counts.forwards == 2 * 3
-    monkeypatch.setattr(joint_runs, "MOST_POINTS", 1)
-    sample(model, units, Run(steps=3))
-    assert control.loaded.reuse.counts.forwards == (2 + 3) * 3
+    units.append(Unit(control, hint(seed=HINTS), strength=0.9))
+    everything = [*chain(lambda: core(1), ends=(1.0, 1.0, 1.0)), Unit(core(1), hint(seed=HINTS), strength=0.9)]
+    expected, counts = sample(model, everything, Run(steps=3)), control.loaded.reuse.counts
+    for bound, forwards in ((2 * 2 * 8 * 8, 2 * 3), (1, (2 + 4) * 3)):
+        monkeypatch.setattr(joint_runs, "MOST_POINTS", bound)
+        assert torch.linalg.norm(sample(model, units, Run(steps=3)) - expected) / torch.linalg.norm(expected) <= 1e-5
+        assert counts.forwards == forwards
 
 
 def test_other_networks_and_resting_ones_run_apart(model):
