@@ -4,6 +4,10 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
+from zeroconv.controlnet.batch import ItemStrengths
+from zeroconv.controlnet.block_weights import Listed
+from zeroconv.controlnet.influence import Influence
+from zeroconv.controlnet.mode import Sides
 from zeroconv.controlnet.pace import EveryNthStep
 from zeroconv.host import joint_runs
 from zeroconv.host.conditioning import Unit, apply_unit
@@ -81,6 +85,27 @@ def test_other_networks_and_resting_ones_run_apart(model):
     given = sample(model, units, Run(steps=1))
     assert torch.linalg.norm(given - expected) / torch.linalg.norm(expected) <= 1e-5
     assert (control.loaded.reuse.counts.forwards, other.loaded.reuse.counts.forwards) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"items": ItemStrengths.parse("0: 1, 1: 0")},
+        {"sides": Sides(1.0, 0.0)},
+        {"block_weights": Listed((1.0, 0.5) + (0.0,) * 11)},
+    ],
+    ids=["one picture", "one side", "first residuals"],
+)
+def test_hints_for_other_rows_or_residuals_run_apart(model, factors):
+    def units(first, second):
+        first.influence = Influence(**factors)
+        return [Unit(first, hint(seed=1)), Unit(second, hint(seed=2)), Unit(second, hint(seed=3))]
+
+    control, run = ours(1), Run(batch=2, steps=2)
+    expected = sample(model, units(ours(1), ours(1)), run)
+    given = sample(model, units(control, control.copy()), run)
+    assert torch.linalg.norm(given - expected) / torch.linalg.norm(expected) <= 1e-6
+    assert control.loaded.reuse.counts.forwards == 2 * run.steps
 
 
 def test_a_question_asked_twice_is_answered_for_everyone_it_was_asked_for(model):
