@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,15 +82,16 @@ def _write(document: dict[str, Any], report: Path) -> None:
 
     report.parent.mkdir(parents=True, exist_ok=True)
     plot = report.with_suffix(".svg")
-    ordered = sorted(document["workloads"].items(), key=lambda item: _place(item[1]["name"]))
-    document["workloads"] = dict(ordered)
+    document["workloads"] = dict(sorted(document["workloads"].items(), key=_place))
     report.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     plot.write_text(draw(document["workloads"]), encoding="utf-8")
     report.write_text(write_report(document, plot.name), encoding="utf-8")
 
 
-def _place(name: str) -> int:
-    return list(WORKLOADS).index(name)
+def _place(entry: tuple[str, Any]) -> tuple[int, int]:
+    """By the workload, then by the size, which is the last number of the label."""
+    label, workload = entry
+    return list(WORKLOADS).index(workload["name"]), int(re.findall(r"\d+", label)[-1])
 
 
 def _arguments() -> argparse.Namespace:
