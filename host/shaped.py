@@ -46,6 +46,8 @@ class ShapedControl(ControlBase):
     """Whether it changes the step's options, which the base model reads, and so cannot wait."""
     takes_frames = False
     """Whether its hints are for some frames of a video, `frames`, and its network sees all of them together."""
+    rounds_as_host = False
+    """Whether to round after scaling and after adding, as the host does, and not only once."""
     divisible = True
     """Whether it can be asked for a part of a step's rows, and acts on no others then."""
 
@@ -155,9 +157,11 @@ class ShapedControl(ControlBase):
         if scales.blocks is not None:
             scales = replace(scales, blocks=scales.blocks[: residuals.count])
         scales = scales.in_areas(evaluation.areas)
-        if self.measured:  # before they are one with those of others
+        # Sizes are those of its own part alone; a copy, so that measuring changes no rounding.
+        own = scale_residuals(residuals.copy(), scales) if self.measured else residuals
+        self.record.note(step.sigma, ran, own)
+        if self.rounds_as_host:
             residuals, scales = scale_residuals(residuals, scales), Scales()
-        self.record.note(step.sigma, ran, residuals)
         return merge(residuals, scales, self.places(), previous)
 
     def _lengths(self, needed: int, previous: Control | None) -> dict[str, int | None]:

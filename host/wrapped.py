@@ -41,6 +41,8 @@ class WrappedControl(LatentHintControl):
 
     acts_at_once = True
     """The VAE may have to make room for itself, which is no time for in the middle of the base model's run."""
+    rounds_as_host = True
+    """It is the host's own network: so are all bits of the result."""
     last_first = False
     """Whether the base model takes its residuals from the end of the host's list on."""
 

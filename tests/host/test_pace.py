@@ -184,6 +184,16 @@ def test_a_record_is_of_what_was_added(model):
     assert [ran for _, ran, _ in control.record.sizes()] == [True] * 3
 
 
+def test_measuring_changes_no_bit_of_a_chain(model):
+    latents = []
+    for measured in (False, True):
+        units = [Unit(ours(seed), hint(seed=seed), 0.7) for seed in (1, 2)]
+        for unit in units:
+            unit.control.measured = measured
+        latents.append(sample(model, units, Run(steps=2)))
+    assert torch.equal(*latents)
+
+
 def test_reports_are_of_the_last_sampling_and_of_our_controls(model):
     unit = Unit(with_pace(with_record(ours(1)), EveryNthStep(2)), hint())
     prompt, _ = controlled(Unit(core(2), hint(), 0.5), unit)
