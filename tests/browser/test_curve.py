@@ -77,13 +77,24 @@ ADD = """() => {
     app.canvas.ds.offset = [0, 0]
     app.canvas.setDirty(true, true)
 }"""
-PLACES = """() => {
-    const root = document.querySelector('.zeroconv-curve').shadowRoot
-    const dot = root.querySelectorAll('.handle .dot')[1].getBoundingClientRect()
-    const chart = root.querySelector('.picture').getBoundingClientRect()
-    return [dot.x + dot.width / 2, dot.y + dot.height / 2, chart.width, chart.height]
+PLACES = """async () => {
+    const read = () => {
+        const root = document.querySelector('.zeroconv-curve').shadowRoot
+        const dot = root.querySelectorAll('.handle .dot')[1].getBoundingClientRect()
+        const chart = root.querySelector('.picture').getBoundingClientRect()
+        return [dot.x + dot.width / 2, dot.y + dot.height / 2, chart.width, chart.height]
+    }
+    let places = read()
+    for (let still = 0; still < 10; ) {
+        await new Promise(requestAnimationFrame)
+        const now = read()
+        still = String(now) === String(places) ? still + 1 : 0
+        places = now
+    }
+    return places
 }"""
-"""Middle of the second handle, and the size of the chart; at once, as the picture may be drawn anew at any time."""
+"""Middle of the second handle, and the size of the chart, once both have stood still: the front end lays a new node out
+over several frames."""
 TEXT = "app.graph.nodes.find((node) => node.type === 'ZeroConvSchedule').widgets[0].value"
 
 
