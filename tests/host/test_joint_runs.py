@@ -108,8 +108,8 @@ def test_hints_for_other_rows_or_residuals_run_apart(model, factors):
     assert control.loaded.reuse.counts.forwards == 2 * run.steps
 
 
-def test_a_question_asked_twice_is_answered_for_everyone_it_was_asked_for(model):
-    """Residuals that nobody took at one step are not given at the next: each step has runs of its own."""
+def test_each_step_has_runs_of_its_own(model):
+    """Residuals that nobody took at one step are not given at the next."""
     control = ours(1)
     positive, _ = prompts()
     for seed in range(2):
