@@ -96,6 +96,16 @@ def test_two_areas_together_equal_two_by_themselves(model, monkeypatch):
     assert torch.linalg.norm(together - apart) / torch.linalg.norm(apart) <= 1e-4
 
 
+def test_two_hints_of_one_network_are_both_cut(model):
+    def units(first, second):
+        return [Unit(first, hint(seed=1)), Unit(second, hint(seed=2))]
+
+    shared, run = own_part(), Run(height=128, width=64, steps=2, batch=2)
+    together = sample(model, units(shared, shared), run, area_prompts(UPPER, LOWER))
+    apart = sample(model, units(own_part(), own_part()), run, area_prompts(UPPER, LOWER))
+    assert torch.linalg.norm(together - apart) / torch.linalg.norm(apart) <= 1e-6
+
+
 @pytest.mark.parametrize("area", [("percentage", 0.5, 1.0, 0.5, 0.0), (30, 8, 8, 0)], ids=["share", "beyond the edge"])
 def test_areas_are_where_the_host_puts_them(model, area):
     control = own_part()

@@ -87,6 +87,18 @@ def test_it_steers_a_sampling_and_the_hint_is_seen_once(loaded, model):
     assert torch.equal(sample(model, [Unit(SparseControl(loaded["rgb"]), pictures(2), 0.0, vae=vae)], RUN), plain)
 
 
+def test_two_of_one_network_are_two_videos(loaded, model):
+    """The layers along the time must not see one as a later part of the other."""
+    again = build_loaded(SPARSE_CTRL.convert(tensors(animatediff(sparse_ctrl(False))(), seed=3), None), "again")
+    latents = [
+        sample(
+            model, [Unit(SparseControl(loaded["scribble"]), pictures()), Unit(SparseControl(second), hint(seed=8))], RUN
+        )
+        for second in (loaded["scribble"], again)
+    ]
+    assert torch.linalg.norm(latents[0] - latents[1]) / torch.linalg.norm(latents[1]) <= 1e-6
+
+
 def test_frames_of_strength_zero_stay_in_the_video(loaded, model):
     """The others are controlled as if all were."""
     whole = SparseControl(loaded["scribble"])

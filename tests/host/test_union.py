@@ -42,18 +42,27 @@ def weights():
     return {key: value.detach() for key, value in network.state_dict().items()}
 
 
-def residuals(control, image):
+def residuals(control, image, previous=None):
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(1, 4, 8, 8, generator=generator).repeat(2, 1, 1, 1)
     cond = {
         "c_crossattn": torch.randn(2, 7, 2048, generator=generator),
         "y": torch.randn(2, 2816, generator=generator),
     }
-    control = control.copy().set_cond_hint(image.movedim(-1, 1))
+    control = control.copy().set_cond_hint(image.movedim(-1, 1)).set_previous_controlnet(previous)
     control.pre_run(BASE, BASE.model_sampling.percent_to_sigma)
     with torch.inference_mode():
         result = control.get_control(x, torch.full((2,), 4.0), cond, 2, {})
     return [*result["output"], *result["middle"]]
+
+
+def test_two_kinds_of_hint_in_a_chain_are_two_evaluations(weights):
+    """What a network is told of the kind differs, so that one run could not answer both."""
+    control = ZeroConvControl(build_loaded(weights))
+    first, second = (set_union_type(control, kind) for kind in ("depth", "lines"))
+    chained = residuals(second, picture(2), first.copy().set_cond_hint(picture(1).movedim(-1, 1)))
+    for both, one, other in zip(chained, residuals(first, picture(1)), residuals(second, picture(2)), strict=True):
+        torch.testing.assert_close(both, one + other, atol=1e-5, rtol=1e-5)
 
 
 def picture(seed):
