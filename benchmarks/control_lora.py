@@ -29,8 +29,8 @@ import comfy.controlnet
 import comfy.model_sampling
 from zeroconv.controlnet.formats.control_lora import CONTROL_LORA
 from zeroconv.controlnet.formats.format import ENCODER_PARTS
-from zeroconv.host.control import ZeroConvControl
-from zeroconv.host.loading import build_loaded
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.loading.load import build_loaded
 
 WIDTH = 320
 SIDES = ("core", "ours")

@@ -94,7 +94,7 @@ def _load_base(plan: Plan) -> Any:
     comfy.cli_args.args.cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
     import comfy.sd
 
-    from ..host.training_base import ComfyBase
+    from ..host.training.base_model import ComfyBase
 
     model, clip, vae = comfy.sd.load_checkpoint_guess_config(str(plan.checkpoint))[:3]
     return ComfyBase(model, clip, vae, checkpointing=plan.settings.gradient_checkpointing)
@@ -103,7 +103,7 @@ def _load_base(plan: Plan) -> Any:
 def _maker(plan: Plan) -> Any:
     if not plan.hints:
         return None
-    from ..host.training import hint_maker
+    from ..host.training.train import hint_maker
 
     return hint_maker(plan.hints)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..controlnet.block_weights import BlockWeights
 from ..controlnet.mask import Mask
 from ..controlnet.schedule import Schedule
-from .shaping import with_influence
+from .controls.settings import with_influence
 
 Conditioning = list[list[Any]]
 """ComfyUI's CONDITIONING: a list of [prompt embeddings, dictionary]."""

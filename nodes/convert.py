@@ -5,8 +5,8 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..controlnet.formats.convert import DTYPES, LAYOUTS, Plan
-from ..host.converting import convert_control
-from ..host.loading import list_controlnets
+from ..host.loading.convert import convert_control
+from ..host.loading.load import list_controlnets
 from .compat import schema
 
 AS_STORED = "as stored"

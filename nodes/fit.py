@@ -9,8 +9,8 @@ from ..controlnet.batch import HINT_ORDERS, HintOrder, parse_frames
 from ..controlnet.fit import FIT_MODES, Fit, FitMode, pixel_perfect_resolution
 from ..controlnet.resample import RESAMPLINGS, Resampling
 from ..host.conditioning import Conditioning
-from ..host.forecast import hints_as_seen
-from ..host.shaping import with_fit
+from ..host.controls.settings import with_fit
+from ..host.preview import hints_as_seen
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

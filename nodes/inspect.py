@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..host.loading import inspect_control, list_controlnets
+from ..host.loading.load import inspect_control, list_controlnets
 from .compat import schema
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..host.loading import POOLING_CHOICES, PoolingChoice, list_controlnets, load_control
-from ..host.precision import PRECISIONS, Precision
+from ..host.loading.load import POOLING_CHOICES, PoolingChoice, list_controlnets, load_control
+from ..host.loading.precision import PRECISIONS, Precision
 from .compat import schema
 
 NO_FILE = "none"

@@ -9,7 +9,7 @@ from ..controlnet.batch import ItemStrengths
 from ..controlnet.mode import MODES, SOFT_KINDS, ModeName, Sides, SoftKind, control_mode
 from ..controlnet.preset import PRESETS, PresetName
 from ..controlnet.progress import RANGE_COUNTINGS, RangeCounting
-from ..host.shaping import with_influence, with_preset
+from ..host.controls.settings import with_influence, with_preset
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

@@ -5,9 +5,9 @@ from typing import Any, ClassVar, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.folders import register_folders
-from ..host.networks import NETWORKS
-from ..host.preprocessing import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
+from ..host.preprocessing.folders import register_folders
+from ..host.preprocessing.networks import NETWORKS
+from ..host.preprocessing.run import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.description import Parameter, Preprocessor
 from ..preprocessors.pose_keypoints import to_pose_keypoint

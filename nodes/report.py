@@ -8,8 +8,8 @@ from comfy_api.latest import io, ui
 from ..controlnet.difference import image_difference, latent_difference
 from ..controlnet.record_picture import draw_records
 from ..host.conditioning import Conditioning
-from ..host.forecast import tell_records
-from ..host.shaping import with_record
+from ..host.controls.settings import with_record
+from ..host.preview import tell_records
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..controlnet.progress import COUNTINGS, Counting
 from ..controlnet.schedule import INTERPOLATIONS, Interpolation, Keyframe, Schedule
-from ..host.steps_route import serve_step_positions
+from ..host.routes import serve_step_positions
 from .compat import schema
 from .sockets import SCHEDULE
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.preprocessing import Progress
+from ..host.preprocessing.run import Progress
 from ..preprocessors.drawing import LARGEST, SMALLEST, parse_drawing
 from ..preprocessors.strokes import render
 from .compat import schema

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..controlnet.pace import MOST_STEPS, EveryNthStep
 from ..controlnet.step_cache import METHODS, Method, StepCacheSettings
-from ..host.step_cache import with_step_cache
+from ..host.sampling.step_cache import with_step_cache
 from .compat import schema
 from .sockets import range_inputs
 

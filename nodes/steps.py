@@ -8,8 +8,8 @@ from comfy_api.latest import io, ui
 from ..controlnet.pace import MOST_STEPS, Adaptive, EveryNthStep, Pace
 from ..controlnet.plan_picture import draw_plan
 from ..host.conditioning import Conditioning
-from ..host.forecast import Run, forecast_steps, progress_of
-from ..host.shaping import with_pace
+from ..host.controls.settings import with_pace
+from ..host.preview import Run, forecast_steps, progress_of
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

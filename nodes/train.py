@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.loading import list_controlnets
-from ..host.training_choices import FROM_DATASET, NEW, list_folders
+from ..host.loading.load import list_controlnets
+from ..host.training.choices import FROM_DATASET, NEW, list_folders
 from ..preprocessors.catalogue import preprocessors
 from .compat import schema
 
 if TYPE_CHECKING:
-    from ..host.training import Source
+    from ..host.training.train import Source
 
 DATASET = io.Custom("ZEROCONV_DATASET")
 OPTIONS = io.Custom("ZEROCONV_TRAINING_OPTIONS")
@@ -67,7 +67,7 @@ class ZeroConvTrainingFolder(io.ComfyNode):
 
     @classmethod
     def execute(cls, folder: str, resolution: int, flip: bool, hints: str) -> io.NodeOutput:
-        from ..host.training import source_of_folder
+        from ..host.training.train import source_of_folder
         from ..training.recorder import summary
 
         source = source_of_folder(folder, resolution, flip, hints)
@@ -106,7 +106,7 @@ class ZeroConvTrainingImages(io.ComfyNode):
         hints: str,
         hint_images: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..host.training import hint_maker, source_of_images
+        from ..host.training.train import hint_maker, source_of_images
         from ..training.dataset import Preparation
 
         maker = hint_maker(hints)
@@ -260,7 +260,7 @@ class ZeroConvTrain(io.ComfyNode):
         options: dict[str, Any] | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
-        from ..host.training import Job, train_controlnet
+        from ..host.training.train import Job, train_controlnet
         from ..training.objective import Objective
         from ..training.settings import Settings
 

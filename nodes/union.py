@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..controlnet.union import UNION_TYPES
-from ..host.union import TYPE_NAMES, add_union_hint, set_union_type
+from ..host.controls.union import TYPE_NAMES, add_union_hint, set_union_type
 from .compat import schema
 
 TYPE_TOOLTIP = "What the hint shows. Soft edges: HED, PiDiNet, scribble. Lines: Canny, line art, straight lines."

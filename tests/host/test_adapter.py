@@ -10,11 +10,11 @@ from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
 from zeroconv.controlnet.adapter import build_adapter
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.mode import Sides
-from zeroconv.host import loading
-from zeroconv.host.adapter import AdapterControl
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.shaping import with_influence
-from zeroconv.host.union import set_union_type
+from zeroconv.host.controls.settings import with_influence
+from zeroconv.host.controls.t2i_adapter import AdapterControl
+from zeroconv.host.controls.union import set_union_type
+from zeroconv.host.loading import load as loading
 
 WIDTH = 64
 FILES = {

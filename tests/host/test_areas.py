@@ -7,7 +7,7 @@ from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.fit import Fit, fit_hint
 from zeroconv.controlnet.pace import EveryNthStep
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.shaping import with_fit, with_pace
+from zeroconv.host.controls.settings import with_fit, with_pace
 
 RUN = Run(height=128, width=64, steps=3)
 """Latents of 16 x 8 points."""

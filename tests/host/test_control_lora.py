@@ -12,8 +12,8 @@ from support.sampling import Run, comfy, hint, sample
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from zeroconv.controlnet import build
 from zeroconv.controlnet.formats import control_lora
-from zeroconv.host import loading
 from zeroconv.host.conditioning import Unit
+from zeroconv.host.loading import load as loading
 
 RANK = 4
 ATTENTION_FLOPS = {

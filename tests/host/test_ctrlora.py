@@ -17,8 +17,8 @@ import comfy.latent_formats
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 from support.hosted import Vae
 from support.sampling import Run, core_network, hint, sample
-from zeroconv.host import loading
 from zeroconv.host.conditioning import Unit
+from zeroconv.host.loading import load as loading
 
 WIDTH, RANK, PREFIX = 64, 4, "control_model."
 

@@ -15,8 +15,8 @@ from support.sampling import Run, hint, prompts, sample, weights
 from support.sampling import core as core_control
 from zeroconv.benchmarks.machine import attending_by
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.control import ZeroConvControl
-from zeroconv.host.loading import build_loaded
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.loading.load import build_loaded
 
 import_host()
 

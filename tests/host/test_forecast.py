@@ -12,8 +12,8 @@ from zeroconv.controlnet.pace import Adaptive, EveryNthStep
 from zeroconv.controlnet.plan_picture import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
 from zeroconv.controlnet.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.forecast import Run, forecast_steps, hints_as_seen, progress_of
-from zeroconv.host.shaping import with_fit, with_influence, with_pace, with_preset
+from zeroconv.host.controls.settings import with_fit, with_influence, with_pace, with_preset
+from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, progress_of
 
 
 @pytest.fixture(scope="module")

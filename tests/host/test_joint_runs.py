@@ -9,8 +9,8 @@ from zeroconv.controlnet.block_weights import Listed
 from zeroconv.controlnet.influence import Influence
 from zeroconv.controlnet.mode import Sides
 from zeroconv.controlnet.pace import EveryNthStep
-from zeroconv.host import joint_runs
 from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.sampling import hint_batching as joint_runs
 
 HINTS = 3
 

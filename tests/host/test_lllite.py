@@ -10,9 +10,9 @@ from support.sampling import Run, hint, sample, sdxl_prompts
 from torch.nn import functional
 from zeroconv.controlnet.fit import Fit, fit_hint
 from zeroconv.controlnet.lllite import parse_place
-from zeroconv.host import loading
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.lllite import LLLiteControl
+from zeroconv.host.controls.lllite import LLLiteControl
+from zeroconv.host.loading import load as loading
 
 WIDTH = 64
 LAYERS = {"layers": {4: 1, 5: 1, 7: 2, 8: 2}, "middle": 2}

@@ -14,8 +14,8 @@ from support.sampling import comfy
 from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.mode import Sides
 from zeroconv.controlnet.network import Inputs
-from zeroconv.host import loading
-from zeroconv.host.control import ZeroConvControl
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.loading import load as loading
 
 PROMPT_SIDE = Sides(1, 0)
 

@@ -10,10 +10,10 @@ from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, 
 from zeroconv.controlnet.block_weights import Listed
 from zeroconv.controlnet.fit import Fit
 from zeroconv.controlnet.mode import Sides
-from zeroconv.host import loading
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.model_patch import ModelPatchControl
-from zeroconv.host.shaping import with_influence
+from zeroconv.host.controls.model_patch import ModelPatchControl
+from zeroconv.host.controls.settings import with_influence
+from zeroconv.host.loading import load as loading
 
 HERE = [name for name, base in PATCHES.items() if base != "z-image" or has_z_image()]
 STEPS = 2

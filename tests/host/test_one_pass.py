@@ -8,8 +8,8 @@ from zeroconv.controlnet.influence import Influence
 from zeroconv.controlnet.mode import Sides
 from zeroconv.controlnet.pace import EveryNthStep
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.one_pass import JointControl, join_controls
-from zeroconv.host.shaping import with_influence, with_pace
+from zeroconv.host.controls.settings import with_influence, with_pace
+from zeroconv.host.sampling.joint_control import JointControl, join_controls
 
 RUN = Run(steps=3)
 

@@ -9,9 +9,9 @@ from zeroconv.controlnet.mode import Sides
 from zeroconv.controlnet.pace import Adaptive, EveryNthStep
 from zeroconv.controlnet.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.forecast import Run as Settings
-from zeroconv.host.forecast import forecast_steps, progress_of, tell_records
-from zeroconv.host.shaping import with_pace, with_record
+from zeroconv.host.controls.settings import with_pace, with_record
+from zeroconv.host.preview import Run as Settings
+from zeroconv.host.preview import forecast_steps, progress_of, tell_records
 
 STEPS = 8
 

@@ -9,7 +9,7 @@ import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.pending import PARTS, PendingList, known_length, pending
+from zeroconv.host.sampling.lazy_residuals import PARTS, PendingList, known_length, pending
 
 STEPS = 12
 

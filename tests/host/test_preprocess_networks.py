@@ -14,9 +14,9 @@ import_host()
 
 import comfy.model_management
 import comfy.ops
-from zeroconv.host import networks as host_networks
-from zeroconv.host.networks import HostNetworks
-from zeroconv.host.preprocessing import run_preprocessor
+from zeroconv.host.preprocessing import networks as host_networks
+from zeroconv.host.preprocessing.networks import HostNetworks
+from zeroconv.host.preprocessing.run import run_preprocessor
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.local_networks import LocalNetworks
 from zeroconv.preprocessors.networks.hed import HED
@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_ten_runs_load_once_and_equal_plain_torch(folder, monkeypatch):
     networks = HostNetworks()
-    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", networks)
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", networks)
     hed = preprocessors()["hed"]
     images = torch.rand(2, 40, 56, 3)
     expected = preprocess(hed, images, LocalNetworks([folder]))
@@ -68,7 +68,7 @@ def test_the_cache_has_a_bound_and_can_be_emptied(folder):
 
 
 def test_cancel_stops_before_the_next_image(folder, monkeypatch):
-    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", HostNetworks())
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", HostNetworks())
     comfy.model_management.interrupt_current_processing()
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run_preprocessor(preprocessors()["hed"], torch.rand(3, 32, 32, 3), {}, Options())
@@ -103,7 +103,7 @@ def executor(folder, monkeypatch):
     monkeypatch.setattr("zeroconv.nodes.preprocess._shown", lambda *arguments: {})
     networks = HostNetworks()
     monkeypatch.setattr("zeroconv.nodes.preprocess.NETWORKS", networks)
-    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", networks)
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", networks)
     server = SimpleNamespace(client_id=None, last_node_id=None, last_prompt_id=None, send_sync=lambda *event: None)
     return execution.PromptExecutor(server, cache_args={"ram": 0.0, "ram_inactive": 0.0}), networks
 
@@ -148,7 +148,7 @@ def test_another_workflow_ends_the_networks_of_the_one_before(executor):
 
 def test_a_cancel_between_two_layers_leaves_the_rest_undone(folder, monkeypatch):
     networks = HostNetworks()
-    monkeypatch.setattr("zeroconv.host.preprocessing.NETWORKS", networks)
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", networks)
     layers = [layer for layer in networks("hed").modules() if isinstance(layer, torch.nn.Conv2d)]
     done = []
 

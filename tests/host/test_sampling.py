@@ -6,8 +6,8 @@ from support.comfy_host import small_model
 from support.networks import dimensions, random_network
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.control import ZeroConvControl
-from zeroconv.host.loading import build_loaded
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.loading.load import build_loaded
 
 
 @pytest.fixture(scope="module")

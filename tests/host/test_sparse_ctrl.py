@@ -15,10 +15,10 @@ from zeroconv.controlnet.fit import Fit
 from zeroconv.controlnet.formats.sparse_ctrl import SPARSE_CTRL
 from zeroconv.controlnet.network import Inputs
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.forecast import hints_as_seen
-from zeroconv.host.hint_only import SparseControl
-from zeroconv.host.loading import build_loaded
-from zeroconv.host.shaping import with_fit, with_influence
+from zeroconv.host.controls.hint_only import SparseControl
+from zeroconv.host.controls.settings import with_fit, with_influence
+from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.preview import hints_as_seen
 from zeroconv.nodes.fit import ZeroConvFitHint
 
 FRAMES, SIDE = 4, 64

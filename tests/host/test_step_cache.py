@@ -11,7 +11,7 @@ from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.pace import EveryNthStep
 from zeroconv.controlnet.step_cache import METHODS, StepCache, StepCacheSettings
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.step_cache import with_step_cache
+from zeroconv.host.sampling.step_cache import with_step_cache
 
 STEPS = 7
 EACH_METHOD = pytest.mark.parametrize("method", METHODS)

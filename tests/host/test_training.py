@@ -20,7 +20,7 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def base():
     import_host()
-    from zeroconv.host.training_base import ComfyBase
+    from zeroconv.host.training.base_model import ComfyBase
 
     with torch.inference_mode():
         model = small_model()  # as ComfyUI's loaders do: weights that autograd refuses
@@ -92,7 +92,7 @@ def test_trainable_copy_of_the_hosts_unet_is_a_controlnet_of_its_family(base) ->
 
 def test_the_fingerprint_leaves_out_what_checkpoints_do_not_set(base) -> None:
     """The host makes the text projection from whatever the memory holds, anew at each start."""
-    from zeroconv.host.training_base import ComfyBase
+    from zeroconv.host.training.base_model import ComfyBase
 
     model, _ = base
 

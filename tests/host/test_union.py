@@ -15,9 +15,9 @@ import comfy.controlnet
 import comfy.model_sampling
 from zeroconv.controlnet.dimensions import Block
 from zeroconv.controlnet.union import UnionControlNet
-from zeroconv.host.control import ZeroConvControl
-from zeroconv.host.loading import build_loaded
-from zeroconv.host.union import add_union_hint, set_union_type
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.controls.union import add_union_hint, set_union_type
+from zeroconv.host.loading.load import build_loaded
 
 SMALL = Block(320, 1)
 STAGES = (Block(320), Block(320), Block(320, downsample=True), SMALL, SMALL)

@@ -17,9 +17,9 @@ from zeroconv.controlnet.batch import ItemStrengths
 from zeroconv.controlnet.block_weights import Listed
 from zeroconv.controlnet.formats import recognise
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.loading import inspect_control, load_control
-from zeroconv.host.union import set_union_type
-from zeroconv.host.wrapped_loading import load_wrapped
+from zeroconv.host.controls.union import set_union_type
+from zeroconv.host.loading.comfy_controlnet import load_wrapped
+from zeroconv.host.loading.load import inspect_control, load_control
 
 DIT = [name for name in FAMILIES if name != "stable cascade"]
 

@@ -10,8 +10,8 @@ import_host()
 
 import comfy.controlnet
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.union import set_union_type
-from zeroconv.host.wrapped_loading import load_wrapped
+from zeroconv.host.controls.union import set_union_type
+from zeroconv.host.loading.comfy_controlnet import load_wrapped
 
 CASES = {
     "sd3": "sd3",

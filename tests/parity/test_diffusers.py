@@ -16,8 +16,8 @@ from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.formats.diffusers import to_diffusers
 from zeroconv.controlnet.network import Inputs
 from zeroconv.controlnet.union import UnionControlNet, UnionHint
-from zeroconv.host.control import ZeroConvControl
-from zeroconv.host.loading import build_loaded
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.loading.load import build_loaded
 
 PLAIN, CROSS = "DownBlock2D", "CrossAttnDownBlock2D"
 XL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}

@@ -12,8 +12,8 @@ import_host()
 import comfy.controlnet
 import comfy.sample
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.control import ZeroConvControl
-from zeroconv.host.loading import build_loaded
+from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.loading.load import build_loaded
 
 DIMS = dimensions("SD1.5", 64)
 

@@ -1,0 +1,78 @@
+"""Controls with another influence or another way to take their hint."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ...controlnet.batch import HintOrder
+from ...controlnet.fit import Fit
+from ...controlnet.influence import Influence
+from ...controlnet.mode import ModeName, Sides, control_mode
+from ...controlnet.pace import Pace
+from ...controlnet.preset import PresetName, preset
+from .control import ShapedControl
+
+
+def shaped_copy(control: Any, what: str) -> ShapedControl:
+    """A copy that may be changed. what: that is to be set, for the message.
+
+    Raises ValueError when the control is core's or another pack's, which has no such settings.
+    """
+    if not isinstance(control, ShapedControl):
+        raise ValueError(
+            f"This ControlNet was not loaded by ZeroConv, so it cannot take a {what}. "
+            "Load it with Load ControlNet (ZeroConv)."
+        )
+    return control.copy()
+
+
+def with_influence(control: Any, what: str, change: Callable[[Influence], Influence]) -> ShapedControl:
+    """A copy whose influence is changed."""
+    shaped = shaped_copy(control, what)
+    shaped.influence = change(shaped.influence).simplified()
+    return shaped
+
+
+def with_fit(
+    control: Any, fit: Fit, order: HintOrder, own_part: bool = False, frames: tuple[int, ...] = ()
+) -> ShapedControl:
+    """A copy that brings its hints to the picture's size, and to its pictures, in this way.
+
+    own_part: a prompt for an area gets the part of the hint that lies there. frames: of a video, that the hints are
+    for. Raises ValueError when the control's kind of network cannot do that.
+    """
+    shaped = shaped_copy(control, "fit")
+    if own_part and not shaped.takes_areas:
+        raise ValueError(f"'{shaped.name}' always lays the whole hint over an area. Choose 'whole hint' in Fit Hint.")
+    if frames and not shaped.takes_frames:
+        raise ValueError(
+            f"'{shaped.name}' is no SparseCtrl and wants a hint for all pictures. Empty 'frames' in Fit Hint."
+        )
+    shaped.fit, shaped.hint_order, shaped.own_part, shaped.frames = fit, order, own_part, frames
+    return shaped
+
+
+def with_pace(control: Any, pace: Pace) -> ShapedControl:
+    """A copy whose network runs at fewer steps."""
+    shaped = shaped_copy(control, "pace")
+    shaped.pace = pace
+    return shaped
+
+
+def with_record(control: Any) -> ShapedControl:
+    """A copy that remembers how much it adds at every step."""
+    shaped = shaped_copy(control, "record")
+    shaped.measured = True
+    return shaped
+
+
+def with_preset(control: Any, program: PresetName, mode: ModeName) -> ShapedControl:
+    """A copy that acts as the control would in another program, in one of that program's modes."""
+    choices = preset(program)
+    shaped = shaped_copy(control, "preset")
+    influence = replace(shaped.influence, counting=choices.counting).in_mode(control_mode(mode, choices.soft))
+    if shaped.global_average_pooling and choices.pooled_cond_only:
+        influence = replace(influence, sides=Sides(1, 0))
+    shaped.influence = influence
+    shaped.fit = Fit(choices.fit, choices.resampling)
+    return shaped

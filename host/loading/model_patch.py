@@ -1,0 +1,124 @@
+"""Build the host's networks of model patches from a file in the `controlnet` folder.
+
+The host's own loader reads its folder `model_patches` only, and takes the official widths for granted.
+"""
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import comfy.latent_formats
+import comfy.model_management
+import comfy.ops
+import comfy.utils
+import torch
+from torch import Tensor, nn
+
+from ...controlnet.build import fill
+from ...controlnet.dimensions import Shapes
+from ...controlnet.formats import recognise
+from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
+from ..controls.base_model_check import check_base
+from ..controls.loaded_network import LoadedNetwork
+from ..controls.model_patch import BlockwisePatch, ModelPatchControl, PatchKind, ZImagePatch
+
+QWEN_MASK_PARTS = 4
+"""Channels of a token for one channel of the latent."""
+Built = tuple[nn.Module, PatchKind]
+
+
+def load_model_patch(tensors: dict[str, Tensor], name: str, model: Any = None) -> ModelPatchControl:
+    """A control from the tensors of a file, under the file's own names.
+
+    model: the host's `BaseModel` to check the family against, or None. Raises ValueError when the host has no such
+    network, or the file does not fit it, or it is for another family.
+    """
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    form = recognise(shapes)
+    found = form.describe(shapes)
+    try:
+        network, kind = BUILDERS[form.id](tensors, shapes)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"This file is a {form.label}, which this version of ComfyUI cannot run yet. Update ComfyUI."
+        ) from error
+    if model is not None:
+        check_base(found.family, kind.width, model)
+    stored = comfy.utils.weight_dtype(tensors) or torch.float32
+    loaded = LoadedNetwork.wrap(name, network, stored, comfy.model_management.get_torch_device())
+    return ModelPatchControl(loaded, kind, found)
+
+
+def _build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+    dims = infer_qwen(shapes)
+    with torch.device("meta"):
+        network = _nodes().QwenImageBlockWiseControlNet(
+            num_layers=dims.blocks, dim=dims.width, additional_in_dim=dims.beside, operations=comfy.ops.manual_cast
+        )
+    kind = PatchKind(
+        places=("double_block",),
+        patch=BlockwisePatch,
+        see=_see_qwen,
+        latent_format=comfy.latent_formats.Wan21(),
+        width=dims.width,
+        masked=dims.beside > 0,
+    )
+    return fill(network, tensors, "Qwen-Image ControlNet"), kind
+
+
+def _see_qwen(network: Any, latent: Tensor, grey: Tensor | None, masks: list[Tensor]) -> Tensor:
+    """Tokens of the hint's latent, with the mask of an inpainting network: 1 where the picture is to be kept."""
+    if network.additional_in_dim:
+        channels = network.additional_in_dim // QWEN_MASK_PARTS
+        way = "nearest-exact" if masks[0].numel() == 1 else "bilinear"  # the whole picture is exactly one
+        mask = comfy.utils.common_upscale(masks[0].float(), latent.shape[-1], latent.shape[-2], way, "none")
+        spread = mask.to(latent).view(-1, 1, *(1,) * (latent.dim() - 4), *mask.shape[-2:])
+        latent = torch.cat([latent, spread.expand(latent.shape[0], channels, *latent.shape[2:])], dim=1)
+    return network.process_input_latent_image(latent.clone())
+
+
+def _build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+    dims = infer_z_image(shapes)
+    module = importlib.import_module("comfy.ldm.lumina.controlnet")
+    tensors = _nodes().z_image_convert(tensors)
+    with torch.device("meta"):
+        network = module.ZImage_Control(
+            dim=dims.width,
+            n_heads=dims.heads,
+            n_kv_heads=dims.value_heads,
+            n_control_layers=dims.layers,
+            additional_in_dim=dims.beside,
+            refiner_control=dims.refines,
+            broken=dims.refines and not tensors["control_noise_refiner.0.after_proj.weight"].any(),
+            operations=comfy.ops.manual_cast,
+        )
+    kind = PatchKind(
+        places=("noise_refiner", "double_block"),
+        patch=ZImagePatch,
+        see=_see_z_image,
+        latent_format=comfy.latent_formats.Flux(),
+        width=dims.width,
+        grey=dims.beside > 0,
+    )
+    return fill(network, tensors, "Z-Image ControlNet"), kind
+
+
+def _see_z_image(network: Any, latent: Tensor, grey: Tensor | None, masks: list[Tensor]) -> Tensor:
+    """The hint's latent; of newer files with an empty mask and the latent of a grey picture, as without inpainting."""
+    scale = comfy.latent_formats.Flux().process_in
+    parts = [scale(latent)] if grey is None else [scale(latent), torch.zeros_like(latent[:, :1]), scale(grey)]
+    border = (0, latent.shape[-1] % 2, 0, latent.shape[-2] % 2)  # a token is 2 x 2 points
+    return nn.functional.pad(torch.cat(parts, dim=1), border, mode="replicate")
+
+
+BUILDERS: dict[str, Callable[[dict[str, Tensor], Shapes], Built]] = {
+    "qwen-blockwise": _build_qwen,
+    "z-image": _build_z_image,
+}
+"""By the id of the format."""
+
+
+def _nodes() -> ModuleType:
+    """Where the host keeps what belongs to model patches. Raises ImportError on hosts without them."""
+    return importlib.import_module("comfy_extras.nodes_model_patch")

@@ -1,0 +1,93 @@
+"""Run preprocessors inside ComfyUI: its networks, its memory, its progress bar and its Cancel button."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import comfy.model_management
+import comfy.utils
+from torch import Tensor
+
+from ...preprocessors.catalogue import preprocessors
+from ...preprocessors.contact_sheet import compare, ready_methods
+from ...preprocessors.description import Preprocessor, Settings
+from ...preprocessors.fetch import fetch_weights
+from ...preprocessors.pose_keypoints import PoseFrame
+from ...preprocessors.pose_recording import recording
+from ...preprocessors.running import Options, preprocess_with_labels
+from ...preprocessors.sizes import working_size
+from ...preprocessors.weights import find, to_safetensors, weights_of
+from .folders import weight_folders
+from .networks import NETWORKS
+
+BYTES_PER_PIXEL = 4096
+"""Working memory of one image's pixel in the widest networks (64 to 128 channels at full size, several at once)."""
+LARGEST_CHUNK = 16
+"""Images between two looks at the Cancel button."""
+
+
+def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options) -> Tensor:
+    """Hints of BHWC images, as `preprocessors.running.preprocess`; chunks follow the free memory."""
+    return run_with_labels(preprocessor, image, settings, options)[0]
+
+
+def run_with_labels(
+    preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options
+) -> tuple[Tensor, Tensor | None]:
+    """Hints, and classes / 255 of methods that tell them, as `preprocessors.running.preprocess_with_labels`."""
+    options = replace(options, chunk=_chunk(preprocessor, image, options), progress=Progress())
+    return preprocess_with_labels(preprocessor, image, NETWORKS, settings, options)
+
+
+def run_with_poses(
+    preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options
+) -> tuple[Tensor, list[PoseFrame]]:
+    """Hints, and the poses in them, one frame a hint and of its size."""
+    frames: list[PoseFrame] = []
+    hint = run_preprocessor(recording(preprocessor, frames), image, settings, options)
+    height, width = hint.shape[1:3]
+    return hint, [PoseFrame(height, width, frame.poses) for frame in frames]
+
+
+def compare_preprocessors(image: Tensor, options: Options) -> Tensor:
+    """The contact sheet of the first image: every method that needs no missing weights."""
+    methods = ready_methods(preprocessors(), weight_folders(), options.mask is not None)
+    mask = None if options.mask is None else options.mask[:1]
+    return compare(methods, image[:1], NETWORKS, replace(options, mask=mask, progress=Progress()))
+
+
+def fetch(name: str, convert: bool) -> tuple[Path, str]:
+    """Fetch a row of the weights unless it is there already. Returns the file, and a sentence about it.
+
+    convert: also write it as safetensors.
+    """
+    row, folders = weights_of(name), weight_folders()
+    path = find(row, folders)
+    verb = "is there already" if path else "was fetched"
+    if path is None:
+        path = fetch_weights(row, folders[0], Progress())
+    if convert and path.suffix in (".pth", ".pt", ".ckpt"):
+        path = to_safetensors(path, folders[0])
+    restriction = " Its licence forbids commercial use." if row.non_commercial else ""
+    caution = f" {row.caution}" if row.caution else ""
+    return path, f"{row.name} ({row.purpose}) {verb}: {path}. Licence: {row.licence}.{restriction}{caution}"
+
+
+def _chunk(preprocessor: Preprocessor, image: Tensor, options: Options) -> int:
+    """Images at a time: one on a CPU, where more gain nothing; on a GPU what half of the free memory holds."""
+    device = comfy.model_management.get_torch_device()
+    if not preprocessor.weights or comfy.model_management.is_device_cpu(device):
+        return 1
+    height, width = working_size(image.shape[1], image.shape[2], options.resolution)
+    free = comfy.model_management.get_free_memory(device) // 2
+    return max(1, min(LARGEST_CHUNK, free // (height * width * BYTES_PER_PIXEL)))
+
+
+class Progress:
+    """Shows (done, total) on the node; raises the host's interrupt when Cancel was pressed."""
+
+    def __init__(self) -> None:
+        self._bar = comfy.utils.ProgressBar(1)
+
+    def __call__(self, done: int, total: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._bar.update_absolute(done, total or 1)

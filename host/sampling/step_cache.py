@@ -1,0 +1,114 @@
+"""The step cache as wrappers of a model: at some steps a part of the UNet runs, and the controls rest.
+
+All state belongs to one sampling, and is found in its options. The host asks controls for their residuals before it
+runs the UNet; ours compute theirs when they are taken, and at a step on kept features nobody takes one.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import comfy.model_patcher
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...controlnet.progress import Progress
+from ...controlnet.step_cache import Features, StepCache, StepCacheSettings
+from .lazy_residuals import Control
+from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
+
+NAME = "zeroconv_step_cache"
+"""Of the wrappers, and of the option that holds what belongs to a sampling."""
+
+
+def with_step_cache(model: Any, settings: StepCacheSettings) -> Any:
+    """A copy of a MODEL with this cache in the place of an earlier one; every step whole: without any.
+
+    Raises ValueError when its UNet cannot be divided.
+    """
+    check_unet(model.model)
+    cached = model.clone()
+    wrappers: dict[str, Callable[..., Any]] = {
+        WrappersMP.OUTER_SAMPLE: functools.partial(_around_sampling, settings),
+        WrappersMP.PREDICT_NOISE: _before_evaluation,
+        WrappersMP.DIFFUSION_MODEL: _around_unet,
+    }
+    for kind, wrapper in wrappers.items():
+        cached.remove_wrappers_with_key(kind, NAME)
+        if settings.pace.n > 1:
+            cached.add_wrapper_with_key(kind, NAME, wrapper)
+    return cached
+
+
+class _Sampling:
+    """One sampling with its key steps. ready: whether an evaluation has begun."""
+
+    def __init__(self, settings: StepCacheSettings, percent_to_sigma: Callable[[float], float]) -> None:
+        self.settings = settings
+        self.cache: StepCache[Features] = StepCache(settings.pace)
+        self.ready = False
+        self._percent_to_sigma = functools.cache(percent_to_sigma)
+        self._progress: Progress | None = None
+
+    def begin(self, sigma: float, sigmas: Tensor | None) -> None:
+        if self._progress is None:
+            levels = () if sigmas is None else tuple(sigmas.tolist())
+            self._progress = Progress(levels, self._percent_to_sigma)
+        self.cache.begin(self._progress.step(sigma), self._progress.inside(sigma, self.settings.span))
+        self.ready = True
+
+
+def _around_sampling(settings: StepCacheSettings, sample: Any, *arguments: Any, **named: Any) -> Any:
+    """The host's `CFGGuider.outer_sample`, with options that hold what belongs to this sampling."""
+    guider = sample.class_obj
+    own = guider.model_options
+    sampling = _Sampling(settings, guider.model_patcher.get_model_object("model_sampling").percent_to_sigma)
+    guider.model_options = comfy.model_patcher.create_model_options_clone(own)
+    guider.model_options.setdefault("transformer_options", {})[NAME] = sampling
+    try:
+        return sample(*arguments, **named)
+    finally:
+        guider.model_options = own
+        sampling.cache.clear()
+
+
+def _before_evaluation(
+    predict: Callable[..., Any], x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], *rest: Any
+) -> Any:
+    """The host's `CFGGuider.predict_noise`: one evaluation, in as many calls of the UNet as it takes."""
+    options = model_options.get("transformer_options", {})
+    sampling = options.get(NAME)
+    if sampling is not None:
+        sampling.begin(float(timestep.flatten()[0]), options.get("sample_sigmas"))
+    return predict(x, timestep, model_options, *rest)
+
+
+def _around_unet(
+    run: Any,
+    x: Tensor,
+    timesteps: Tensor,
+    context: Tensor | None,
+    y: Tensor | None,
+    control: Control | None,
+    options: dict[str, Any],
+    **named: Any,
+) -> Tensor:
+    """The host's `UNetModel._forward`, or a part of it."""
+    sampling: _Sampling | None = options.get(NAME)
+    if sampling is None or not sampling.ready:
+        return run(x, timesteps, context, y, control, options, **named)
+    unet, method = run.class_obj, sampling.settings.method
+
+    def whole() -> tuple[Tensor, Features | None]:
+        capture = Capture(unet, method, control)
+        output = run(x, timesteps, context, y, control, capture.hook(options), **named)
+        return output, capture.features
+
+    def part(features: Features) -> Tensor:
+        call = UnetCall(x, timesteps, context, y, options)
+        divided = run_decoder if method == "encoder propagation" else run_outer_blocks
+        return divided(unet, call, features)
+
+    identities = tuple(options.get("uuids") or options.get("cond_or_uncond") or ())
+    kind = (id(unet), identities, x.shape, x.dtype, x.device, control is None)
+    return sampling.cache.run(kind, whole, part)
