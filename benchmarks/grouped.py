@@ -23,7 +23,7 @@ from support.networks import dimensions, random_network
 import_host()
 
 from zeroconv.benchmarks.timing import Spread, paired
-from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.networks.controlnet import Inputs
 
 LEVELS = ((320, 1), (640, 2), (1280, 4), (1280, 8))
 """Channels of SD1.5, and how many latent points a point stands for, along each side."""

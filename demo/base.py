@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..controlnet.blocks import (
+from ..controlnet.networks.blocks import (
     Downsample,
     KeysValues,
     Parts,
@@ -22,7 +22,7 @@ from ..controlnet.blocks import (
     Stage,
     TransformerLayer,
 )
-from ..controlnet.layers import Options, timestep_embedding
+from ..controlnet.networks.layers import Options, timestep_embedding
 from ..controlnet.residuals import Residuals
 
 CONTEXT_DIM = 768

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..controlnet.build import build_controlnet
-from ..controlnet.network import ControlNet, Inputs
+from ..controlnet.networks.build import build_controlnet
+from ..controlnet.networks.controlnet import ControlNet, Inputs
 from .autoencoder import build_decoder, encode
 from .base import BaseModel
 from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights

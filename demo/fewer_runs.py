@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..controlnet.blocks import KeysValues
-from ..controlnet.build import build_controlnet
-from ..controlnet.difference import image_difference, latent_difference
-from ..controlnet.network import ControlNet, Inputs
-from ..controlnet.pace import Adaptive, EveryNthStep, Pace
+from ..controlnet.caching.reuse import KeptRuns
+from ..controlnet.caching.run_interval import Adaptive, EveryNthStep, Pace
+from ..controlnet.networks.blocks import KeysValues
+from ..controlnet.networks.build import build_controlnet
+from ..controlnet.networks.controlnet import ControlNet, Inputs
+from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.residuals import Residuals
-from ..controlnet.reuse import KeptRuns
 from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
 from .evaluate import Control, held_out_scenes, sample_latents
 from .hints import HINTS

@@ -13,12 +13,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..controlnet.blocks import KeysValues, Pass
-from ..controlnet.difference import image_difference, latent_difference
-from ..controlnet.layers import timestep_embedding
-from ..controlnet.pace import EveryNthStep
+from ..controlnet.caching.run_interval import EveryNthStep
+from ..controlnet.caching.step_cache import METHODS, Features, Method, StepCache, StepCacheSettings
+from ..controlnet.networks.blocks import KeysValues, Pass
+from ..controlnet.networks.layers import timestep_embedding
+from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.residuals import Residuals
-from ..controlnet.step_cache import METHODS, Features, Method, StepCache, StepCacheSettings
 from .base import BaseModel
 from .evaluate import Control, held_out_scenes, sample_latents
 from .fewer_runs import Scene, load_scene

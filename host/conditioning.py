@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..controlnet.block_weights import BlockWeights
-from ..controlnet.mask import Mask
-from ..controlnet.schedule import Schedule
+from ..controlnet.strength.block_weights import BlockWeights
+from ..controlnet.strength.mask import Mask
+from ..controlnet.strength.schedule import Schedule
 from .controls.settings import with_influence
 
 Conditioning = list[list[Any]]

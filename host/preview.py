@@ -9,13 +9,13 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..controlnet.batch import NO_HINT
-from ..controlnet.fit import fit_hint
-from ..controlnet.influence import Influence, Rows
-from ..controlnet.pace import plan_runs
-from ..controlnet.plan_picture import Forecast
-from ..controlnet.progress import Progress
-from ..controlnet.record_picture import Told
+from ..controlnet.caching.run_interval import plan_runs
+from ..controlnet.hint.fit import fit_hint
+from ..controlnet.hint.order import NO_HINT
+from ..controlnet.report.plan_plot import Forecast
+from ..controlnet.report.record_plot import Told
+from ..controlnet.strength.factors import Influence, Rows
+from ..controlnet.strength.timeline import Progress
 from .conditioning import Conditioning
 from .controls.control import ShapedControl
 

@@ -9,7 +9,7 @@ import comfy.model_sampling
 import comfy.samplers
 from aiohttp import web
 
-from ..controlnet.progress import COUNTINGS
+from ..controlnet.strength.timeline import COUNTINGS
 from .preview import Run, progress_of
 
 ROUTE = "/zeroconv/steps"

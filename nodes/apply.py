@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..controlnet.block_weights import BlockWeights
-from ..controlnet.schedule import Schedule
+from ..controlnet.strength.block_weights import BlockWeights
+from ..controlnet.strength.schedule import Schedule
 from ..host.conditioning import Conditioning, Unit, apply_unit
 from .compat import schema
 from .sockets import BLOCK_WEIGHTS, SCHEDULE, range_inputs

@@ -5,9 +5,9 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..controlnet.batch import HINT_ORDERS, HintOrder, parse_frames
-from ..controlnet.fit import FIT_MODES, Fit, FitMode, pixel_perfect_resolution
-from ..controlnet.resample import RESAMPLINGS, Resampling
+from ..controlnet.hint.fit import FIT_MODES, Fit, FitMode, pixel_perfect_resolution
+from ..controlnet.hint.order import HINT_ORDERS, HintOrder, parse_frames
+from ..controlnet.hint.resample import RESAMPLINGS, Resampling
 from ..host.conditioning import Conditioning
 from ..host.controls.settings import with_fit
 from ..host.preview import hints_as_seen

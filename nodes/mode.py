@@ -5,10 +5,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..controlnet.batch import ItemStrengths
-from ..controlnet.mode import MODES, SOFT_KINDS, ModeName, Sides, SoftKind, control_mode
-from ..controlnet.preset import PRESETS, PresetName
-from ..controlnet.progress import RANGE_COUNTINGS, RangeCounting
+from ..controlnet.hint.order import ItemStrengths
+from ..controlnet.strength.control_mode import MODES, SOFT_KINDS, ModeName, Sides, SoftKind, control_mode
+from ..controlnet.strength.preset import PRESETS, PresetName
+from ..controlnet.strength.timeline import RANGE_COUNTINGS, RangeCounting
 from ..host.controls.settings import with_influence, with_preset
 from .compat import schema
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..controlnet.difference import image_difference, latent_difference
-from ..controlnet.record_picture import draw_records
+from ..controlnet.report.difference import image_difference, latent_difference
+from ..controlnet.report.record_plot import draw_records
 from ..host.conditioning import Conditioning
 from ..host.controls.settings import with_record
 from ..host.preview import tell_records

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..controlnet.progress import COUNTINGS, Counting
-from ..controlnet.schedule import INTERPOLATIONS, Interpolation, Keyframe, Schedule
+from ..controlnet.strength.schedule import INTERPOLATIONS, Interpolation, Keyframe, Schedule
+from ..controlnet.strength.timeline import COUNTINGS, Counting
 from ..host.routes import serve_step_positions
 from .compat import schema
 from .sockets import SCHEDULE

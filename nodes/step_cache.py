@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..controlnet.pace import MOST_STEPS, EveryNthStep
-from ..controlnet.step_cache import METHODS, Method, StepCacheSettings
+from ..controlnet.caching.run_interval import MOST_STEPS, EveryNthStep
+from ..controlnet.caching.step_cache import METHODS, Method, StepCacheSettings
 from ..host.sampling.step_cache import with_step_cache
 from .compat import schema
 from .sockets import range_inputs

@@ -5,8 +5,8 @@ from typing import Any, cast
 import comfy.samplers
 from comfy_api.latest import io, ui
 
-from ..controlnet.pace import MOST_STEPS, Adaptive, EveryNthStep, Pace
-from ..controlnet.plan_picture import draw_plan
+from ..controlnet.caching.run_interval import MOST_STEPS, Adaptive, EveryNthStep, Pace
+from ..controlnet.report.plan_plot import draw_plan
 from ..host.conditioning import Conditioning
 from ..host.controls.settings import with_pace
 from ..host.preview import Run, forecast_steps, progress_of

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..controlnet.union import UNION_TYPES
+from ..controlnet.networks.union import UNION_TYPES
 from ..host.controls.union import TYPE_NAMES, add_union_hint, set_union_type
 from .compat import schema
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..controlnet.block_weights import (
+from ..controlnet.strength.block_weights import (
     SOFT_BASE,
     BlockWeights,
     Soft,
@@ -10,7 +10,7 @@ from ..controlnet.block_weights import (
     SoftDiffusers,
     parse_block_weights,
 )
-from ..controlnet.mode import SOFT_KINDS, SoftKind
+from ..controlnet.strength.control_mode import SOFT_KINDS, SoftKind
 from .compat import schema
 from .sockets import BLOCK_WEIGHTS
 

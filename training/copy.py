@@ -6,9 +6,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..controlnet.build import build_controlnet
-from ..controlnet.dimensions import HINT_STRIDES, infer_dimensions
-from ..controlnet.network import ControlNet
+from ..controlnet.networks.build import build_controlnet
+from ..controlnet.networks.controlnet import ControlNet
+from ..controlnet.networks.dimensions import HINT_STRIDES, infer_dimensions
 
 HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
 """Widths inside the hint encoder (lllyasviel/ControlNet `cldm/cldm.py`); the last layer has the UNet's width."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..controlnet.network import ControlNet, Inputs
+from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
 from .average import Average
 from .base import BaseModel, Interrupted, Prompt

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..controlnet.dimensions import Block, Dimensions
-from ..controlnet.network import ControlNet
+from ..controlnet.networks.controlnet import ControlNet
+from ..controlnet.networks.dimensions import Block, Dimensions
 from .settings import Settings
 
 RESERVE = 0.6e9

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..controlnet.network import ControlNet, Inputs
+from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
 from .base import BaseModel, Interrupted, Prompt, join_prompts
 from .batches import Dataset

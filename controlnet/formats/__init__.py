@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
+from .comfy_controlnet import HOSTED
 from .control_lora import CONTROL_LORA
 from .ctrlora import CTRLORA, CTRLORA_BASE, CTRLORA_FULL
 from .diffusers import DIFFUSERS
 from .files import read_state_dict
 from .format import Format
-from .hosted import HOSTED
 from .known import KNOWN
 from .ldm import DIFFERENCE, LDM
 from .lllite import LLLITE

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..dimensions import Shapes, family_name
+from ..networks.dimensions import Shapes, family_name
 from .format import ENCODER_PARTS, Description, Format, require_base
 
 MARK = "lora_controlnet"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..dimensions import Shapes, family_name
+from ..networks.dimensions import Shapes, family_name
 from .control_lora import add_low_rank
 from .format import Description, Format, describe_controlnet, has
 from .ldm import CTRLORA_MARK, MARK, PREFIX, is_ctrlora, is_whole, own

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..dimensions import Shapes, infer_dimensions
+from ..networks.dimensions import Shapes, infer_dimensions
 from .format import Description, Format, Value, describe_controlnet, rename, union_name
 from .known import is_cross, is_video
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
 from .folder import weight_files
 from .scaled import plain, unscale
 

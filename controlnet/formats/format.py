@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ..dimensions import Shapes, infer_dimensions
-from ..union import UNION_TYPES
+from ..networks.dimensions import Shapes, infer_dimensions
+from ..networks.union import UNION_TYPES
 
 Value = TypeVar("Value")
 

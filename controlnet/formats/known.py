@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
 from .format import Description, Format, has
 
 

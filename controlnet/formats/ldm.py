@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
 from . import control_lora
 from .format import Description, Format, Value, describe_controlnet, has, rename, require_base, union_name
 

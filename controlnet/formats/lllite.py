@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..dimensions import Shapes
-from ..lllite import PREFIX, infer_lllite
+from ..networks.dimensions import Shapes
+from ..networks.lllite import PREFIX, infer_lllite
 from .format import Description, Format
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..dimensions import Shapes, shape_of
+from ..networks.dimensions import Shapes, shape_of
 from .format import Description, Format
 
 QWEN_MARK = "controlnet_blocks.0.y_rms.weight"

@@ -1,6 +1,6 @@
 """For a file of no known kind: which kind it resembles most, and what it lacks."""
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
 
 SIGNS: dict[str, tuple[str, ...]] = {
     "ControlNet, LDM layout": (

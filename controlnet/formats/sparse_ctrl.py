@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
 from . import diffusers
 from .format import Description, Format, Value, describe_controlnet, has, rename
 

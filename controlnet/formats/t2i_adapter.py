@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..adapter import infer_adapter
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
+from ..networks.t2i_adapter import infer_adapter
 from .format import Description, Format, rename
 
 PREFIX = "adapter."

@@ -16,10 +16,10 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...controlnet.fit import fit_hint
+from ...controlnet.caching.reuse import Memory
 from ...controlnet.formats.format import Description
+from ...controlnet.hint.fit import fit_hint
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import Memory
 from ..sampling.chain_sum import Places
 from ..sampling.request import Evaluation
 from ..sampling.step import Step

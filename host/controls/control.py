@@ -13,15 +13,15 @@ from typing import Any
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
-from ...controlnet.batch import HintOrder, hint_indices
-from ...controlnet.fit import Fit
-from ...controlnet.influence import Influence, Rows
-from ...controlnet.pace import Pace
-from ...controlnet.progress import Progress
-from ...controlnet.record import Record
+from ...controlnet.caching.reuse import KeptRuns
+from ...controlnet.caching.run_interval import Pace
+from ...controlnet.hint.fit import Fit
+from ...controlnet.hint.order import HintOrder, hint_indices
+from ...controlnet.report.record import Record
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import KeptRuns
-from ...controlnet.scaling import Scales, scale_residuals, spread_rows
+from ...controlnet.strength.factors import Influence, Rows
+from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
+from ...controlnet.strength.timeline import Progress
 from ..sampling.chain_sum import Places, merge
 from ..sampling.cleanup import when_sampling_ends
 from ..sampling.lazy_residuals import PARTS, Control, known_length, pending

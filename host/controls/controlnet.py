@@ -8,14 +8,14 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.area import Area
-from ...controlnet.blocks import KeysValues
-from ...controlnet.dimensions import family_name
-from ...controlnet.fit import fit_hint
-from ...controlnet.network import ControlNet, Inputs
+from ...controlnet.caching.reuse import Memory
+from ...controlnet.hint.fit import fit_hint
+from ...controlnet.hint.region import Area
+from ...controlnet.networks.blocks import KeysValues
+from ...controlnet.networks.controlnet import ControlNet, Inputs
+from ...controlnet.networks.dimensions import family_name
+from ...controlnet.networks.union import UnionControlNet, UnionHint
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import Memory
-from ...controlnet.union import UnionControlNet, UnionHint
 from ..sampling.hint_batching import repeat_pictures
 from ..sampling.request import Evaluation
 from .control import ShapedControl

@@ -4,10 +4,10 @@ import comfy.latent_formats
 import torch
 from torch import Tensor
 
-from ...controlnet.batch import spread_hints
-from ...controlnet.influence import Rows
-from ...controlnet.network import ControlNet
+from ...controlnet.hint.order import spread_hints
+from ...controlnet.networks.controlnet import ControlNet
 from ...controlnet.residuals import Residuals
+from ...controlnet.strength.factors import Rows
 from ..sampling.request import Evaluation
 from .controlnet import ZeroConvControl
 from .latent_hint import LatentHintControl, through_vae

@@ -8,12 +8,12 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.dimensions import family_name
-from ...controlnet.fit import fit_hint
-from ...controlnet.lllite import LLLite, Place
+from ...controlnet.caching.reuse import Memory
+from ...controlnet.hint.fit import fit_hint
+from ...controlnet.networks.dimensions import family_name
+from ...controlnet.networks.lllite import LLLite, Place
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import Memory
-from ...controlnet.scaling import Scales, scale_residuals, spread_rows
+from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ..sampling.request import Evaluation
 from .loaded_network import LoadedNetwork
 from .patches import OurPatch, PatchingControl, add_patch

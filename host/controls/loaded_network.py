@@ -12,7 +12,7 @@ import comfy.model_patcher
 import torch
 from torch import nn
 
-from ...controlnet.reuse import Reuse
+from ...controlnet.caching.reuse import Reuse
 from .control import ShapedControl
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import comfy.model_management
 import torch
 from torch import Tensor, nn
 
-from ...controlnet.fit import fit_hint
+from ...controlnet.caching.reuse import Memory
 from ...controlnet.formats.format import Description
 from ...controlnet.formats.model_patch import REFINING_BLOCKS
+from ...controlnet.hint.fit import fit_hint
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import Memory
-from ...controlnet.scaling import Scales, scale_residuals, spread_rows
+from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ..sampling.request import Evaluation
 from .base_model_check import check_base
 from .comfy_controlnet import ACTIVATIONS, MAX_HINTS

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 from ...controlnet.residuals import Residuals
-from ...controlnet.scaling import Scales
+from ...controlnet.strength.scaling import Scales
 from ..sampling.lazy_residuals import PARTS, Control
 from ..sampling.request import Evaluation
 from .loaded_network import LoadedControl, LoadedNetwork, Network

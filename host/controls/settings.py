@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ...controlnet.batch import HintOrder
-from ...controlnet.fit import Fit
-from ...controlnet.influence import Influence
-from ...controlnet.mode import ModeName, Sides, control_mode
-from ...controlnet.pace import Pace
-from ...controlnet.preset import PresetName, preset
+from ...controlnet.caching.run_interval import Pace
+from ...controlnet.hint.fit import Fit
+from ...controlnet.hint.order import HintOrder
+from ...controlnet.strength.control_mode import ModeName, Sides, control_mode
+from ...controlnet.strength.factors import Influence
+from ...controlnet.strength.preset import PresetName, preset
 from .control import ShapedControl
 
 

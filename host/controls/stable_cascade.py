@@ -6,10 +6,10 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...controlnet.fit import Fit, fit_hint
+from ...controlnet.caching.reuse import Memory
 from ...controlnet.formats.format import Description
+from ...controlnet.hint.fit import Fit, fit_hint
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import Memory
 from ..sampling.request import Evaluation
 from .comfy_controlnet import MAX_HINTS, WrappedControl
 from .loaded_network import LoadedNetwork

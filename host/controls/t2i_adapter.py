@@ -7,11 +7,11 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.adapter import T2IAdapter
-from ...controlnet.dimensions import family_name
-from ...controlnet.fit import fit_hint
+from ...controlnet.caching.reuse import Memory
+from ...controlnet.hint.fit import fit_hint
+from ...controlnet.networks.dimensions import family_name
+from ...controlnet.networks.t2i_adapter import T2IAdapter
 from ...controlnet.residuals import Residuals
-from ...controlnet.reuse import Memory
 from ..sampling.chain_sum import Places
 from ..sampling.request import Evaluation
 from .loaded_network import LoadedControl, LoadedNetwork

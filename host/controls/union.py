@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...controlnet.formats.hosted import FLUX_UNION_TYPES
-from ...controlnet.union import UNION_TYPES, UnionControlNet, UnionHint
+from ...controlnet.formats.comfy_controlnet import FLUX_UNION_TYPES
+from ...controlnet.networks.union import UNION_TYPES, UnionControlNet, UnionHint
 from ..conditioning import hint_from_image
 from .comfy_controlnet import WrappedControl
 from .control import ShapedControl

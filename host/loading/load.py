@@ -11,19 +11,19 @@ import folder_paths
 import torch
 from torch import Tensor
 
-from ...controlnet.adapter import build_adapter
-from ...controlnet.build import build_controlnet
-from ...controlnet.dimensions import infer_dimensions
 from ...controlnet.formats import load_tensors
 from ...controlnet.formats.files import read_header, read_state_dict
 from ...controlnet.formats.folder import is_later_shard
 from ...controlnet.formats.inspect import Report, inspect_file
 from ...controlnet.formats.pooling import find_pooling
-from ...controlnet.hint_only import CtrLoRANetwork, SparseControlNet
-from ...controlnet.layers import Attention, Options
-from ...controlnet.lllite import build_lllite
-from ...controlnet.mode import Sides
-from ...controlnet.network import ControlNet
+from ...controlnet.networks.build import build_controlnet
+from ...controlnet.networks.controlnet import ControlNet
+from ...controlnet.networks.dimensions import infer_dimensions
+from ...controlnet.networks.hint_only import CtrLoRANetwork, SparseControlNet
+from ...controlnet.networks.layers import Attention, Options
+from ...controlnet.networks.lllite import build_lllite
+from ...controlnet.networks.t2i_adapter import build_adapter
+from ...controlnet.strength.control_mode import Sides
 from ..controls import t2i_adapter as adapter
 from ..controls.control import ShapedControl
 from ..controls.controlnet import ZeroConvControl, check_family

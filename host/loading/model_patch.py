@@ -15,10 +15,10 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...controlnet.build import fill
-from ...controlnet.dimensions import Shapes
 from ...controlnet.formats import recognise
 from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
+from ...controlnet.networks.build import fill
+from ...controlnet.networks.dimensions import Shapes
 from ..controls.base_model_check import check_base
 from ..controls.loaded_network import LoadedNetwork
 from ..controls.model_patch import BlockwisePatch, ModelPatchControl, PatchKind, ZImagePatch

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from ...controlnet.residuals import Residuals
-from ...controlnet.scaling import Scales, scale_residuals
+from ...controlnet.strength.scaling import Scales, scale_residuals
 from .lazy_residuals import Control
 
 Places = Mapping[str, tuple[Sequence[int], int]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...controlnet.area import Area
+from ...controlnet.hint.region import Area
 
 AREAS_OPTION = "zeroconv_areas"
 

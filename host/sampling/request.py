@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...controlnet.area import Area
-from ...controlnet.influence import Rows
+from ...controlnet.hint.region import Area
+from ...controlnet.strength.factors import Rows
 from .step import Step
 
 

@@ -12,8 +12,8 @@ import comfy.model_patcher
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...controlnet.progress import Progress
-from ...controlnet.step_cache import Features, StepCache, StepCacheSettings
+from ...controlnet.caching.step_cache import Features, StepCache, StepCacheSettings
+from ...controlnet.strength.timeline import Progress
 from .lazy_residuals import Control
 from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
 

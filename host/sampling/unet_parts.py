@@ -15,7 +15,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel, VideoResBl
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 from torch import Tensor
 
-from ...controlnet.step_cache import Features, Method
+from ...controlnet.caching.step_cache import Features, Method
 from .lazy_residuals import Control
 
 OUTPUT_PATCH = "output_block_patch"

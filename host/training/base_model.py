@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ...controlnet.dimensions import family_name
-from ...controlnet.layers import timestep_embedding
+from ...controlnet.networks.dimensions import family_name
+from ...controlnet.networks.layers import timestep_embedding
 from ...controlnet.residuals import Residuals
 from ...training.base import Interrupted, Phase, Prompt, Schedule
 

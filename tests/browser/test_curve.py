@@ -4,8 +4,8 @@ import random
 
 import pytest
 from support.server import PACK, ComfyServer
-from zeroconv.controlnet.progress import COUNTINGS
-from zeroconv.controlnet.schedule import INTERPOLATIONS, Keyframe, Schedule
+from zeroconv.controlnet.strength.schedule import INTERPOLATIONS, Keyframe, Schedule
+from zeroconv.controlnet.strength.timeline import COUNTINGS
 
 from .conftest import Canvas
 

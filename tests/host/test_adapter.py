@@ -7,9 +7,9 @@ from support.comfy_host import small_model, small_sdxl_model
 from support.formats import KINDS, tensors
 from support.layouts import adapter, light_adapter
 from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
-from zeroconv.controlnet.adapter import build_adapter
 from zeroconv.controlnet.formats import load_tensors
-from zeroconv.controlnet.mode import Sides
+from zeroconv.controlnet.networks.t2i_adapter import build_adapter
+from zeroconv.controlnet.strength.control_mode import Sides
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.settings import with_influence
 from zeroconv.host.controls.t2i_adapter import AdapterControl

@@ -4,8 +4,8 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, hint, ours, prompts, sample
-from zeroconv.controlnet.fit import Fit, fit_hint
-from zeroconv.controlnet.pace import EveryNthStep
+from zeroconv.controlnet.caching.run_interval import EveryNthStep
+from zeroconv.controlnet.hint.fit import Fit, fit_hint
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.settings import with_fit, with_pace
 

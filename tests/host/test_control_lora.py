@@ -10,8 +10,8 @@ from support.comfy_host import small_model
 from support.networks import dimensions, random_network
 from support.sampling import Run, comfy, hint, sample
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
-from zeroconv.controlnet import build
 from zeroconv.controlnet.formats import control_lora
+from zeroconv.controlnet.networks import build
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.loading import load as loading
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import core, hint, ours, prompts
-from zeroconv.controlnet.batch import ItemStrengths
-from zeroconv.controlnet.fit import Fit, fit_hint
-from zeroconv.controlnet.influence import Influence
-from zeroconv.controlnet.mode import Sides
-from zeroconv.controlnet.pace import Adaptive, EveryNthStep
-from zeroconv.controlnet.plan_picture import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
-from zeroconv.controlnet.schedule import Schedule
+from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
+from zeroconv.controlnet.hint.fit import Fit, fit_hint
+from zeroconv.controlnet.hint.order import ItemStrengths
+from zeroconv.controlnet.report.plan_plot import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
+from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.settings import with_fit, with_influence, with_pace, with_preset
 from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, progress_of

@@ -4,11 +4,11 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
-from zeroconv.controlnet.batch import ItemStrengths
-from zeroconv.controlnet.block_weights import Listed
-from zeroconv.controlnet.influence import Influence
-from zeroconv.controlnet.mode import Sides
-from zeroconv.controlnet.pace import EveryNthStep
+from zeroconv.controlnet.caching.run_interval import EveryNthStep
+from zeroconv.controlnet.hint.order import ItemStrengths
+from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.factors import Influence
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.sampling import hint_batching as joint_runs
 

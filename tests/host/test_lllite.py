@@ -8,8 +8,8 @@ from support.formats import tensors
 from support.layouts import adapter, lllite
 from support.sampling import Run, hint, sample, sdxl_prompts
 from torch.nn import functional
-from zeroconv.controlnet.fit import Fit, fit_hint
-from zeroconv.controlnet.lllite import parse_place
+from zeroconv.controlnet.hint.fit import Fit, fit_hint
+from zeroconv.controlnet.networks.lllite import parse_place
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.lllite import LLLiteControl
 from zeroconv.host.loading import load as loading

@@ -11,9 +11,9 @@ from support.formats import KINDS, tensors
 from support.hosted import FAMILIES
 from support.networks import dimensions, random_network
 from support.sampling import comfy
-from zeroconv.controlnet.build import build_controlnet
-from zeroconv.controlnet.mode import Sides
-from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.controlnet import Inputs
+from zeroconv.controlnet.strength.control_mode import Sides
 from zeroconv.host.controls.controlnet import ZeroConvControl
 from zeroconv.host.loading import load as loading
 

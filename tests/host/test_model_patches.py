@@ -7,9 +7,9 @@ from support.comfy_host import small_model
 from support.dit_models import SIZES, dit_model, sample_dit
 from support.hosted import Vae
 from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, qwen_blockwise, tensors, z_image
-from zeroconv.controlnet.block_weights import Listed
-from zeroconv.controlnet.fit import Fit
-from zeroconv.controlnet.mode import Sides
+from zeroconv.controlnet.hint.fit import Fit
+from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.control_mode import Sides
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.model_patch import ModelPatchControl
 from zeroconv.host.controls.settings import with_influence

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.networks import dimensions
 from support.sampling import ZeroConvControl, build_loaded, comfy
-from zeroconv.controlnet.network import ControlNet
+from zeroconv.controlnet.networks.controlnet import ControlNet
 
 
 def random_weights(dims):

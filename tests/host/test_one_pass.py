@@ -4,9 +4,9 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
-from zeroconv.controlnet.influence import Influence
-from zeroconv.controlnet.mode import Sides
-from zeroconv.controlnet.pace import EveryNthStep
+from zeroconv.controlnet.caching.run_interval import EveryNthStep
+from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.factors import Influence
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.settings import with_influence, with_pace
 from zeroconv.host.sampling.joint_control import JointControl, join_controls

@@ -4,10 +4,10 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
-from zeroconv.controlnet.influence import Influence
-from zeroconv.controlnet.mode import Sides
-from zeroconv.controlnet.pace import Adaptive, EveryNthStep
-from zeroconv.controlnet.schedule import Schedule
+from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
+from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.settings import with_pace, with_record
 from zeroconv.host.preview import Run as Settings

@@ -6,7 +6,7 @@ from support.comfy_host import import_host, small_model, small_sdxl_model
 
 import_host()
 
-from zeroconv.controlnet.step_cache import METHODS
+from zeroconv.controlnet.caching.step_cache import METHODS
 from zeroconv.host.sampling.unet_parts import Capture, UnetCall, run_decoder, run_outer_blocks
 
 EACH_METHOD = pytest.mark.parametrize("method", METHODS)

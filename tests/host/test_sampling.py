@@ -177,7 +177,7 @@ def replace_hint(control, size):
 
 def residual_bytes(control, size):
     """The residuals of cond and uncond, counted from a real evaluation."""
-    from zeroconv.controlnet.network import Inputs
+    from zeroconv.controlnet.networks.controlnet import Inputs
 
     network, latent = control.loaded.network, size // 8
     projected = network.project_context(torch.zeros(2, 77, 768))

@@ -6,11 +6,11 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, hint, ours, prompts, sample
-from zeroconv.controlnet.batch import ItemStrengths
-from zeroconv.controlnet.block_weights import Listed
-from zeroconv.controlnet.influence import Influence
-from zeroconv.controlnet.mode import Sides
-from zeroconv.controlnet.schedule import Schedule
+from zeroconv.controlnet.hint.order import ItemStrengths
+from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 
 RESIDUALS = 13

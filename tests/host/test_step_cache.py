@@ -8,8 +8,8 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
-from zeroconv.controlnet.pace import EveryNthStep
-from zeroconv.controlnet.step_cache import METHODS, StepCache, StepCacheSettings
+from zeroconv.controlnet.caching.run_interval import EveryNthStep
+from zeroconv.controlnet.caching.step_cache import METHODS, StepCache, StepCacheSettings
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.sampling.step_cache import with_step_cache
 

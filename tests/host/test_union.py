@@ -13,8 +13,8 @@ import_host()
 import comfy.cldm.cldm
 import comfy.controlnet
 import comfy.model_sampling
-from zeroconv.controlnet.dimensions import Block
-from zeroconv.controlnet.union import UnionControlNet
+from zeroconv.controlnet.networks.dimensions import Block
+from zeroconv.controlnet.networks.union import UnionControlNet
 from zeroconv.host.controls.controlnet import ZeroConvControl
 from zeroconv.host.controls.union import add_union_hint, set_union_type
 from zeroconv.host.loading.load import build_loaded

@@ -11,11 +11,11 @@ from support.networks import dimensions
 
 import_host()
 
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.formats.diffusers import to_diffusers
-from zeroconv.controlnet.network import Inputs
-from zeroconv.controlnet.union import UnionControlNet, UnionHint
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.controlnet import Inputs
+from zeroconv.controlnet.networks.union import UnionControlNet, UnionHint
 from zeroconv.host.controls.controlnet import ZeroConvControl
 from zeroconv.host.loading.load import build_loaded
 

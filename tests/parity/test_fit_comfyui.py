@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support.comfy_host import import_host
-from zeroconv.controlnet.fit import Fit, fit_hint
+from zeroconv.controlnet.hint.fit import Fit, fit_hint
 
 
 @pytest.mark.parametrize("hint", [(96, 128), (128, 96), (77, 301), (512, 512)])

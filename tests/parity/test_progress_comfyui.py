@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support.comfy_host import import_host
-from zeroconv.controlnet.progress import Progress, Span
+from zeroconv.controlnet.strength.timeline import Progress, Span
 
 SCHEDULERS = ["normal", "simple", "ddim_uniform", "sgm_uniform", "karras", "exponential", "beta"]
 RANGES = [(0, 0.2), (0, 0.5), (0, 0.8), (0.5, 1)]

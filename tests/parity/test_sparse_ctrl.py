@@ -8,9 +8,9 @@ import pytest
 import torch
 from diffusers import SparseControlNetModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats.sparse_ctrl import SPARSE_CTRL
-from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.controlnet import Inputs
 
 VIDEOS, HEIGHT, WIDTH = 2, 16, 24
 

@@ -22,11 +22,11 @@ import torch
 
 torch.set_num_threads(1)
 
-from zeroconv.controlnet.adapter import build_adapter
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
-from zeroconv.controlnet.lllite import build_lllite
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.lllite import build_lllite
+from zeroconv.controlnet.networks.t2i_adapter import build_adapter
 
 from support.formats import KINDS
 

@@ -1,8 +1,8 @@
 """Small ControlNets with random weights, of each family's shape."""
 
 import torch
-from zeroconv.controlnet.dimensions import Block, Dimensions
-from zeroconv.controlnet.network import ControlNet
+from zeroconv.controlnet.networks.controlnet import ControlNet
+from zeroconv.controlnet.networks.dimensions import Block, Dimensions
 
 HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from zeroconv.controlnet.blocks import Parts, Pass, ResBlock, SpatialTransformer, Stage, TransformerLayer
-from zeroconv.controlnet.layers import timestep_embedding, torch_attention
+from zeroconv.controlnet.networks.blocks import Parts, Pass, ResBlock, SpatialTransformer, Stage, TransformerLayer
+from zeroconv.controlnet.networks.layers import timestep_embedding, torch_attention
 from zeroconv.controlnet.residuals import Residuals
 from zeroconv.training.base import Phase, Prompt, Schedule
 from zeroconv.training.batches import Batch, TensorDataset

@@ -3,10 +3,10 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.area import Area
-from zeroconv.controlnet.mask import Mask
+from zeroconv.controlnet.hint.region import Area
 from zeroconv.controlnet.residuals import Residuals
-from zeroconv.controlnet.scaling import Scales, scale_residuals
+from zeroconv.controlnet.strength.mask import Mask
+from zeroconv.controlnet.strength.scaling import Scales, scale_residuals
 
 
 @st.composite

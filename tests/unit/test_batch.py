@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.batch import (
+from zeroconv.controlnet.hint.order import (
     HINT_ORDERS,
     NO_HINT,
     ItemStrength,

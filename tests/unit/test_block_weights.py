@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.block_weights import (
+from zeroconv.controlnet.strength.block_weights import (
     Curve,
     Listed,
     Soft,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zeroconv.controlnet.build import build_controlnet
+from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.demo.autoencoder import build_decoder, encode
 from zeroconv.demo.base import BaseModel
 from zeroconv.demo.control import HINT_WIDTHS, ControlOptions, control_dataset, control_scenes, control_trainer

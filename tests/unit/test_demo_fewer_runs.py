@@ -2,8 +2,8 @@
 
 import math
 
-from zeroconv.controlnet.difference import latent_difference
-from zeroconv.controlnet.pace import Adaptive, EveryNthStep
+from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
+from zeroconv.controlnet.report.difference import latent_difference
 from zeroconv.demo.evaluate import Control, sample_latents
 from zeroconv.demo.fewer_runs import load_scene, measure
 

@@ -2,7 +2,7 @@
 
 import pytest
 from safetensors.torch import load_file
-from zeroconv.controlnet.build import build_controlnet
+from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.demo.autoencoder import encode
 from zeroconv.demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights, write_models
 from zeroconv.demo.evaluate import Control, held_out_scenes, sample_latents

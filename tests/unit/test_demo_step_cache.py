@@ -3,8 +3,8 @@
 import math
 
 import torch
-from zeroconv.controlnet.pace import EveryNthStep
-from zeroconv.controlnet.step_cache import METHODS, StepCacheSettings
+from zeroconv.controlnet.caching.run_interval import EveryNthStep
+from zeroconv.controlnet.caching.step_cache import METHODS, StepCacheSettings
 from zeroconv.demo.evaluate import held_out_scenes
 from zeroconv.demo.fewer_runs import load_scene
 from zeroconv.demo.hints import object_mask

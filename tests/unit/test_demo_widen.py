@@ -6,8 +6,8 @@ import pytest
 import torch
 from support.comfy_host import import_host
 from torch import Tensor, nn
-from zeroconv.controlnet.build import build_controlnet
-from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.demo.autoencoder import build_decoder, build_encoder, encode
 from zeroconv.demo.base import BaseModel
 from zeroconv.demo.checkpoint import checkpoint, text_encoder

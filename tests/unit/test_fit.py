@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import label
-from zeroconv.controlnet.fit import FIT_MODES, Fit, border_colour, crop_margins, fit_hint, pixel_perfect_resolution
-from zeroconv.controlnet.resample import RESAMPLINGS, content_of, resample
+from zeroconv.controlnet.hint.fit import FIT_MODES, Fit, border_colour, crop_margins, fit_hint, pixel_perfect_resolution
+from zeroconv.controlnet.hint.resample import RESAMPLINGS, content_of, resample
 
 SIZES = [(48, 64), (64, 48), (200, 120), (37, 91)]
 

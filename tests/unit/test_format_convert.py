@@ -8,11 +8,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support.checkpoints import SD15_SMALL, SD20_SMALL, SDXL_MID_SMALL, SDXL_SMALL, controlnet, unet
 from zeroconv.commands import main
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.convert import cast, extract_lora, transfer
 from zeroconv.controlnet.formats.diffusers import to_diffusers
-from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.controlnet import Inputs
 
 FAMILIES = {"SD1.5": SD15_SMALL, "SD2.x": SD20_SMALL, "SDXL": SDXL_SMALL, "SDXL mid": SDXL_MID_SMALL}
 

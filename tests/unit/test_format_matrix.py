@@ -4,13 +4,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.formats import KINDS
-from zeroconv.controlnet.adapter import build_adapter
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import FORMATS, load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.format import NETWORKS
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.scaled import plain
-from zeroconv.controlnet.lllite import build_lllite
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.lllite import build_lllite
+from zeroconv.controlnet.networks.t2i_adapter import build_adapter
 
 BUILDERS = {
     "controlnet": build_controlnet,

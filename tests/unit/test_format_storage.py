@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.formats import KINDS, tensors
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.formats.files import read_header, read_state_dict
 from zeroconv.controlnet.formats.folder import is_later_shard
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.pooling import find_pooling
+from zeroconv.controlnet.networks.build import build_controlnet
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
 HALF_STEP = {torch.float8_e4m3fn: 2**-4, torch.float8_e5m2: 2**-3, torch.bfloat16: 2**-9}

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from support.networks import dimensions, random_network
 from zeroconv.commands import main
-from zeroconv.controlnet.build import build_controlnet
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.formats.inspect import inspect_file
-from zeroconv.controlnet.union import UnionControlNet
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.union import UnionControlNet
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.batch import ItemStrengths
-from zeroconv.controlnet.block_weights import Listed, Soft, Uniform
-from zeroconv.controlnet.influence import Influence, Rows
-from zeroconv.controlnet.mask import Mask
-from zeroconv.controlnet.mode import Sides, control_mode
-from zeroconv.controlnet.progress import Progress
-from zeroconv.controlnet.schedule import Schedule
+from zeroconv.controlnet.hint.order import ItemStrengths
+from zeroconv.controlnet.strength.block_weights import Listed, Soft, Uniform
+from zeroconv.controlnet.strength.control_mode import Sides, control_mode
+from zeroconv.controlnet.strength.factors import Influence, Rows
+from zeroconv.controlnet.strength.mask import Mask
+from zeroconv.controlnet.strength.schedule import Schedule
+from zeroconv.controlnet.strength.timeline import Progress
 
 RUN = Progress(tuple(1 - i / 10 for i in range(11)), lambda percent: 1 - percent)
 BOTH = Rows((0, 1), 3)

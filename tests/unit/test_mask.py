@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.mask import Mask, resize_mask, token_grid
+from zeroconv.controlnet.strength.mask import Mask, resize_mask, token_grid
 
 
 def left_half(height=64, width=96):

@@ -1,8 +1,8 @@
 """Control modes and presets: each equals the program it is named after."""
 
 import pytest
-from zeroconv.controlnet.mode import MODES, SOFT_KINDS, Sides, control_mode
-from zeroconv.controlnet.preset import PRESETS, preset
+from zeroconv.controlnet.strength.control_mode import MODES, SOFT_KINDS, Sides, control_mode
+from zeroconv.controlnet.strength.preset import PRESETS, preset
 
 ONES = (1.0,) * 13
 

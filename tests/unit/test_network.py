@@ -4,9 +4,9 @@ import pytest
 import torch
 from support.networks import dimensions, random_network
 from torch.utils.flop_counter import FlopCounterMode
-from zeroconv.controlnet.build import build_controlnet
-from zeroconv.controlnet.dimensions import infer_dimensions
-from zeroconv.controlnet.network import ControlNet, Inputs
+from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
+from zeroconv.controlnet.networks.dimensions import infer_dimensions
 
 FAMILIES = ["SD1.5", "SD2.x", "SDXL", "SDXL mid", "SDXL small"]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.pace import Adaptive, EveryNthStep, plan_runs
+from zeroconv.controlnet.caching.reuse import KeptRuns, greatest_change
+from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep, plan_runs
 from zeroconv.controlnet.residuals import Residuals
-from zeroconv.controlnet.reuse import KeptRuns, greatest_change
 
 
 def at_once(value, use):

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from zeroconv.controlnet.progress import RANGE_COUNTINGS, Progress, Span
+from zeroconv.controlnet.strength.timeline import RANGE_COUNTINGS, Progress, Span
 
 FALLING = Progress(tuple(1 - i / 20 for i in range(21)), lambda percent: 1 - percent)
 

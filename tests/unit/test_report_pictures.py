@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
-from zeroconv.controlnet.difference import image_difference, latent_difference
-from zeroconv.controlnet.record import Record
-from zeroconv.controlnet.record_picture import NAMES, NUMBERS, Told, draw_records
+from zeroconv.controlnet.report.difference import image_difference, latent_difference
+from zeroconv.controlnet.report.record import Record
+from zeroconv.controlnet.report.record_plot import NAMES, NUMBERS, Told, draw_records
 from zeroconv.controlnet.residuals import Residuals
 
 

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
-from zeroconv.controlnet.mask import Mask
 from zeroconv.controlnet.residuals import Residuals
-from zeroconv.controlnet.scaling import Scales, scale_residuals, spread_rows
+from zeroconv.controlnet.strength.mask import Mask
+from zeroconv.controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 
 SHAPES = [(6, 4, 16, 24), (6, 8, 8, 12), (6, 8, 4, 6)]
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.schedule import INTERPOLATIONS, Keyframe, Schedule
+from zeroconv.controlnet.strength.schedule import INTERPOLATIONS, Keyframe, Schedule
 
 FRACTIONS = st.floats(0, 1)
 STRENGTHS = st.floats(-10, 10)

@@ -5,7 +5,7 @@ import torch
 from support.networks import dimensions, random_network
 from support.toy_base import ToyBase, toy_samples
 from torch import nn
-from zeroconv.controlnet.network import ControlNet, Inputs
+from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
 from zeroconv.controlnet.residuals import Residuals
 from zeroconv.training.copy import continue_from, trainable_copy
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from support.networks import dimensions
 from support.toy_base import ToyBase, toy_dataset
 from zeroconv.controlnet.formats import load_ldm_state_dict
-from zeroconv.controlnet.network import ControlNet, Inputs
+from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
 from zeroconv.training.adherence import adherence, mean_adherence
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.dataset import HintMaker

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.toy_base import TIMESTEPS, ToyBase, toy_dataset, toy_samples, trained_toy_base
-from zeroconv.controlnet.network import Inputs
+from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.training.base import Interrupted, Prompt
 from zeroconv.training.batches import Batch, TensorDataset
 from zeroconv.training.copy import trainable_copy

@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from .blocks import KeysValues
-from .pace import Pace
-from .residuals import Residuals
+from ..networks.blocks import KeysValues
+from ..residuals import Residuals
+from .run_interval import Pace
 
 Kept = TypeVar("Kept")
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .plan_picture import BAR, INK, LABEL, MARGIN, PAPER, SOFT, TEXT, Colour, dimmed
+from .plan_plot import BAR, INK, LABEL, MARGIN, PAPER, SOFT, TEXT, Colour, dimmed
 from .record import Record
 
 ROW, NAMES, NUMBERS = 22, 84, 72

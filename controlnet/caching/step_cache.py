@@ -14,8 +14,8 @@ from typing import Generic, Literal, TypeVar, get_args
 
 from torch import Tensor
 
-from .pace import EveryNthStep
-from .progress import Span
+from ..strength.timeline import Span
+from .run_interval import EveryNthStep
 
 Method = Literal["deep cache", "encoder propagation"]
 METHODS: tuple[Method, ...] = get_args(Method)

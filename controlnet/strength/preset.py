@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .fit import FitMode, Resampling
-from .mode import SoftKind
-from .progress import RangeCounting
+from ..hint.fit import FitMode, Resampling
+from .control_mode import SoftKind
+from .timeline import RangeCounting
 
 PresetName = Literal["ComfyUI", "A1111", "diffusers"]
 PRESETS: tuple[PresetName, ...] = get_args(PresetName)

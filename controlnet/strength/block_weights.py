@@ -6,7 +6,7 @@ Every kind gives factors for any number of residuals: SD1.5 has 13, SDXL 10, SD3
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .notation import Scanner, format_number
+from ..notation import Scanner, format_number
 from .schedule import Schedule
 
 SOFT_BASE = 0.825

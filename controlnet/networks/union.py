@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .controlnet import ControlNet, Inputs
 from .dimensions import Dimensions
 from .layers import Attention, Ops, timestep_embedding, torch_attention
-from .network import ControlNet, Inputs
 
 UNION_TYPES = ("openpose", "depth", "soft edges", "lines", "normal", "segment", "tile", "repaint")
 """Kinds of hint by number; xinsir's first union file knows six of them, ProMax all eight."""

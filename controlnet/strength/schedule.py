@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from .notation import Scanner, format_number
-from .progress import Counting
+from ..notation import Scanner, format_number
+from .timeline import Counting
 
 Interpolation = Literal["linear", "hold", "ease", "ease in", "ease out"]
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)

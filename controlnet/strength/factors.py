@@ -5,13 +5,13 @@ strength at one residual = strength x schedule(step) x block weight x mask(regio
 
 from dataclasses import dataclass, replace
 
-from .batch import HintOrder, ItemStrengths, hint_indices
+from ..hint.order import HintOrder, ItemStrengths, hint_indices
 from .block_weights import BlockWeights, needed
+from .control_mode import ControlMode, Sides
 from .mask import Mask
-from .mode import ControlMode, Sides
-from .progress import Progress, RangeCounting, Span
 from .scaling import Scales
 from .schedule import Schedule
+from .timeline import Progress, RangeCounting, Span
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .area import Area
+from ..hint.region import Area
+from ..residuals import Residuals
 from .mask import Mask
-from .residuals import Residuals
 
 
 @dataclass(frozen=True)

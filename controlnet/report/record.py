@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .residuals import Residuals
+from ..residuals import Residuals
 
 
 @dataclass(frozen=True)

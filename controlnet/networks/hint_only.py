@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from .blocks import Parts
+from .controlnet import ControlNet
 from .dimensions import Block, Dimensions
 from .layers import Attention, Ops, torch_attention
-from .motion import Motion
-from .network import ControlNet
+from .temporal import Motion
 
 
 class HintOnlyControlNet(ControlNet):

@@ -6,10 +6,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from .controlnet import ControlNet
 from .dimensions import Dimensions, infer_dimensions
 from .hint_only import CtrLoRANetwork, SparseControlNet
 from .layers import Attention, Ops, torch_attention
-from .network import ControlNet
 from .union import UnionControlNet
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .area import Area
+from ..hint.region import Area
 
 MAX_GRIDS = 16
 """An SD1.5 ControlNet has residuals on 4 grids, a second pass as many again."""

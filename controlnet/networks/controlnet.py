@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..residuals import Residuals
 from .blocks import Downsample, KeysValues, Parts, Pass, ResBlock, SpatialTransformer, Stage, TransformerLayer
 from .dimensions import HINT_STRIDES, Block, Dimensions
 from .layers import Attention, Ops, Options, match_rows, repeat_rows, timestep_embedding, torch_attention
-from .residuals import Residuals
 
 
 @dataclass(frozen=True)

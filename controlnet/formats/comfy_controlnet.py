@@ -10,7 +10,7 @@ from math import ceil
 
 from torch import Tensor
 
-from ..dimensions import Shapes
+from ..networks.dimensions import Shapes
 from .format import Description, Format
 
 FLUX_UNION_TYPES = ("canny", "tile", "depth", "blur", "pose", "gray", "low quality")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .notation import Scanner, format_number
+from ..notation import Scanner, format_number
 
 HintOrder = Literal["one each", "repeat", "hold last", "first for all"]
 HINT_ORDERS: tuple[HintOrder, ...] = get_args(HintOrder)
