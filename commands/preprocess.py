@@ -45,7 +45,7 @@ class Maker:
     """Makes hints by a recipe; its networks stay loaded in between."""
 
     def __init__(self, recipe: Recipe) -> None:
-        from ..preprocessors.local_networks import LocalNetworks
+        from ..preprocessors.weights.local_networks import LocalNetworks
 
         self._recipe = recipe
         self._method = preprocessor_of(recipe.method)

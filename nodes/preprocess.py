@@ -10,11 +10,11 @@ from ..host.preprocessing.networks import NETWORKS
 from ..host.preprocessing.run import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.description import Parameter, Preprocessor
-from ..preprocessors.pose_keypoints import to_pose_keypoint
+from ..preprocessors.pose.keypoints import to_pose_keypoint
 from ..preprocessors.running import Options
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import LARGEST, RESULT_SIZES, ResultSize
-from ..preprocessors.weights import catalogue, weights_of
+from ..preprocessors.weights.catalogue import catalogue, weights_of
 from .compat import schema
 from .sockets import POSE_KEYPOINT
 

@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host.preprocessing.run import Progress
-from ..preprocessors.drawing import LARGEST, SMALLEST, parse_drawing
-from ..preprocessors.strokes import render
+from ..preprocessors.sketch.drawing import LARGEST, SMALLEST, parse_drawing
+from ..preprocessors.sketch.strokes import render
 from .compat import schema
 
 LATENT_SCALE = 8

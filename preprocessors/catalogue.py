@@ -9,17 +9,17 @@ from functools import cache
 from .description import Preprocessor
 
 METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("canny", ("CANNY", "CANNY_AUTO", "CANNY_PYRAMID")),
+    ("edges_canny", ("CANNY", "CANNY_AUTO", "CANNY_PYRAMID")),
     ("soft_edges", ("HED", "PIDINET", "TEED")),
-    ("anyline", ("ANYLINE",)),
-    ("mlsd_lines", ("MLSD", "MLSD_TINY")),
+    ("soft_edges_anyline", ("ANYLINE",)),
+    ("lines_mlsd", ("MLSD", "MLSD_TINY")),
     ("lines_lsd", ("LINES_LSD",)),
     ("scribble", ("SCRIBBLE", "SCRIBBLE_XDOG")),
-    ("fake_scribble", ("SCRIBBLE_HED", "SCRIBBLE_PIDINET", "SKETCH_PIDINET")),
-    ("line_drawing", ("LINEART_REALISTIC", "LINEART_COARSE", "LINEART_ANIME", "LINEART_MANGA")),
+    ("scribble_from_photo", ("SCRIBBLE_HED", "SCRIBBLE_PIDINET", "SKETCH_PIDINET")),
+    ("lineart", ("LINEART_REALISTIC", "LINEART_COARSE", "LINEART_ANIME", "LINEART_MANGA")),
     ("lineart_standard", ("LINEART_STANDARD",)),
     ("threshold", ("THRESHOLD", "INVERT")),
-    ("openpose", ("OPENPOSE",)),
+    ("pose_openpose", ("OPENPOSE",)),
     ("pose_dwpose", ("DWPOSE",)),
     ("pose_mediapipe", ("MEDIAPIPE_POSE",)),
     ("segmentation", ("UNIFORMER", "ONEFORMER_ADE20K", "ONEFORMER_COCO")),
@@ -27,7 +27,7 @@ METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("depth_zoe", ("ZOE_DEPTH",)),
     ("normals_bae", ("NORMAL_BAE",)),
     ("normals_midas", ("MIDAS_NORMALS",)),
-    ("normals", ("NORMALS_FROM_DEPTH",)),
+    ("normals_from_depth", ("NORMALS_FROM_DEPTH",)),
     ("shuffle", ("SHUFFLE",)),
     ("tile", ("TILE_RESAMPLE", "TILE_BLUR", "TILE_GUIDED")),
     ("inpaint", ("INPAINT",)),
@@ -42,7 +42,7 @@ def preprocessors() -> Mapping[str, Preprocessor]:
     """Every preprocessor by its id. The modules are imported at the first call."""
     found: dict[str, Preprocessor] = {}
     for module_name, constants in METHODS:
-        module = importlib.import_module(f".{module_name}", __package__)
+        module = importlib.import_module(f".methods.{module_name}", __package__)
         for constant in constants:
             preprocessor: Preprocessor = getattr(module, constant)
             found[preprocessor.id] = preprocessor

@@ -14,7 +14,7 @@ from torch import Tensor
 from .description import Networks, Preprocessor
 from .running import Options, preprocess
 from .sizes import resize
-from .weights import find, weights_of
+from .weights.catalogue import find, weights_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import torch
 
-from .pose_keypoints import PoseFrame
+from .pose.keypoints import PoseFrame
 
 Value = float | int | bool | str
 Settings = Mapping[str, Value]

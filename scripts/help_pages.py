@@ -14,7 +14,7 @@ from typing import Any
 import tomllib
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Parameter, Preprocessor
-from zeroconv.preprocessors.weights import Weights, weights_of
+from zeroconv.preprocessors.weights.catalogue import Weights, weights_of
 
 PAGES = Path(__file__).resolve().parents[1] / "js" / "docs"
 NOTES = Path(__file__).with_name("preprocessor_notes.toml")

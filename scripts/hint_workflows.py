@@ -198,10 +198,10 @@ def draw_thumbnail(name: str, template: Template, folder: Path) -> None:
     import torch
     from PIL import Image
     from skimage import data
-    from zeroconv.preprocessors.local_networks import LocalNetworks
     from zeroconv.preprocessors.running import Options, preprocess
     from zeroconv.preprocessors.sizes import resize
-    from zeroconv.preprocessors.weights import find, weights_of
+    from zeroconv.preprocessors.weights.catalogue import find, weights_of
+    from zeroconv.preprocessors.weights.local_networks import LocalNetworks
 
     method = preprocessors()[template.method]
     if not all(find(weights_of(row), [folder]) for row in method.weights):

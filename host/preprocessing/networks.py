@@ -9,7 +9,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import nn
 
-from ...preprocessors.weights import build_network
+from ...preprocessors.weights.catalogue import build_network
 from .folders import weight_folders
 
 KEPT_BYTES = 4 << 30

@@ -10,12 +10,12 @@ from torch import Tensor
 from ...preprocessors.catalogue import preprocessors
 from ...preprocessors.contact_sheet import compare, ready_methods
 from ...preprocessors.description import Preprocessor, Settings
-from ...preprocessors.fetch import fetch_weights
-from ...preprocessors.pose_keypoints import PoseFrame
-from ...preprocessors.pose_recording import recording
+from ...preprocessors.pose.keypoints import PoseFrame
+from ...preprocessors.pose.recording import recording
 from ...preprocessors.running import Options, preprocess_with_labels
 from ...preprocessors.sizes import working_size
-from ...preprocessors.weights import find, to_safetensors, weights_of
+from ...preprocessors.weights.catalogue import find, to_safetensors, weights_of
+from ...preprocessors.weights.fetch import fetch_weights
 from .folders import weight_folders
 from .networks import NETWORKS
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from support.poses import HOSTILE_POSES
 from support.server import ComfyServer
-from zeroconv.preprocessors.pose_document import parse_poses
-from zeroconv.preprocessors.pose_draw import draw_poses
+from zeroconv.preprocessors.pose.document import parse_poses
+from zeroconv.preprocessors.pose.draw import draw_poses
 
 from .conftest import Canvas
 from .pads import LEFT_WRIST, PosePage

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from support.drawings import HOSTILE, scribble
 from support.server import PACK, ComfyServer
-from zeroconv.preprocessors.drawing import parse_drawing
-from zeroconv.preprocessors.strokes import render
+from zeroconv.preprocessors.sketch.drawing import parse_drawing
+from zeroconv.preprocessors.sketch.strokes import render
 
 from .conftest import Canvas
 from .pads import PadPage

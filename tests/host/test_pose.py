@@ -14,10 +14,10 @@ from support.reference_packages import reference_file
 from support.server import ComfyServer, Result
 from support.workflow import Image as ImageOutput
 from support.workflow import Output, Workflow
+from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
 from zeroconv.preprocessors.networks.mediapipe import build_file
-from zeroconv.preprocessors.pose_keypoints import to_pose_keypoint
-from zeroconv.preprocessors.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
-from zeroconv.preprocessors.weights import weights_of
+from zeroconv.preprocessors.pose.keypoints import to_pose_keypoint
+from zeroconv.preprocessors.weights.catalogue import weights_of
 
 PARTS = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
 TRACED = "traced.png"

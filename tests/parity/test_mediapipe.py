@@ -8,8 +8,8 @@ import pytest
 import torch
 from skimage import data
 from support.reference_packages import reference_file
-from zeroconv.preprocessors.blaze import FACE, PALM, PERSON, anchors
-from zeroconv.preprocessors.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
+from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
+from zeroconv.preprocessors.pose.blaze import FACE, PALM, PERSON, anchors
 
 FILES = {
     "pose_detection": "pose_detection/pose_detection",

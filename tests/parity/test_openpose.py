@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from support.reference_packages import controlnet_aux
+from zeroconv.preprocessors.methods.pose_openpose import hand_maps
 from zeroconv.preprocessors.networks import openpose
-from zeroconv.preprocessors.openpose import hand_maps
-from zeroconv.preprocessors.pose_assembly import assemble_people
-from zeroconv.preprocessors.pose_draw import LIMBS, draw_poses, xinsir_style
-from zeroconv.preprocessors.pose_keypoints import Keypoint, Pose
-from zeroconv.preprocessors.pose_parts import Square, face_square, hand_keypoints, hand_square
+from zeroconv.preprocessors.pose.assembly import assemble_people
+from zeroconv.preprocessors.pose.draw import LIMBS, draw_poses, xinsir_style
+from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose
+from zeroconv.preprocessors.pose.parts import Square, face_square, hand_keypoints, hand_square
 
 
 def randomised(network, seed=0):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support.golden import golden_state_dict
-from zeroconv.preprocessors.depth_zoe import ZOE_DEPTH, metric_depth, nearness
+from zeroconv.preprocessors.methods.depth_zoe import ZOE_DEPTH, metric_depth, nearness
 from zeroconv.preprocessors.networks import zoe
 from zeroconv.preprocessors.running import Options, preprocess
 

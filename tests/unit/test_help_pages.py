@@ -10,7 +10,7 @@ from PIL import Image
 from support.scripts import SCRIPTS, load_script
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Preprocessor
-from zeroconv.preprocessors.weights import weights_of
+from zeroconv.preprocessors.weights.catalogue import weights_of
 
 PAGES = SCRIPTS.parent / "js" / "docs"
 SCRIPT = load_script("help_pages")

@@ -4,7 +4,7 @@ import json
 
 from support.scripts import load_script
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.weights import weights_of
+from zeroconv.preprocessors.weights.catalogue import weights_of
 
 SCRIPT = load_script("hint_workflows")
 

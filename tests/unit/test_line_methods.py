@@ -7,20 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.random_weights import random_state_dict
 from torch import nn
-from zeroconv.preprocessors.anyline import ANYLINE, merge, remove_specks
-from zeroconv.preprocessors.fake_scribble import SCRIBBLE_HED, SCRIBBLE_PIDINET, scribble_from_edges
-from zeroconv.preprocessors.line_drawing import (
-    LINEART_ANIME,
-    LINEART_COARSE,
-    LINEART_MANGA,
-    LINEART_REALISTIC,
-)
 from zeroconv.preprocessors.line_maps import reduce_levels
-from zeroconv.preprocessors.lineart_standard import lineart_standard
-from zeroconv.preprocessors.mlsd_lines import MLSD, MLSD_TINY, decode_lines, draw_lines
+from zeroconv.preprocessors.methods.lineart import LINEART_ANIME, LINEART_COARSE, LINEART_MANGA, LINEART_REALISTIC
+from zeroconv.preprocessors.methods.lineart_standard import lineart_standard
+from zeroconv.preprocessors.methods.lines_mlsd import MLSD, MLSD_TINY, decode_lines, draw_lines
+from zeroconv.preprocessors.methods.scribble_from_photo import SCRIBBLE_HED, SCRIBBLE_PIDINET, scribble_from_edges
+from zeroconv.preprocessors.methods.soft_edges import HED, PIDINET, TEED
+from zeroconv.preprocessors.methods.soft_edges_anyline import ANYLINE, merge, remove_specks
 from zeroconv.preprocessors.networks import mlsd
 from zeroconv.preprocessors.running import Options, preprocess
-from zeroconv.preprocessors.soft_edges import HED, PIDINET, TEED
 
 GREY_METHODS = (
     HED, PIDINET, TEED, SCRIBBLE_HED, SCRIBBLE_PIDINET,

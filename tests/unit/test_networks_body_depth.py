@@ -3,11 +3,11 @@
 import pytest
 import torch
 from support.golden import golden_state_dict
-from zeroconv.preprocessors.depth import DEPTH_ANYTHING, DEPTH_ANYTHING_V2, MIDAS_DEPTH, stretch
 from zeroconv.preprocessors.estimate import estimate
+from zeroconv.preprocessors.methods.depth import DEPTH_ANYTHING, DEPTH_ANYTHING_V2, MIDAS_DEPTH, stretch
+from zeroconv.preprocessors.methods.normals_from_depth import V10
+from zeroconv.preprocessors.methods.normals_midas import MIDAS_NORMALS, midas_normals
 from zeroconv.preprocessors.networks import depth_anything, midas
-from zeroconv.preprocessors.normals import V10
-from zeroconv.preprocessors.normals_midas import MIDAS_NORMALS, midas_normals
 
 
 def test_official_midas_weights_fit_strictly():

@@ -2,8 +2,8 @@
 
 import torch
 from support.golden import golden_state_dict
+from zeroconv.preprocessors.methods.normals_bae import NORMAL_BAE
 from zeroconv.preprocessors.networks import normal_bae
-from zeroconv.preprocessors.normals_bae import NORMAL_BAE
 
 
 def test_official_weights_fit_strictly_in_the_files_own_wrapping():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from support.golden import golden_state_dict
+from zeroconv.preprocessors.methods.pose_openpose import OPENPOSE, detect_openpose
 from zeroconv.preprocessors.networks import openpose
-from zeroconv.preprocessors.openpose import OPENPOSE, detect_openpose
 
 BUILDS = {"body": openpose.build_body, "hand": openpose.build_hand, "face": openpose.build_face}
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from support.golden import golden_state_dict
 from zeroconv.preprocessors import palettes
+from zeroconv.preprocessors.methods.segmentation import ONEFORMER_COCO, UNIFORMER, strongest_class, uniformer_labels
 from zeroconv.preprocessors.networks import oneformer, uniformer
 from zeroconv.preprocessors.running import Options, preprocess, preprocess_with_labels
-from zeroconv.preprocessors.segmentation import ONEFORMER_COCO, UNIFORMER, strongest_class, uniformer_labels
 
 
 def test_official_weights_fit_strictly():
@@ -28,7 +28,7 @@ def test_the_palette_is_that_of_ade20k():
 def test_strips_give_the_classes_of_one_enlargement(height, width, monkeypatch):
     logits = torch.randn(2, 150, 8, 12, generator=torch.Generator().manual_seed(0))
     enlarged = torch.nn.functional.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
-    monkeypatch.setattr("zeroconv.preprocessors.segmentation._STRIP_VALUES", 2 * 150 * width * 5)
+    monkeypatch.setattr("zeroconv.preprocessors.methods.segmentation._STRIP_VALUES", 2 * 150 * width * 5)
     assert (strongest_class(logits, height, width) == enlarged.argmax(1)).float().mean() > 0.999
 
 

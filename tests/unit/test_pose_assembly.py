@@ -5,15 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.preprocessors.pose_assembly import assemble_people, refine
-from zeroconv.preprocessors.pose_keypoints import Keypoint
-from zeroconv.preprocessors.pose_parts import (
-    Square,
-    face_keypoints,
-    face_square,
-    hand_keypoints,
-    hand_square,
-)
+from zeroconv.preprocessors.pose.assembly import assemble_people, refine
+from zeroconv.preprocessors.pose.keypoints import Keypoint
+from zeroconv.preprocessors.pose.parts import Square, face_keypoints, face_square, hand_keypoints, hand_square
 
 
 def gaussian(height, width, x, y, sigma=0.875):

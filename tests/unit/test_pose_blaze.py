@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from zeroconv.preprocessors.blaze import PALM, PERSON, Region, detect, whole
+from zeroconv.preprocessors.pose.blaze import PALM, PERSON, Region, detect, whole
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, math.pi / 2, -2.5])

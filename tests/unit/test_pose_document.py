@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.poses import HOSTILE_POSES, document
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.pose_document import parse_poses, within_limits
-from zeroconv.preprocessors.pose_keypoints import Keypoint, Pose, PoseFrame, to_pose_keypoint
-from zeroconv.preprocessors.pose_recording import recording
+from zeroconv.preprocessors.pose.document import parse_poses, within_limits
+from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose, PoseFrame, to_pose_keypoint
+from zeroconv.preprocessors.pose.recording import recording
 
 JOINT = st.tuples(st.floats(0, 600), st.floats(0, 600), st.sampled_from([0, 0.5, 1]))
 

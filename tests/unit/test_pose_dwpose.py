@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from zeroconv.preprocessors.methods.pose_dwpose import DWPOSE, decode_people, detect_dwpose, find_people
 from zeroconv.preprocessors.networks.dwpose import build_file
-from zeroconv.preprocessors.pose_dwpose import DWPOSE, decode_people, detect_dwpose, find_people
 
 
 def varint(value):

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zeroconv.preprocessors.pose_keypoints import (
-    Keypoint,
-    Pose,
-    PoseFrame,
-    from_pose_keypoint,
-    to_pose_keypoint,
-)
+from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose, PoseFrame, from_pose_keypoint, to_pose_keypoint
 
 
 def random_pose(seed):

@@ -11,7 +11,14 @@ from zeroconv.preprocessors.catalogue import preprocessor_of, preprocessors
 from zeroconv.preprocessors.contact_sheet import compare, contact_sheet, ready_methods
 from zeroconv.preprocessors.description import HINTS
 from zeroconv.preprocessors.running import Options
-from zeroconv.preprocessors.weights import build_network, catalogue, find, find_or_explain, read_tensors, weights_of
+from zeroconv.preprocessors.weights.catalogue import (
+    build_network,
+    catalogue,
+    find,
+    find_or_explain,
+    read_tensors,
+    weights_of,
+)
 
 torch.set_num_threads(1)
 

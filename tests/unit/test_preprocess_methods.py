@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import torch
 from skimage import color, data
-from zeroconv.preprocessors.canny import CANNY, automatic_thresholds
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.color_grid import color_grid
-from zeroconv.preprocessors.lineart_standard import lineart_standard
-from zeroconv.preprocessors.lines_lsd import LINES_LSD, line_segments
-from zeroconv.preprocessors.normals import V10, V11, normals_from_depth
-from zeroconv.preprocessors.recolor import luminance
+from zeroconv.preprocessors.methods.color_grid import color_grid
+from zeroconv.preprocessors.methods.edges_canny import CANNY, automatic_thresholds
+from zeroconv.preprocessors.methods.lineart_standard import lineart_standard
+from zeroconv.preprocessors.methods.lines_lsd import LINES_LSD, line_segments
+from zeroconv.preprocessors.methods.normals_from_depth import V10, V11, normals_from_depth
+from zeroconv.preprocessors.methods.recolor import luminance
+from zeroconv.preprocessors.methods.scribble import scribble_from_drawing, xdog
+from zeroconv.preprocessors.methods.shuffle import shuffle
+from zeroconv.preprocessors.methods.threshold import OTSU, binarise
+from zeroconv.preprocessors.methods.tile import guided_filter, resample
 from zeroconv.preprocessors.running import Options, preprocess
-from zeroconv.preprocessors.scribble import scribble_from_drawing, xdog
-from zeroconv.preprocessors.shuffle import shuffle
-from zeroconv.preprocessors.threshold import OTSU, binarise
-from zeroconv.preprocessors.tile import guided_filter, resample
 
 torch.set_num_threads(1)
 

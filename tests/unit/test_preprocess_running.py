@@ -3,7 +3,7 @@
 import pytest
 import torch
 from zeroconv.preprocessors.description import Parameter, Preprocessor
-from zeroconv.preprocessors.inpaint import INPAINT
+from zeroconv.preprocessors.methods.inpaint import INPAINT
 from zeroconv.preprocessors.running import Options, preprocess
 from zeroconv.preprocessors.settings_text import parse_settings
 

@@ -9,9 +9,9 @@ import torch
 from scipy import ndimage
 from support.drawings import HOSTILE
 from support.server import REPOSITORY
-from zeroconv.preprocessors.drawing import Drawing, parse_drawing
 from zeroconv.preprocessors.palettes import ade20k
-from zeroconv.preprocessors.strokes import render
+from zeroconv.preprocessors.sketch.drawing import Drawing, parse_drawing
+from zeroconv.preprocessors.sketch.strokes import render
 
 PEN = {"tool": "pen", "color": "#ffffff", "size": 20, "points": [30, 40, 90, 70]}
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from safetensors.torch import load_file
-from zeroconv.preprocessors import fetch
-from zeroconv.preprocessors.fetch import Source, download, fetch_weights
-from zeroconv.preprocessors.weights import Weights, Wheel, catalogue, to_safetensors
-from zeroconv.preprocessors.wheels import keep, unpack
+from zeroconv.preprocessors.weights import fetch
+from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, catalogue, to_safetensors
+from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights
+from zeroconv.preprocessors.weights.wheels import keep, unpack
 
 CONTENT = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

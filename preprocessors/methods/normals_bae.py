@@ -1,0 +1,25 @@
+"""Surface normals by NormalBAE, the hint of ControlNet v1.1's normal network."""
+
+from torch import Tensor
+
+from ..description import Networks, Preprocessor, Settings
+from ..estimate import estimate, network_size
+from ..networks import normal_bae
+from .depth import as_hint
+
+
+def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+    normals = estimate(images, networks("normalbae"), int(settings["network_size"]), normal_bae.MULTIPLE)
+    return as_hint((normals[:, :3] + 1) / 2, images)
+
+
+NORMAL_BAE = Preprocessor(
+    id="normal_bae",
+    label="BAE Normals",
+    hint="normals",
+    description="Surface normals of the whole picture: red is left, green is up, blue is to the viewer.",
+    run=_run,
+    parameters=(network_size(512, trained=480),),
+    weights=("normalbae",),
+    aliases=("BAE-NormalMapPreprocessor", "normal_bae", "NormalBAE", "normal map"),
+)

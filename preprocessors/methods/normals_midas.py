@@ -1,0 +1,69 @@
+"""Surface normals from MiDaS depth, in the manner of ControlNet v1.0."""
+
+import math
+
+from torch import Tensor
+
+from ..description import Networks, Parameter, Preprocessor, Settings
+from ..estimate import estimate, network_size
+from ..networks import midas
+from .depth import FINER, as_hint, stretch
+from .normals_from_depth import CONVENTIONS, V10, normals_from_slopes, sobel
+
+
+def midas_normals(depth: Tensor, flatness: float, background_threshold: float, convention: str) -> Tensor:
+    """Normals of inverse depth in the network's own unit, (B, 1, H, W), as colours (B, H, W, 3) in 0..1.
+
+    The slopes are Sobel's sums of the raw depth and `flatness` is the third component; what is farther than the
+    threshold (0 = farthest, 1 = nearest) is flat. Source: ControlNet v1.0, annotator/midas.
+    """
+    flat = stretch(depth)[:, 0] < background_threshold
+    across, down = (slopes.masked_fill(flat, 0) for slopes in sobel(depth[:, 0]))
+    return normals_from_slopes(across, down, flatness, convention)
+
+
+def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+    depth = estimate(images, networks("midas"), int(settings["network_size"]), midas.MULTIPLE)
+    flatness, threshold = float(settings["flatness"]), float(settings["background_threshold"])
+    colours = midas_normals(depth, flatness, threshold, str(settings["convention"]))
+    return as_hint(colours.movedim(-1, 1), images)
+
+
+MIDAS_NORMALS = Preprocessor(
+    id="midas_normals",
+    label="MiDaS Normals",
+    hint="normals",
+    description="Surface normals from MiDaS depth, in the colours of the v1.0 normal ControlNet; "
+    "the background is flat.",
+    run=_run,
+    parameters=(
+        network_size(384, more=FINER),
+        Parameter(
+            "flatness",
+            "Flatness",
+            2 * math.pi,
+            "How strongly normals point at the viewer: less makes every slope steeper.",
+            minimum=0.01,
+            maximum=50.0,
+            step=0.01,
+        ),
+        Parameter(
+            "background_threshold",
+            "Background threshold",
+            0.4,
+            "What is farther than this (0 = farthest, 1 = nearest) becomes a flat background.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.01,
+        ),
+        Parameter(
+            "convention",
+            "Convention",
+            V10,
+            "Which ControlNet the colours are for: that of v1.0, or the v1.1 (BAE) normal network.",
+            choices=CONVENTIONS,
+        ),
+    ),
+    weights=("midas",),
+    aliases=("MiDaS-NormalMapPreprocessor", "normal_midas", "normal map"),
+)

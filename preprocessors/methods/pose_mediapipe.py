@@ -1,0 +1,183 @@
+"""MediaPipe's body, hands and face as OpenPose skeletons: free weights, from a package of the Python index."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ..description import Networks, Parameter, Preprocessor, Settings
+from ..networks.mediapipe import TfliteNetwork
+from ..pose.blaze import FACE, PALM, PERSON, Region, detect, turn_of, whole
+from ..pose.draw import draw_frames
+from ..pose.keypoints import NECK, NOSE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
+from ..pose.parts import Square, face_square, hand_square
+from .pose_openpose import PARTS, pose_style
+
+_BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
+"""BlazePose's landmark for each OpenPose point but the neck."""
+
+_FACE = (
+    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
+    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,
+    168, 197, 5, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+)  # fmt: skip
+"""Vertex of the face mesh for each of the 68 points of iBUG 300-W: jaw, brows, nose, eyes, mouth."""
+
+_EYES = (slice(36, 42), slice(42, 48))
+_FOUND = 0.5
+_ROOM = 1.5
+"""Detectors look at the square of a hand or face and this much around it."""
+
+
+@dataclass(frozen=True)
+class _Models:
+    """The networks, each fetched when it is first needed."""
+
+    networks: Networks
+
+    def get(self, name: str) -> TfliteNetwork:
+        network = self.networks(f"mediapipe_{name}")
+        if not isinstance(network, TfliteNetwork):
+            raise ValueError(f"mediapipe_{name} must be one of MediaPipe's .tflite files.")
+        return network
+
+
+def detect_mediapipe(images: Tensor, settings: Settings, networks: Networks) -> list[PoseFrame]:
+    """The poses of each picture of a batch (B, H, W, 3) in 0..1."""
+    models = _Models(networks)
+    pictures = images.float().cpu().contiguous().numpy()
+    height, width = images.shape[1:3]
+    return [PoseFrame(height, width, tuple(_people(picture, settings, models))) for picture in pictures]
+
+
+def _people(picture: np.ndarray, settings: Settings, models: _Models) -> list[Pose]:
+    height, width = picture.shape[:2]
+    minimum = float(settings["minimum_score"])
+    people = []
+    for region in detect(picture, whole(picture), models.get("pose_detection"), PERSON, minimum):
+        body = _body(picture, region, models, minimum)
+        if not any(body):
+            continue
+        left, right, face = (), (), ()
+        if settings["hands"]:
+            left, right = (_hand(picture, hand_square(body, side, height, width), models) for side in (True, False))
+        if settings["face"]:
+            square = face_square(body, height, width)
+            faces = _faces(picture, _around(square, _quarter_turn(body, picture)), models) if square else []
+            face = faces[0] if faces else ()
+        people.append(Pose(body, left, right, face))
+    if not people and settings["face"]:
+        return [Pose(face=face) for face in _faces(picture, whole(picture), models)]
+    return people
+
+
+def _body(picture: np.ndarray, region: Region, models: _Models, minimum_score: float) -> Keypoints:
+    """The 18 OpenPose points. None where BlazePose only guesses, or where the point lies outside of the picture."""
+    network = models.get("pose_landmark")
+    landmarks, presence, *_ = network(region.sample(picture, network.size)[None])
+    if float(presence[0]) < _FOUND:
+        return ()
+    values = landmarks[0].unflatten(0, (-1, 5))
+    points = region.to_picture(values[:, :2].numpy() / network.size)
+    scores = values[:, 3].sigmoid().numpy()
+    placed = _fractions(points, scores, picture, minimum_score)
+    return as_openpose_body(placed, _BODY)
+
+
+def _hand(picture: np.ndarray, square: Square | None, models: _Models) -> Keypoints:
+    """The 21 points of the hand near a wrist; empty where no palm is found."""
+    if square is None:
+        return ()
+    found = detect(picture, _around(square), models.get("palm_detection"), PALM, _FOUND)
+    if not found:
+        return ()
+    network = models.get("hand_landmark")
+    landmarks, presence, *_ = network(found[0].sample(picture, network.size)[None])
+    score = float(presence[0])
+    if score < _FOUND:
+        return ()
+    points = found[0].to_picture(landmarks[0].unflatten(0, (-1, 3))[:, :2].numpy() / network.size)
+    return _fractions(points, np.full(len(points), score), picture, _FOUND)
+
+
+def _faces(picture: np.ndarray, within: Region, models: _Models) -> list[Keypoints]:
+    """The 68 points of iBUG 300-W and the centres of the eyes, of every face in a region, the surest first."""
+    found = detect(picture, within, models.get("face_detection"), FACE, _FOUND)
+    meshes = (_face_mesh(picture, region, models.get("face_landmark")) for region in found)
+    return [mesh for mesh in meshes if mesh]
+
+
+def _face_mesh(picture: np.ndarray, region: Region, network: TfliteNetwork) -> Keypoints:
+    landmarks, logit = network(region.sample(picture, network.size)[None])
+    score = float(logit.sigmoid().flatten()[0])
+    if score < _FOUND:
+        return ()
+    mesh = landmarks[0].flatten().unflatten(0, (-1, 3))[:, :2].numpy() / network.size
+    points = region.to_picture(mesh)[list(_FACE)]
+    points = np.concatenate([points, *(points[eye].mean(0, keepdims=True) for eye in _EYES)])
+    return _fractions(points, np.full(len(points), score), picture, _FOUND)
+
+
+def _around(square: Square, angle: float = 0.0) -> Region:
+    half = square.side / 2
+    return Region(square.left + half, square.top + half, _ROOM * square.side, angle)
+
+
+def _quarter_turn(body: Keypoints, picture: np.ndarray) -> float:
+    """How the head is turned, to a quarter: the face detector knows faces that are nearly upright only."""
+    neck, nose = body[NECK], body[NOSE]
+    if neck is None or nose is None:
+        return 0.0
+    height, width = picture.shape[:2]
+    start, end = (np.array([point.x * width, point.y * height]) for point in (neck, nose))
+    quarter = math.pi / 2
+    return quarter * round(turn_of(start, end, upright=90) / quarter)
+
+
+def _fractions(points: np.ndarray, scores: np.ndarray, picture: np.ndarray, minimum_score: float) -> Keypoints:
+    height, width = picture.shape[:2]
+    return tuple(
+        Keypoint(float(x / width), float(y / height), float(score))
+        if score >= minimum_score and 0 <= x < width and 0 <= y < height
+        else None
+        for (x, y), score in zip(points, scores, strict=True)
+    )
+
+
+def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+    frames = detect_mediapipe(images, settings, networks)
+    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+
+
+MEDIAPIPE_POSE = Preprocessor(
+    id="mediapipe_pose",
+    label="MediaPipe Pose",
+    hint="pose",
+    description="Coloured skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
+    run=_run,
+    detect=detect_mediapipe,
+    parameters=(
+        *PARTS,
+        Parameter(
+            "minimum_score",
+            "Minimum score",
+            0.5,
+            "How sure the network must be of a person, and of each joint.",
+            minimum=0.05,
+            maximum=0.95,
+            step=0.05,
+        ),
+    ),
+    weights=(
+        "mediapipe_pose_detection",
+        "mediapipe_pose_landmark",
+        "mediapipe_palm_detection",
+        "mediapipe_hand_landmark",
+        "mediapipe_face_detection",
+        "mediapipe_face_landmark",
+    ),
+    aliases=("BlazePose", "mediapipe_face", "MediaPipe-FaceMeshPreprocessor", "skeleton", "stick figure"),
+)

@@ -1,0 +1,79 @@
+"""Soft edges: contours of a photograph in grey, by HED, PiDiNet or TEED (ControlNet v1.1 `softedge`)."""
+
+from torch import Tensor
+
+from ..description import Networks, Parameter, Preprocessor, Run, Settings
+from ..line_maps import as_hint, line_map, reduce_levels
+
+SAFE_STEPS = 2
+SAFE = Parameter(
+    "safe",
+    "Safe",
+    False,
+    "Only black, grey and white. Grey values can carry a faint copy of the picture; this takes it out.",
+)
+
+
+def soft_edges(images: Tensor, row: str, safe_steps: int, networks: Networks) -> Tensor:
+    """Edges of (B, H, W, 3) by the network of a row of weights.toml: (B, H, W) in 0..1, white on black."""
+    return reduce_levels(line_map(networks(row), images), safe_steps)
+
+
+def _runs(row: str) -> Run:
+    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+        return as_hint(soft_edges(images, row, SAFE_STEPS if settings["safe"] else 0, networks))
+
+    return run
+
+
+def _run_teed(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+    return as_hint(soft_edges(images, "teed", int(settings["safe_steps"]), networks))
+
+
+HED = Preprocessor(
+    id="hed",
+    label="HED Soft Edges",
+    hint="soft edges",
+    description="Soft contours of what is in the picture, white on black.",
+    run=_runs("hed"),
+    parameters=(SAFE,),
+    weights=("hed",),
+    aliases=("HEDPreprocessor", "softedge_hed", "softedge_hedsafe", "holistically-nested edge detection"),
+    multiple_of=16,
+)
+
+PIDINET = Preprocessor(
+    id="pidinet",
+    label="PiDiNet Soft Edges",
+    hint="soft edges",
+    description="Soft contours, white on black, thinner and cleaner than HED's.",
+    run=_runs("pidinet"),
+    parameters=(SAFE,),
+    weights=("pidinet",),
+    aliases=("PiDiNetPreprocessor", "softedge_pidinet", "softedge_pidisafe", "pixel difference network"),
+    multiple_of=8,
+    licence="PiDiNet: for research; ask its authors before commercial use",
+)
+
+TEED = Preprocessor(
+    id="teed",
+    label="TEED Soft Edges",
+    hint="soft edges",
+    description="Fine soft edges, white on black, from a very small network.",
+    run=_run_teed,
+    parameters=(
+        Parameter(
+            "safe_steps",
+            "Safe steps",
+            SAFE_STEPS,
+            "How many steps of grey there are from black to white. 0 keeps all grey values.",
+            minimum=0,
+            maximum=10,
+            step=1,
+        ),
+    ),
+    weights=("teed",),
+    aliases=("TEEDPreprocessor", "TEED_Preprocessor", "softedge_teed"),
+    multiple_of=8,
+    licence="The hub repository of the weights is CC-BY-NC-SA-4.0: non-commercial use only",
+)

