@@ -19,7 +19,7 @@ SECONDS_A_FILE = 1.0
 def outcome(tmp_path_factory):
     """What the reading process reports about all files."""
     folder = tmp_path_factory.mktemp("fuzz")
-    script = Path(__file__).resolve().parents[1] / "support" / "fuzz_files.py"
+    script = Path(__file__).resolve().parents[3] / "support" / "fuzz_files.py"
     done = subprocess.run(
         [sys.executable, str(script), str(folder), str(CASES)], capture_output=True, text=True, timeout=600, check=False
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2]
 STEPS, BATCH = 3, 2
 
 WORKER = """
