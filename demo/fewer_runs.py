@@ -1,6 +1,6 @@
 """Measures how near fewer runs of a ControlNet come to all of them, on the small model that ships.
 
-`python -m zeroconv.demo.fewer_runs [--control canny]` prints a line for each pace.
+`python -m zeroconv.demo.fewer_runs [--control canny]` prints a line for each run_interval.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..controlnet.caching.reuse import KeptRuns
-from ..controlnet.caching.run_interval import Adaptive, EveryNthStep, Pace
+from ..controlnet.caching.run_interval import Adaptive, EveryNthStep, RunInterval
+from ..controlnet.caching.tensor_cache import RunCache
 from ..controlnet.networks.blocks import KeysValues
 from ..controlnet.networks.build import build_controlnet
 from ..controlnet.networks.controlnet import ControlNet, Inputs
@@ -29,7 +29,7 @@ from .pack import unpack
 from .render import render
 from .world import captions
 
-PACES: tuple[Pace, ...] = (*map(EveryNthStep, (1, 2, 3, 4)), *map(Adaptive, (0.1, 0.2, 0.3, 0.5)))
+RUN_INTERVALS: tuple[RunInterval, ...] = (*map(EveryNthStep, (1, 2, 3, 4)), *map(Adaptive, (0.1, 0.2, 0.3, 0.5)))
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,30 @@ class Scene:
 class Nearness:
     """runs: of the network, of `steps`. latent, image: PSNR in dB against running at every step."""
 
-    pace: Pace
+    run_interval: RunInterval
     runs: int
     steps: int
     latent: float
     image: float
 
     def __str__(self) -> str:
-        return f"{self.pace}: {self.runs} of {self.steps} runs, latent {self.latent:.1f} dB, image {self.image:.1f} dB"
+        counts = f"{self.run_interval}: {self.runs} of {self.steps} runs"
+        return f"{counts}, latent {self.latent:.1f} dB, image {self.image:.1f} dB"
 
 
-class PacedNetwork:
+class IntervalNetwork:
     """A network that rests at some steps; to `sample_latents` it looks like the network itself."""
 
-    def __init__(self, network: ControlNet, pace: Pace) -> None:
+    def __init__(self, network: ControlNet, run_interval: RunInterval) -> None:
         self.project_context, self.embed_hint = network.project_context, network.embed_hint
-        self._network, self._pace, self._kept = network, pace, KeptRuns()
+        self._network, self._run_interval, self._kept = network, run_interval, RunCache()
         self.ran: list[bool] = []
 
     def __call__(self, inputs: Inputs, hint: Tensor, projected: Sequence[KeysValues]) -> Residuals:
         residuals, ran = self._kept.residuals(
             "all rows",
             len(self.ran),
-            self._pace,
+            self._run_interval,
             lambda: self._network(inputs, hint, projected),
             lambda value, use: use(float(value)),
         )
@@ -85,15 +86,15 @@ def load_scene(kind: str, count: int, steps: int = 20) -> Scene:
     return Scene(model, network, captions(scenes), HINTS[kind](render(scenes)), steps)
 
 
-def measure(scene: Scene, paces: Sequence[Pace]) -> Iterator[Nearness]:
-    """How near each pace comes; one after the other, since each samples all scenes."""
+def measure(scene: Scene, run_intervals: Sequence[RunInterval]) -> Iterator[Nearness]:
+    """How near each run interval comes; one after the other, since each samples all scenes."""
     exact = _sample(scene, scene.network)
     picture = _picture(scene, exact)
-    for pace in paces:
-        network = PacedNetwork(scene.network, pace)
+    for run_interval in run_intervals:
+        network = IntervalNetwork(scene.network, run_interval)
         latents = _sample(scene, cast(ControlNet, network))
         image = image_difference(picture, _picture(scene, latents)).psnr
-        yield Nearness(pace, sum(network.ran), len(network.ran), latent_difference(exact, latents).psnr, image)
+        yield Nearness(run_interval, sum(network.ran), len(network.ran), latent_difference(exact, latents).psnr, image)
 
 
 def _sample(scene: Scene, network: ControlNet) -> Tensor:
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8, help="scenes (8)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for nearness in measure(load_scene(arguments.control, arguments.count), PACES):
+    for nearness in measure(load_scene(arguments.control, arguments.count), RUN_INTERVALS):
         print(nearness, flush=True)
 
 

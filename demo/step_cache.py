@@ -54,7 +54,7 @@ class CachedModel:
 
     def __init__(self, model: BaseModel, settings: StepCacheSettings) -> None:
         self.project_context = model.project_context
-        self.cache: StepCache[Features] = StepCache(settings.pace)
+        self.cache: StepCache[Features] = StepCache(settings.run_interval)
         self._model, self._step = model, 0
         self._method: Method = settings.method
 
@@ -126,7 +126,7 @@ def measure(scene: Scene, wanted: Tensor, settings: Sequence[StepCacheSettings])
     for setting in settings:
         model = CachedModel(scene.model.unet, setting)
         latents = _sample(scene, cast(BaseModel, model), control)
-        yield told(f"{setting.method}, every {setting.pace.n}", model.cache.whole, latents)
+        yield told(f"{setting.method}, every {setting.run_interval.n}", model.cache.whole, latents)
 
 
 def _sample(scene: Scene, model: BaseModel, control: Control | None) -> Tensor:

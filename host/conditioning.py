@@ -9,7 +9,7 @@ from torch import Tensor
 from ..controlnet.strength.block_weights import BlockWeights
 from ..controlnet.strength.mask import Mask
 from ..controlnet.strength.schedule import Schedule
-from .controls.settings import with_influence
+from .controls.settings import with_factors
 
 Conditioning = list[list[Any]]
 """ComfyUI's CONDITIONING: a list of [prompt embeddings, dictionary]."""
@@ -82,7 +82,7 @@ def shaped(control: Any, unit: Unit) -> Any:
     if not given:
         return control.copy()
     what = ", ".join(given).replace("_", " ")
-    return with_influence(control, what, lambda influence: replace(influence, **given))
+    return with_factors(control, what, lambda factors: replace(factors, **given))
 
 
 def hint_from_image(image: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from ..controlnet.hint.fit import fit_hint
 from ..controlnet.hint.order import NO_HINT
 from ..controlnet.report.plan_plot import Forecast
 from ..controlnet.report.record_plot import Told
-from ..controlnet.strength.factors import Influence, Rows
-from ..controlnet.strength.timeline import Progress
+from ..controlnet.strength.factors import StepRows, StrengthFactors
+from ..controlnet.strength.timeline import SamplingTimeline
 from .conditioning import Conditioning
 from .controls.control import ShapedControl
 
@@ -35,7 +35,7 @@ class Run:
     end: int = 10000
 
 
-def progress_of(model: Any, run: Run) -> Progress:
+def timeline_of(model: Any, run: Run) -> SamplingTimeline:
     """The noise levels that the run goes through, cut as ComfyUI's KSampler cuts them.
 
     Raises ValueError when no step is left to run.
@@ -48,7 +48,7 @@ def progress_of(model: Any, run: Run) -> Progress:
             "Lower start_at_step, or raise end_at_step or denoise."
         )
     sampling = model.get_model_object("model_sampling")
-    return Progress(tuple(sigmas.tolist()), sampling.percent_to_sigma)
+    return SamplingTimeline(tuple(sigmas.tolist()), sampling.percent_to_sigma)
 
 
 def controls_of(conditioning: Conditioning) -> list[Any]:
@@ -60,15 +60,17 @@ def controls_of(conditioning: Conditioning) -> list[Any]:
     return list(found.values())
 
 
-def forecast_steps(conditioning: Conditioning, progress: Progress, pictures: int | None = None) -> list[Forecast]:
+def forecast_steps(
+    conditioning: Conditioning, timeline: SamplingTimeline, pictures: int | None = None
+) -> list[Forecast]:
     """When and how strongly each control of a conditioning will run. Other packs' controls count as core's do.
 
     pictures: how many the batch has, if known. Raises ValueError when strengths are given to items it has not.
     """
     forecasts = []
     for name, control in named_controls(conditioning):
-        influence = control.influence if isinstance(control, ShapedControl) else Influence()
-        plan = influence.plan(progress, *control.timestep_percent_range)
+        factors = control.factors if isinstance(control, ShapedControl) else StrengthFactors()
+        plan = factors.plan(timeline, *control.timestep_percent_range)
         strengths = tuple(control.strength * factor for factor in plan)
         forecasts.append(_shaped_forecast(name, strengths, control, pictures))
     return forecasts
@@ -78,17 +80,22 @@ def _shaped_forecast(name: str, strengths: tuple[float, ...], control: Any, pict
     acts = [strength != 0 for strength in strengths]
     if not isinstance(control, ShapedControl):
         return Forecast(name, strengths, plan_runs(None, acts))
-    sides, items, pace, notes = control.influence.sides, control.influence.items, control.pace, []
-    if sides is not None:
-        notes.append(f"positive x {sides.cond:g}, negative x {sides.uncond:g}")
+    cfg_weights, items, run_interval, notes = (
+        control.factors.cfg_weights,
+        control.factors.items,
+        control.run_interval,
+        [],
+    )
+    if cfg_weights is not None:
+        notes.append(f"positive x {cfg_weights.cond:g}, negative x {cfg_weights.uncond:g}")
     if items is not None:
         notes.append(f"items {items}" + (", evenly between" if items.interpolated else ""))
-    if pace is not None:
-        notes.append(f"runs {pace}")
-    factors = (1.0, 1.0) if sides is None else (sides.cond, sides.uncond)
+    if run_interval is not None:
+        notes.append(f"runs {run_interval}")
+    factors = (1.0, 1.0) if cfg_weights is None else (cfg_weights.cond, cfg_weights.uncond)
     of_items = items.factors(pictures) if items is not None and pictures else ()
-    adaptive = pace is not None and pace.measures
-    return Forecast(name, strengths, plan_runs(pace, acts), adaptive, factors, of_items, tuple(notes))
+    adaptive = run_interval is not None and run_interval.measures
+    return Forecast(name, strengths, plan_runs(run_interval, acts), adaptive, factors, of_items, tuple(notes))
 
 
 def named_controls(conditioning: Conditioning) -> list[tuple[str, Any]]:
@@ -125,7 +132,7 @@ def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:
         seen = comfy.utils.common_upscale(hint, width, height, control.upscale_algorithm, "center")
     else:
         fitted = fit_hint(hint, (height, width), control.fit)
-        order = control.given_out(hint.shape[0], Rows((0,), latent.shape[0]))
+        order = control.given_out(hint.shape[0], StepRows((False,), latent.shape[0]))
         seen = fitted[list(order)]
         seen[[index == NO_HINT for index in order]] = 0
     return seen.movedim(1, -1).float().clamp(0, 1)

@@ -10,7 +10,7 @@ import comfy.samplers
 from aiohttp import web
 
 from ..controlnet.strength.timeline import COUNTINGS
-from .preview import Run, progress_of
+from .preview import Run, timeline_of
 
 ROUTE = "/zeroconv/steps"
 MOST_STEPS = 1000
@@ -49,8 +49,8 @@ def step_positions(settings: Mapping[str, str]) -> dict[str, list[float]]:
         raise ValueError(f"No sampler has {run.steps} steps, denoise {run.denoise:g}, {run.start} to {run.end}.")
     if run.scheduler not in comfy.samplers.KSampler.SCHEDULERS or run.sampler not in comfy.samplers.KSampler.SAMPLERS:
         raise ValueError(f"No sampler '{run.sampler}' with scheduler '{run.scheduler}' is known.")
-    progress = progress_of(_StableDiffusion(), run)
-    return {counting: [progress.position(s, counting) for s in progress.sigmas[:-1]] for counting in COUNTINGS}
+    timeline = timeline_of(_StableDiffusion(), run)
+    return {counting: [timeline.position(s, counting) for s in timeline.sigmas[:-1]] for counting in COUNTINGS}
 
 
 async def _answer(request: web.Request) -> web.Response:

@@ -64,7 +64,7 @@ class ZeroConvFitHint(io.ComfyNode):
                     default=WHOLE_HINT,
                     optional=True,
                     tooltip=(
-                        "For prompts with an area (Conditioning Set Area). whole hint: squeezed into each area, as "
+                        "For prompts with an area (Conditioning Set Region). whole hint: squeezed into each area, as "
                         "ComfyUI does. own part: each area gets the part of the hint, and of the mask, that lies there."
                     ),
                 ),

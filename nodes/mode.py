@@ -6,10 +6,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..controlnet.hint.order import ItemStrengths
-from ..controlnet.strength.control_mode import MODES, SOFT_KINDS, ModeName, Sides, SoftKind, control_mode
+from ..controlnet.strength.control_mode import MODES, SOFT_KINDS, CfgWeights, ModeName, SoftKind, control_mode
 from ..controlnet.strength.preset import PRESETS, PresetName
 from ..controlnet.strength.timeline import RANGE_COUNTINGS, RangeCounting
-from ..host.controls.settings import with_influence, with_preset
+from ..host.controls.settings import with_factors, with_preset
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"
@@ -61,7 +61,7 @@ class ZeroConvControlMode(io.ComfyNode):
     @classmethod
     def execute(cls, control_net: Any, mode: ModeName, soft_weights: SoftKind) -> io.NodeOutput:
         chosen = control_mode(mode, soft_weights)
-        return io.NodeOutput(with_influence(control_net, "control mode", lambda before: before.in_mode(chosen)))
+        return io.NodeOutput(with_factors(control_net, "control mode", lambda before: before.in_mode(chosen)))
 
 
 class ZeroConvPromptSides(io.ComfyNode):
@@ -90,8 +90,8 @@ class ZeroConvPromptSides(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net: Any, positive: float, negative: float) -> io.NodeOutput:
-        sides = Sides(positive, negative)
-        return io.NodeOutput(with_influence(control_net, "weight per prompt", lambda i: replace(i, sides=sides)))
+        sides = CfgWeights(positive, negative)
+        return io.NodeOutput(with_factors(control_net, "weight per prompt", lambda i: replace(i, cfg_weights=sides)))
 
 
 class ZeroConvItemStrengths(io.ComfyNode):
@@ -128,7 +128,7 @@ class ZeroConvItemStrengths(io.ComfyNode):
     @classmethod
     def execute(cls, control_net: Any, strengths: str, interpolated: bool) -> io.NodeOutput:
         items = ItemStrengths.parse(strengths, interpolated)
-        return io.NodeOutput(with_influence(control_net, "strength per item", lambda i: replace(i, items=items)))
+        return io.NodeOutput(with_factors(control_net, "strength per item", lambda i: replace(i, items=items)))
 
 
 class ZeroConvRangeCounting(io.ComfyNode):
@@ -159,7 +159,7 @@ class ZeroConvRangeCounting(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net: Any, counting: RangeCounting) -> io.NodeOutput:
-        return io.NodeOutput(with_influence(control_net, "counting", lambda i: replace(i, counting=counting)))
+        return io.NodeOutput(with_factors(control_net, "counting", lambda i: replace(i, counting=counting)))
 
 
 class ZeroConvPreset(io.ComfyNode):

@@ -5,11 +5,11 @@ from typing import Any, cast
 import comfy.samplers
 from comfy_api.latest import io, ui
 
-from ..controlnet.caching.run_interval import MOST_STEPS, Adaptive, EveryNthStep, Pace
+from ..controlnet.caching.run_interval import MOST_STEPS, Adaptive, EveryNthStep, RunInterval
 from ..controlnet.report.plan_plot import draw_plan
 from ..host.conditioning import Conditioning
-from ..host.controls.settings import with_pace
-from ..host.preview import Run, forecast_steps, progress_of
+from ..host.controls.settings import with_run_interval
+from ..host.preview import Run, forecast_steps, timeline_of
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"
@@ -83,7 +83,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
     ) -> io.NodeOutput:
         run = Run(steps, sampler_name, scheduler, denoise, start_at_step, end_at_step)
         pictures = None if latent is None else latent["samples"].shape[0]
-        forecasts = forecast_steps(conditioning, progress_of(model, run), pictures)
+        forecasts = forecast_steps(conditioning, timeline_of(model, run), pictures)
         plot, table = draw_plan(forecasts), "\n".join(str(forecast) for forecast in forecasts)
         return io.NodeOutput(plot, table, ui=ui.PreviewImage(plot, cls=cast(Any, cls)))
 
@@ -136,8 +136,8 @@ class ZeroConvFewerRuns(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net: Any, method: str, every: int, tolerance: float) -> io.NodeOutput:
-        pace: Pace = EveryNthStep(every) if method == EVERY else Adaptive(tolerance)
-        return io.NodeOutput(with_pace(control_net, pace))
+        run_interval: RunInterval = EveryNthStep(every) if method == EVERY else Adaptive(tolerance)
+        return io.NodeOutput(with_run_interval(control_net, run_interval))
 
 
 NODES = [ZeroConvPreviewSteps, ZeroConvFewerRuns]

@@ -49,7 +49,7 @@ class ZeroConvUnionHint(io.ComfyNode):
             display_name="Add Union Hint",
             category="ZeroConv/control",
             description=(
-                "Gives a union ControlNet one more hint, of another kind, in the same evaluation: depth and pose for "
+                "Gives a union ControlNet one more hint, of another kind, in the same request: depth and pose for "
                 "the price of one. Set the type of the first hint before."
             ),
             search_aliases=["union", "promax", "multi control"],

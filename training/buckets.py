@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 STEP = 64
-"""Sides are multiples of this: the UNets halve the latent (an eighth of the picture) three times."""
+"""CfgWeights are multiples of this: the UNets halve the latent (an eighth of the picture) three times."""
 WIDEST = 2.0
 """Longest side over shortest of a bucket; more extreme pictures are cut."""
 ASPECT_TOLERANCE = 0.02

@@ -12,7 +12,7 @@ MOST_STEPS = 20
 """Between two runs, for `EveryNthStep`."""
 
 
-class Pace(ABC):
+class RunInterval(ABC):
     """Decides at each step after the first whether the network runs again."""
 
     measures: bool
@@ -28,7 +28,7 @@ class Pace(ABC):
 
 
 @dataclass(frozen=True)
-class EveryNthStep(Pace):
+class EveryNthStep(RunInterval):
     """One run in `n` steps, the first included. Raises ValueError for n outside 1..20."""
 
     n: int = 2
@@ -46,7 +46,7 @@ class EveryNthStep(Pace):
 
 
 @dataclass(frozen=True)
-class Adaptive(Pace):
+class Adaptive(RunInterval):
     """A run as soon as the residuals would be off by more than `tolerance`, a share of their size.
 
     The change between the last two runs, for each step between them, tells how far off they will be: changes of
@@ -68,11 +68,11 @@ class Adaptive(Pace):
         return f"adaptive, tolerance {self.tolerance:g}"
 
 
-def plan_runs(pace: Pace | None, acts: Sequence[bool]) -> tuple[bool, ...]:
-    """At which steps the network runs, of those at which the control acts; all that an adaptive pace might need."""
+def plan_runs(run_interval: RunInterval | None, acts: Sequence[bool]) -> tuple[bool, ...]:
+    """At which steps the network runs, of those at which the control acts; all that an adaptive one might need."""
     runs: list[bool] = []
     last: int | None = None
     for step, acting in enumerate(acts):
-        runs.append(acting and (pace is None or last is None or pace.due(step - last, None)))
+        runs.append(acting and (run_interval is None or last is None or run_interval.due(step - last, None)))
         last = step if runs[-1] else last
     return tuple(runs)

@@ -25,13 +25,13 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True)
 class StepCacheSettings:
-    """pace: how far key steps lie apart. start, end: the part of the sampling outside which every step is whole.
+    """run_interval: how far key steps lie apart. start, end: outside this part of the sampling every step is whole.
 
     Raises ValueError when the start is after the end.
     """
 
     method: Method = "deep cache"
-    pace: EveryNthStep = field(default_factory=lambda: EveryNthStep(3))
+    run_interval: EveryNthStep = field(default_factory=lambda: EveryNthStep(3))
     start: float = 0.0
     end: float = 1.0
 
@@ -67,22 +67,22 @@ class _KeyStep(Generic[Kept]):
 
 
 class StepCache(Generic[Kept]):
-    """What the last key step of one sampling gave, for each call of the model that an evaluation makes.
+    """What the last key step of one sampling gave, for each call of the model that an request makes.
 
-    An evaluation of the model may take several calls: sides, areas, tiles. They are told apart by their kind, and equal
+    An request of the model may take several calls: sides, areas, tiles. They are told apart by their kind, and equal
     kinds by their order. capacity: calls; with more than that the model is computed whole as if nothing was kept.
     whole, partial: how often it was computed so.
     """
 
-    def __init__(self, pace: EveryNthStep, capacity: int = 8) -> None:
-        self._pace, self._capacity = pace, capacity
+    def __init__(self, run_interval: EveryNthStep, capacity: int = 8) -> None:
+        self._run_interval, self._capacity = run_interval, capacity
         self._kept: OrderedDict[Hashable, _KeyStep[Kept]] = OrderedDict()
         self._calls: Counter[Hashable] = Counter()
         self._step, self._inside = 0, False
         self.whole = self.partial = 0
 
     def begin(self, step: int, inside: bool) -> None:
-        """A new evaluation, of this step. inside: whether it may be partial."""
+        """A new request, of this step. inside: whether it may be partial."""
         self._step, self._inside = step, inside
         self._calls.clear()
 
@@ -97,7 +97,7 @@ class StepCache(Generic[Kept]):
         self._calls[kind] += 1
         key = self._kept.get(place)
         since = 0 if key is None else self._step - key.step
-        if key is not None and self._inside and since > 0 and not self._pace.due(since, None):
+        if key is not None and self._inside and since > 0 and not self._run_interval.due(since, None):
             self.partial += 1
             return part(key.kept)
         self._kept.pop(place, None)  # before the model runs: two sets need not be in memory

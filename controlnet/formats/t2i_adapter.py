@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..networks.dimensions import Shapes
-from ..networks.t2i_adapter import infer_adapter
+from ..networks.t2i_adapter import infer_t2i_adapter
 from .format import Description, Format, rename
 
 PREFIX = "adapter."
@@ -51,7 +51,7 @@ def _renamed(key: str, blocks: int) -> str:
 
 def _describe(shapes: Shapes) -> Description:
     blocks = _blocks_to_level(shapes)
-    dims = infer_adapter(rename(shapes, lambda key: _renamed(key, blocks)))
+    dims = infer_t2i_adapter(rename(shapes, lambda key: _renamed(key, blocks)))
     return Description(dims.family, dims.hint_channels, len(dims.levels))
 
 

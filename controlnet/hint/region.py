@@ -1,4 +1,4 @@
-"""Which part of the picture a call of the model sees, where it sees an area of it only."""
+"""Which part of the picture a call of the model sees, where it sees a region of it only."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Area:
+class Region:
     """A rectangle of a latent: the point at its upper left, its size and the size of the whole, in latent points."""
 
     top: int

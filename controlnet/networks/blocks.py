@@ -27,7 +27,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Pass:
-    """What flows beside the picture through one evaluation of the network."""
+    """What flows beside the picture through one request of the network."""
 
     emb: Tensor
     """SiLU of the time (and label) embedding: (1, E), (group, E) or (rows, E)."""

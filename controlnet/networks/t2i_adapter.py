@@ -31,7 +31,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class AdapterDimensions:
+class T2IAdapterDimensions:
     """All that shapes a T2I-Adapter.
 
     in_channels: after the unshuffle. kernel: side of the second convolutions. learned_down: halve by a convolution,
@@ -61,14 +61,14 @@ class AdapterDimensions:
         return "SDXL" if self.is_sdxl else "SD1.5"
 
 
-def infer_adapter(shapes: Shapes) -> AdapterDimensions:
+def infer_t2i_adapter(shapes: Shapes) -> T2IAdapterDimensions:
     """Read the dimensions off the shapes of a state dict in the authors' keys. Raises ValueError when parts lack."""
     light = "conv_in.weight" not in shapes
     first = shape_of(shapes, "body.0.in_conv.weight" if light else "conv_in.weight", 4)
     if first[1] not in (64, 192, *SDXL_CHANNELS):
         raise ValueError(f"This T2I-Adapter takes {first[1]} channels; known are 64, 192 (SD1.5), 256 and 768 (SDXL).")
     if light:
-        return AdapterDimensions(first[1], _light_levels(shapes), light=True)
+        return T2IAdapterDimensions(first[1], _light_levels(shapes), light=True)
     count = _count(shapes, "body")
     if count == 0 or count % LEVELS:
         raise ValueError(f"This T2I-Adapter has {count} residual blocks, which are no {LEVELS} equal levels.")
@@ -83,7 +83,7 @@ def infer_adapter(shapes: Shapes) -> AdapterDimensions:
         )
         for level in range(LEVELS)
     )
-    return AdapterDimensions(
+    return T2IAdapterDimensions(
         first[1],
         levels,
         light=False,
@@ -164,7 +164,7 @@ class LightLevel(nn.Module):
 class T2IAdapter(nn.Module):
     """hint (B, hint_channels, H, W) -> a feature map for each level."""
 
-    def __init__(self, dims: AdapterDimensions, ops: Ops = nn) -> None:
+    def __init__(self, dims: T2IAdapterDimensions, ops: Ops = nn) -> None:
         super().__init__()
         self.dims = dims
         before = dims.in_channels
@@ -190,7 +190,7 @@ class T2IAdapter(nn.Module):
         return features
 
 
-def _full_level(before: int, level: Level, dims: AdapterDimensions, ops: Ops) -> list[nn.Module]:
+def _full_level(before: int, level: Level, dims: T2IAdapterDimensions, ops: Ops) -> list[nn.Module]:
     first: dict[str, nn.Module] = {}
     if level.down:
         first["down_opt"] = LearnedHalve(before, ops) if dims.learned_down else Halve()
@@ -200,12 +200,12 @@ def _full_level(before: int, level: Level, dims: AdapterDimensions, ops: Ops) ->
     return [Residual(level.channels, dims.kernel, part, ops) for part in parts]
 
 
-def build_adapter(state_dict: Mapping[str, Tensor], ops: Ops = nn) -> T2IAdapter:
+def build_t2i_adapter(state_dict: Mapping[str, Tensor], ops: Ops = nn) -> T2IAdapter:
     """Make the adapter that a state dict in the authors' keys describes, around the very tensors given (no copy).
 
     Raises ValueError when keys are missing or left over.
     """
-    dims = infer_adapter({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_t2i_adapter({key: tuple(value.shape) for key, value in state_dict.items()})
     with torch.device("meta"):
         network = T2IAdapter(dims, ops)
     return fill(network, state_dict, "T2I-Adapter")

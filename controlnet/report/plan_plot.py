@@ -28,16 +28,16 @@ class Forecast:
     """What one control will do.
 
     strengths: one for each step, 0 where it does not act. ran: at which steps its network runs; at the others that
-    act it uses the residuals of the last run again. adaptive: it may run at fewer. sides: factors beside the positive
-    and the negative prompt. items: factor of each picture, where they differ and their number is known. notes: all
-    else there is to say.
+    act it uses the residuals of the last run again. adaptive: it may run at fewer. cfg_weights: factors for the
+    positive and the negative prompt. items: factor of each picture, where they differ and their number is known.
+    notes: all else there is to say.
     """
 
     name: str
     strengths: tuple[float, ...]
     ran: tuple[bool, ...]
     adaptive: bool = False
-    sides: tuple[float, float] = (1.0, 1.0)
+    cfg_weights: tuple[float, float] = (1.0, 1.0)
     items: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -67,7 +67,7 @@ def draw_plan(forecasts: Sequence[Forecast], width: int = 768) -> Tensor:
     height = MARGIN + (sum(heights) or LABEL + ROW + MARGIN) + LABEL
     picture = Image.new("RGB", (width, height), PAPER)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(TEXT)
-    greatest = max((abs(s) * max(f.sides) for f in forecasts for s in f.strengths), default=0) or 1.0
+    greatest = max((abs(s) * max(f.cfg_weights) for f in forecasts for s in f.strengths), default=0) or 1.0
     top = MARGIN
     for forecast, own_height in zip(forecasts, heights, strict=True):
         draw.text((MARGIN, top), forecast.summary, fill=INK, font=font)
@@ -83,7 +83,7 @@ def draw_plan(forecasts: Sequence[Forecast], width: int = 768) -> Tensor:
 def _legend(forecasts: Sequence[Forecast], greatest: float) -> str:
     steps = len(forecasts[0].strengths) if forecasts else 0
     told = [f"steps 0 to {steps - 1}", f"full height is {greatest:.3g}"]
-    if any(f.sides[0] != f.sides[1] for f in forecasts):
+    if any(f.cfg_weights[0] != f.cfg_weights[1] for f in forecasts):
         told.append("blue: positive, orange: negative prompt")
     if any(strength and not ran for f in forecasts for strength, ran in zip(f.strengths, f.ran, strict=True)):
         told.append("dim: kept from the last run")
@@ -101,11 +101,11 @@ def _draw_forecast(draw: ImageDraw.ImageDraw, forecast: Forecast, greatest: floa
             draw, [[(f / most, ITEM if f > 0 else NEGATIVE)] for f in forecast.items], (split, top, right, bottom)
         )
         right = split - MARGIN
-    cond, uncond = forecast.sides
+    cond, uncond = forecast.cfg_weights
     bars = []
     for strength, ran in zip(forecast.strengths, forecast.ran, strict=True):
-        sides = [(cond, BAR)] if cond == uncond else [(cond, BAR), (uncond, UNCOND)]
-        parts = [(strength * factor / greatest, colour if strength > 0 else NEGATIVE) for factor, colour in sides]
+        cfg_weights = [(cond, BAR)] if cond == uncond else [(cond, BAR), (uncond, UNCOND)]
+        parts = [(strength * factor / greatest, colour if strength > 0 else NEGATIVE) for factor, colour in cfg_weights]
         bars.append([(share, colour if ran else dimmed(colour)) for share, colour in parts])
     _draw_bars(draw, bars, (left, top, right, bottom))
 

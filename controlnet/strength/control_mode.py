@@ -1,4 +1,4 @@
-"""Which side of the guidance a control acts on, and the named modes of other programs."""
+"""How much a control acts on the positive and the negative prompt, and the named modes of other programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,10 @@ SOFT_WEIGHTS: dict[SoftKind, BlockWeights] = {
     "diffusers": SoftDiffusers(),
 }
 
-UNCOND = 1
-"""The host's mark of the negative prompt in `cond_or_uncond`; 0 and all other groups count as the positive."""
-
 
 @dataclass(frozen=True)
-class Sides:
-    """Factor for the positive prompt's half of a step and for the negative's. 0 leaves that half uncontrolled.
+class CfgWeights:
+    """Factor for the rows of the positive prompt (cond) and of the negative (uncond). 0 leaves them uncontrolled.
 
     Raises ValueError for a factor outside 0..10.
     """
@@ -35,11 +32,11 @@ class Sides:
     def __post_init__(self) -> None:
         for name, value in (("positive", self.cond), ("negative", self.uncond)):
             if not 0 <= value <= 10:
-                raise ValueError(f"The weight of the {name} side is {value:g}; it must lie in 0..10.")
+                raise ValueError(f"The weight for the {name} prompt is {value:g}; it must lie in 0..10.")
 
-    def factors(self, cond_or_uncond: Sequence[int]) -> tuple[float, ...]:
-        """One factor for each group of rows, as the host lists them."""
-        return tuple(self.uncond if group == UNCOND else self.cond for group in cond_or_uncond)
+    def factors(self, negative: Sequence[bool]) -> tuple[float, ...]:
+        """One factor for each group of rows. negative: whether each belongs to the negative prompt."""
+        return tuple(self.uncond if group else self.cond for group in negative)
 
     @property
     def is_one(self) -> bool:
@@ -52,28 +49,28 @@ class Sides:
 
 @dataclass(frozen=True)
 class ControlMode:
-    """Sides and block weights that together make the prompt or the control count more; None: no such factor."""
+    """CfgWeights and block weights that together make the prompt or the control count more; None: no such factor."""
 
-    sides: Sides | None = None
+    cfg_weights: CfgWeights | None = None
     block_weights: BlockWeights | None = None
 
 
 def control_mode(name: ModeName, soft: SoftKind = "whole depth") -> ControlMode:
     """The mode of that name.
 
-    - balanced: all residuals, both sides.
-    - prompt: soft weights on both sides ("My prompt is more important", sd-webui).
-    - control: soft weights, positive side only ("ControlNet is more important", sd-webui).
-    - cond only: all residuals, positive side only (InvokeAI's unbalanced).
-    - guess: soft weights, positive side only, with diffusers' own logarithmic weights whatever `soft` says.
+    - balanced: all residuals, both prompts.
+    - prompt: soft weights on both prompts ("My prompt is more important", sd-webui).
+    - control: soft weights, positive prompt only ("ControlNet is more important", sd-webui).
+    - cond only: all residuals, positive prompt only (InvokeAI's unbalanced).
+    - guess: soft weights, positive prompt only, with diffusers' own logarithmic weights whatever `soft` says.
 
     soft: which soft weights. They agree on SD1.5 (whole depth, A1111); on SDXL, A1111 weakens all by 0.825^3.
     """
     if name == "balanced":
         return ControlMode()
     if name == "cond only":
-        return ControlMode(Sides(1, 0))
+        return ControlMode(CfgWeights(1, 0))
     if name == "guess":
-        return ControlMode(Sides(1, 0), SoftDiffusers())
+        return ControlMode(CfgWeights(1, 0), SoftDiffusers())
     weights = SOFT_WEIGHTS[soft]
-    return ControlMode(None, weights) if name == "prompt" else ControlMode(Sides(1, 0), weights)
+    return ControlMode(None, weights) if name == "prompt" else ControlMode(CfgWeights(1, 0), weights)

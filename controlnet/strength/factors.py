@@ -1,57 +1,57 @@
 """All that shapes how much one control acts: where in the sampling, the depth, the picture, the batch, the guidance.
 
-strength at one residual = strength x schedule(step) x block weight x mask(region) x side x item.
+strength at one residual = strength x schedule(step) x block weight x mask(region) x CFG weight x item.
 """
 
 from dataclasses import dataclass, replace
 
 from ..hint.order import HintOrder, ItemStrengths, hint_indices
 from .block_weights import BlockWeights, needed
-from .control_mode import ControlMode, Sides
+from .control_mode import CfgWeights, ControlMode
 from .mask import Mask
 from .scaling import Scales
 from .schedule import Schedule
-from .timeline import Progress, RangeCounting, Span
+from .timeline import RangeCounting, SamplingTimeline, Span
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Which rows a step has: for each group the same pictures, group after group.
+class StepRows:
+    """Which rows a step has: a group of rows for each prompt, with the same items of the batch in each.
 
-    groups: the host's `cond_or_uncond`, 1 for the negative prompt. pictures: rows of a group. window: in context
-    windows the frames that the pictures are. total: frames of the whole video, if known.
+    negative: whether each group belongs to the negative prompt. item_count: rows of a group. window: in context
+    windows the frames that the items are. total: frames of the whole video, if known.
     """
 
-    groups: tuple[int, ...]
-    pictures: int
+    negative: tuple[bool, ...]
+    item_count: int
     window: tuple[int, ...] | None = None
     total: int | None = None
 
     @property
     def frames(self) -> tuple[int, ...]:
-        return self.window if self.window is not None else tuple(range(self.pictures))
+        return self.window if self.window is not None else tuple(range(self.item_count))
 
 
 @dataclass(frozen=True, eq=False)
-class Influence:
+class StrengthFactors:
     """The factors of one control. A factor left None costs nothing."""
 
     counting: RangeCounting = "timesteps"
     schedule: Schedule | None = None
     block_weights: BlockWeights | None = None
-    sides: Sides | None = None
+    cfg_weights: CfgWeights | None = None
     items: ItemStrengths | None = None
     mask: Mask | None = None
 
-    def in_mode(self, mode: ControlMode) -> "Influence":
-        """With the mode's sides and block weights; weights given later overrule the mode's (as in sd-webui)."""
-        return replace(self, sides=mode.sides, block_weights=mode.block_weights)
+    def in_mode(self, mode: ControlMode) -> "StrengthFactors":
+        """With the mode's CFG weights and block weights; weights given later overrule the mode's (as in sd-webui)."""
+        return replace(self, cfg_weights=mode.cfg_weights, block_weights=mode.block_weights)
 
-    def simplified(self) -> "Influence":
+    def simplified(self) -> "StrengthFactors":
         """Without factors that are one everywhere."""
         ones = [
             name
-            for name in ("schedule", "sides", "items", "mask")
+            for name in ("schedule", "cfg_weights", "items", "mask")
             if (factor := getattr(self, name)) is not None and factor.is_one
         ]
         return replace(self, **dict.fromkeys(ones, None))
@@ -59,21 +59,21 @@ class Influence:
     @property
     def is_zero(self) -> bool:
         """Whether the control acts nowhere: then the network need not run at all."""
-        return any(factor is not None and factor.is_zero for factor in (self.schedule, self.sides, self.mask))
+        return any(factor is not None and factor.is_zero for factor in (self.schedule, self.cfg_weights, self.mask))
 
-    def step_factor(self, progress: Progress, sigma: float, start: float = 0.0, end: float = 1.0) -> float:
+    def step_factor(self, timeline: SamplingTimeline, sigma: float, start: float = 0.0, end: float = 1.0) -> float:
         """The factor at this sigma; 0 outside the range start..end, which is counted by `counting`."""
-        if not progress.inside(sigma, Span(start, end, self.counting)):
+        if not timeline.inside(sigma, Span(start, end, self.counting)):
             return 0.0
         if self.schedule is None:
             return 1.0
-        return self.schedule.factor(progress.position(sigma, self.schedule.counting))
+        return self.schedule.factor(timeline.position(sigma, self.schedule.counting))
 
-    def plan(self, progress: Progress, start: float = 0.0, end: float = 1.0) -> tuple[float, ...]:
+    def plan(self, timeline: SamplingTimeline, start: float = 0.0, end: float = 1.0) -> tuple[float, ...]:
         """The factor at every step of a run; the network runs where it is not 0."""
         if self.is_zero:
-            return (0.0,) * progress.steps
-        return tuple(self.step_factor(progress, sigma, start, end) for sigma in progress.sigmas[: progress.steps])
+            return (0.0,) * timeline.steps
+        return tuple(self.step_factor(timeline, sigma, start, end) for sigma in timeline.sigmas[: timeline.steps])
 
     def residual_factors(self, count: int) -> tuple[float, ...] | None:
         """A factor for each of `count` residuals in order of depth, or None when all are one."""
@@ -91,23 +91,25 @@ class Influence:
         counting = self.schedule.counting if self.schedule is not None else "timesteps"
         return self.counting.startswith("steps") or counting.startswith("steps")
 
-    def rows(self, rows: Rows) -> tuple[float, ...] | None:
+    def rows(self, rows: StepRows) -> tuple[float, ...] | None:
         """A factor for each row of a step, or None when all are one. Rows of factor 0 need not be computed."""
-        if self.sides is None and self.items is None:
+        if self.cfg_weights is None and self.items is None:
             return None
-        sides = self.sides.factors(rows.groups) if self.sides is not None else (1.0,) * len(rows.groups)
-        items = (1.0,) * rows.pictures
+        cfg_weights = (
+            self.cfg_weights.factors(rows.negative) if self.cfg_weights is not None else (1.0,) * len(rows.negative)
+        )
+        items = (1.0,) * rows.item_count
         if self.items is not None:
-            total = rows.pictures if rows.window is None else rows.total
+            total = rows.item_count if rows.window is None else rows.total
             items = self.items.at_frames(rows.frames, total)
-        combined = tuple(side * item for side in sides for item in items)
+        combined = tuple(weight * item for weight in cfg_weights for item in items)
         return combined if any(factor != 1 for factor in combined) else None
 
     def scales(
         self,
         strength: float,
         count: int,
-        rows: Rows,
+        rows: StepRows,
         latent_size: tuple[int, int],
         order: HintOrder = "one each",
     ) -> Scales:
@@ -117,5 +119,7 @@ class Influence:
         """
         mask_rows = ()
         if self.mask is not None:
-            mask_rows = hint_indices(self.mask.pictures, rows.pictures, order, rows.window, "mask") * len(rows.groups)
+            mask_rows = hint_indices(self.mask.pictures, rows.item_count, order, rows.window, "mask") * len(
+                rows.negative
+            )
         return Scales(strength, self.residual_factors(count), self.rows(rows), self.mask, mask_rows, latent_size)

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..hint.region import Area
+from ..hint.region import Region
 
 MAX_GRIDS = 16
 """An SD1.5 ControlNet has residuals on 4 grids, a second pass as many again."""
 
 CUT_SCALE = 8
-"""Mask points to a latent point where areas are cut out of a mask: as many as the picture has."""
+"""Mask points to a latent point where regions are cut out of a mask: as many as the picture has."""
 
 PATCH_SIZES = (2, 1, 4)
 """Latent points to a side of a token: 2 in SD3, Flux and Qwen."""
@@ -64,18 +64,18 @@ class Mask:
         self._grids.clear()
         self._cuts.clear()
 
-    def cut(self, areas: tuple[Area, ...]) -> "Mask":
-        """The parts of all pictures of the mask that lie in the first area, then in the second, and so on.
+    def cut(self, regions: tuple[Region, ...]) -> "Mask":
+        """The parts of all pictures of the mask that lie in the first region, then in the second, and so on.
 
-        areas: of one size, of one latent.
+        regions: of one size, of one latent.
         """
-        if areas not in self._cuts:
-            height, width = areas[0].whole
+        if regions not in self._cuts:
+            height, width = regions[0].whole
             whole = resize_mask(self.values, (height * CUT_SCALE, width * CUT_SCALE))
-            self._cuts[areas] = Mask(torch.cat([area.cut(whole, CUT_SCALE) for area in areas]))
+            self._cuts[regions] = Mask(torch.cat([region.cut(whole, CUT_SCALE) for region in regions]))
             if len(self._cuts) > MAX_GRIDS:
                 self._cuts.popitem(last=False)
-        return self._cuts[areas]
+        return self._cuts[regions]
 
     def _resized(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size, like.device, like.dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..hint.region import Area
+from ..hint.region import Region
 from ..residuals import Residuals
 from .mask import Mask
 
@@ -28,13 +28,13 @@ class Scales:
     mask_rows: tuple[int, ...] = ()
     latent_size: tuple[int, int] = (0, 0)
 
-    def in_areas(self, areas: tuple[Area, ...]) -> "Scales":
-        """With the parts of the mask that lie in the areas: one for each group of rows, or none for the whole mask."""
-        if self.mask is None or not areas:
+    def in_regions(self, regions: tuple[Region, ...]) -> "Scales":
+        """With the parts of the mask in the regions: one for each group of rows, or none for the whole mask."""
+        if self.mask is None or not regions:
             return self
-        pictures = len(self.mask_rows) // len(areas)
+        pictures = len(self.mask_rows) // len(regions)
         rows = tuple(row // pictures * self.mask.pictures + index for row, index in enumerate(self.mask_rows))
-        return replace(self, mask=self.mask.cut(areas), mask_rows=rows)
+        return replace(self, mask=self.mask.cut(regions), mask_rows=rows)
 
 
 def scale_residuals(residuals: Residuals, scales: Scales, onto: Sequence[Tensor | None] | None = None) -> Residuals:

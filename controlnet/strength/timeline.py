@@ -48,7 +48,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SamplingTimeline:
     """One run of a sampler.
 
     sigmas: the noise levels of this run, falling, one more than steps (the last is where it ends, mostly 0). A
@@ -64,7 +64,7 @@ class Progress:
         return max(len(self.sigmas) - 1, 1)
 
     def step(self, sigma: float) -> int:
-        """The step that an evaluation at this sigma belongs to, 0..steps-1.
+        """The step that an request at this sigma belongs to, 0..steps-1.
 
         Samplers of second order also evaluate between two sigmas: that belongs to the step that began last.
         """

@@ -16,12 +16,12 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.reuse import Memory
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.formats.format import Description
 from ...controlnet.hint.fit import fit_hint
 from ...controlnet.residuals import Residuals
 from ..sampling.chain_sum import Places
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from ..sampling.step import Step
 from .base_model_check import check_base, width_of
 from .latent_hint import LatentHintControl, through_vae
@@ -54,7 +54,7 @@ class WrappedControl(LatentHintControl):
         self.compression_ratio = self.latent_step = inner.compression_ratio
         self.latent_format, self.concat_mask = inner.latent_format, inner.concat_mask
         self._places: dict[str, tuple[tuple[int, ...], int]] = {}
-        self._hints: Memory[Tensor] = Memory(MAX_HINTS)
+        self._hints: TensorCache[Tensor] = TensorCache(MAX_HINTS)
 
     def copy(self) -> "WrappedControl":
         twin = type(self)(self.name, self.inner.copy(), self.found)
@@ -110,24 +110,24 @@ class WrappedControl(LatentHintControl):
             return before
         pictures, _, height, image_width = self.cond_hint_original.shape
         tokens = 2 * pictures * (height // 16) * (image_width // 16)
-        sets = 1 if self.pace is None else 2
+        sets = 1 if self.run_interval is None else 2
         blocks = sum(name.endswith(".weight") for name, _ in self.network.named_parameters() if "controlnet_" in name)
         return before + tokens * width * (sets * blocks + ACTIVATIONS) * comfy.model_management.dtype_size(dtype)
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
+    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
         """All residuals: the host's networks do not stop before their end."""
-        inner, select = self.inner, evaluation.select
+        inner, select = self.inner, request.select
         dtype = inner.manual_cast_dtype or self.network.dtype
-        x, t = select(evaluation.x), select(evaluation.t)
+        x, t = select(request.x), select(request.t)
         # Hunyuan-DiT writes its padding into the prompt it is given.
-        context = select(evaluation.step.context).to(x.device, dtype, copy=True)
+        context = select(request.step.context).to(x.device, dtype, copy=True)
         given = self.network(
             x=inner.model_sampling_current.calculate_input(t, x).to(dtype),
-            hint=self._hint_rows(evaluation, dtype),
+            hint=self._hint_rows(request, dtype),
             timesteps=inner.model_sampling_current.timestep(t).to(dtype),
             context=context,
             **{**inner.extra_args, **self.extra_args},
-            **self._conditions(evaluation, dtype),
+            **self._conditions(request, dtype),
         )
         return self._residuals(given)
 
@@ -140,16 +140,16 @@ class WrappedControl(LatentHintControl):
         fun = getattr(comfy.controlnet, "QwenFunControlNet", ())
         return math.sqrt(strength) if isinstance(self.inner, fun) else strength
 
-    def _conditions(self, evaluation: Evaluation, dtype: torch.dtype) -> dict[str, Any]:
+    def _conditions(self, request: StepRequest, dtype: torch.dtype) -> dict[str, Any]:
         """What the network takes beside the prompt, for the rows that count."""
-        rows, chosen = evaluation.x.shape[0], {}
+        rows, chosen = request.x.shape[0], {}
         for name in self.inner.extra_conds:
-            value = evaluation.cond.get(name)
+            value = request.cond.get(name)
             if value is None:
                 continue
             if isinstance(value, Tensor):
-                value = evaluation.select(value) if value.dim() and value.shape[0] == rows else value
-                value = value.to(evaluation.x.device, dtype if value.is_floating_point() else value.dtype)
+                value = request.select(value) if value.dim() and value.shape[0] == rows else value
+                value = value.to(request.x.device, dtype if value.is_floating_point() else value.dtype)
             chosen[name] = value
         return chosen
 
@@ -164,14 +164,14 @@ class WrappedControl(LatentHintControl):
             parts[part] = tuple(slots[place] for place in places)
         return Residuals(**parts)
 
-    def _hint_rows(self, evaluation: Evaluation, dtype: torch.dtype) -> Tensor:
+    def _hint_rows(self, request: StepRequest, dtype: torch.dtype) -> Tensor:
         """What the network sees of the hints: one for all rows, or one for each that counts."""
-        x, rows, image = evaluation.x, evaluation.rows, self.cond_hint_original
+        x, rows, image = request.x, request.rows, self.cond_hint_original
         hints = self._hints.get(image, (x.shape[-2:], self.fit, dtype), lambda: self._see(x).to(x.device, dtype))
         if hints.shape[0] == 1:
             return hints
         order = self.given_out(hints.shape[0], rows)
-        return hints[[order[picture] for picture in evaluation.pictures] * len(evaluation.groups)]
+        return hints[[order[picture] for picture in request.pictures] * len(request.groups)]
 
     def _see(self, x: Tensor) -> Tensor:
         """All hints at the size of the latent, as pixels or through the VAE, with the masks of inpainting networks."""

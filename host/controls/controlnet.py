@@ -8,16 +8,16 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.reuse import Memory
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.hint.fit import fit_hint
-from ...controlnet.hint.region import Area
+from ...controlnet.hint.region import Region
 from ...controlnet.networks.blocks import KeysValues
 from ...controlnet.networks.controlnet import ControlNet, Inputs
 from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.union import UnionControlNet, UnionHint
 from ...controlnet.residuals import Residuals
 from ..sampling.hint_batching import repeat_pictures
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from .control import ShapedControl
 from .loaded_network import LoadedControl, LoadedNetwork
 
@@ -27,7 +27,7 @@ MAX_FITTED_HINTS = 8
 class ZeroConvControl(LoadedControl[ControlNet]):
     """One ControlNet of the SD1.5, SD2.x or SDXL family with its hint."""
 
-    takes_areas = True
+    supports_regions = True
     hint_scale = 8
     """Points of the hint, as the network sees it, to a latent point."""
 
@@ -38,7 +38,7 @@ class ZeroConvControl(LoadedControl[ControlNet]):
         self.union_hints: tuple[UnionHint, ...] = ()
         """More hints of a union network, beside the one that Apply gives."""
         self._sampling: Any = None
-        self._hints: Memory[Tensor] = Memory(MAX_FITTED_HINTS)
+        self._hints: TensorCache[Tensor] = TensorCache(MAX_FITTED_HINTS)
 
     def copy_to(self, c: ShapedControl) -> None:
         super().copy_to(c)
@@ -69,43 +69,43 @@ class ZeroConvControl(LoadedControl[ControlNet]):
     def inference_memory_requirements(self, dtype: torch.dtype) -> int:
         """Bytes of the residuals and of the largest activations, for cond and uncond at the size of the hint.
 
-        With a pace a second set of residuals is kept, for which as much again is plenty.
+        With a run interval a second set of residuals is kept, for which as much again is plenty.
         """
         before = super().inference_memory_requirements(dtype)
         if self.strength == 0 or self.cond_hint_original is None:
             return before
         pictures, _, height, width = self.cond_hint_original.shape
         floats = self.loaded.network.memory_floats(2 * pictures, height // 8, width // 8)
-        sets = 1 if self.pace is None else 2
+        sets = 1 if self.run_interval is None else 2
         return before + sets * floats * comfy.model_management.dtype_size(self.loaded.dtype)
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
-        rows = len(evaluation.groups), len(evaluation.pictures)
-        return evaluation.step.joint_runs.residuals(
-            self._question(evaluation, needed),
+    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
+        rows = len(request.groups), len(request.pictures)
+        return request.step.joint_runs.residuals(
+            self._question(request, needed),
             self,
             rows,
-            embed=lambda control: control.embed_hint(evaluation),
-            run=lambda hints, copies: self._run(evaluation, needed, hints, copies),
+            embed=lambda control: control.embed_hint(request),
+            run=lambda hints, copies: self._run(request, needed, hints, copies),
         )
 
-    def announce(self, evaluation: Evaluation, needed: int) -> None:
-        if not evaluation.areas and not self.takes_frames:
-            evaluation.step.joint_runs.announce(self._question(evaluation, needed), self)
+    def announce(self, request: StepRequest, needed: int) -> None:
+        if not request.regions and not self.takes_frames:
+            request.step.joint_runs.announce(self._question(request, needed), self)
 
-    def _question(self, evaluation: Evaluation, needed: int) -> Hashable:
+    def _question(self, request: StepRequest, needed: int) -> Hashable:
         """Equal for controls that ask the same of the same network, but for their hints."""
         loaded = self.loaded
-        return id(loaded), loaded.weights_state, self.union_types, evaluation.groups, evaluation.pictures, needed
+        return id(loaded), loaded.weights_state, self.union_types, request.groups, request.pictures, needed
 
-    def _run(self, evaluation: Evaluation, needed: int, hints: Tensor, copies: int) -> Residuals:
+    def _run(self, request: StepRequest, needed: int, hints: Tensor, copies: int) -> Residuals:
         """Of every picture `copies` times, with embedded hints for so many; or of each once, as it comes."""
-        loaded, step, groups = self.loaded, evaluation.step, len(evaluation.groups)
+        loaded, step, groups = self.loaded, request.step, len(request.groups)
 
         def select(values: Tensor) -> Tensor:
-            return repeat_pictures(evaluation.select(values), groups, copies)
+            return repeat_pictures(request.select(values), groups, copies)
 
-        x, t, y = select(evaluation.x), select(evaluation.t), evaluation.cond.get("y")
+        x, t, y = select(request.x), select(request.t), request.cond.get("y")
         inputs = Inputs(
             x=self._sampling.calculate_input(t, x).to(loaded.dtype),
             timesteps=self._sampling.timestep(t),
@@ -115,63 +115,63 @@ class ZeroConvControl(LoadedControl[ControlNet]):
             shared_y=step.shared_y,
             uniform_time=step.uniform_time,
             union_types=self.union_types,
-            options=evaluation.options,
+            options=request.options,
         )
-        projected = self._project_context(evaluation, copies)
+        projected = self._project_context(request, copies)
         loaded.reuse.counts.forwards += 1
         loaded.reuse.counts.rows += x.shape[0]
         return loaded.network(inputs, hints, projected, needed)
 
-    def _project_context(self, evaluation: Evaluation, copies: int) -> list[KeysValues]:
-        loaded, context, groups = self.loaded, evaluation.step.context, len(evaluation.groups)
+    def _project_context(self, request: StepRequest, copies: int) -> list[KeysValues]:
+        loaded, context, groups = self.loaded, request.step.context, len(request.groups)
 
         def project() -> list[KeysValues]:
             if copies > 1:
-                once = self._project_context(evaluation, 1)
+                once = self._project_context(request, 1)
                 return [(repeat_pictures(k, groups, copies), repeat_pictures(v, groups, copies)) for k, v in once]
             loaded.reuse.counts.context_projections += 1
-            return loaded.network.project_context(evaluation.select(context).to(loaded.dtype))
+            return loaded.network.project_context(request.select(context).to(loaded.dtype))
 
-        return loaded.reuse.contexts.get(context, (loaded.weights_state, evaluation.kept, copies), project)
+        return loaded.reuse.contexts.get(context, (loaded.weights_state, request.kept, copies), project)
 
-    def embed_hint(self, evaluation: Evaluation) -> Tensor:
+    def embed_hint(self, request: StepRequest) -> Tensor:
         """Embedded hints: one for all pictures, one for each that counts, or one for each row that does."""
-        if not evaluation.areas:
-            return self._embed_part(evaluation, None)
-        parts = {area: self._embed_part(evaluation, area) for area in dict.fromkeys(evaluation.areas)}
+        if not request.regions:
+            return self._embed_part(request, None)
+        parts = {region: self._embed_part(request, region) for region in dict.fromkeys(request.regions)}
         if len(parts) == 1:
-            return parts[evaluation.areas[0]]
-        count = len(evaluation.pictures)
-        return torch.cat([parts[evaluation.areas[group]].expand(count, -1, -1, -1) for group in evaluation.groups])
+            return parts[request.regions[0]]
+        count = len(request.pictures)
+        return torch.cat([parts[request.regions[group]].expand(count, -1, -1, -1) for group in request.groups])
 
-    def _embed_part(self, evaluation: Evaluation, area: Area | None) -> Tensor:
-        """Embedded hints, or the part of them in an area: one for all pictures, or one for each that counts."""
-        network, types, x = self.loaded.network, self.union_types, evaluation.x
-        hint = self._fit_hint(self.cond_hint_original, x, area)
+    def _embed_part(self, request: StepRequest, region: Region | None) -> Tensor:
+        """Embedded hints, or the part of them in a region: one for all pictures, or one for each that counts."""
+        network, types, x = self.loaded.network, self.union_types, request.x
+        hint = self._fit_hint(self.cond_hint_original, x, region)
 
         def embed() -> Tensor:
             self.loaded.reuse.counts.hint_embeddings += 1
             if not isinstance(network, UnionControlNet) or not types:
                 return network.embed_hint(hint)
-            others = [replace(item, hint=self._fit_hint(item.hint, x, area)) for item in self.union_hints]
+            others = [replace(item, hint=self._fit_hint(item.hint, x, region)) for item in self.union_hints]
             return network.embed_union([UnionHint(hint, types[0]), *others])
 
         embedded = self.loaded.reuse.hints.get(hint, (self.loaded.weights_state, types), embed)
-        order = self.given_out(self.cond_hint_original.shape[0], evaluation.rows)
-        chosen = [order[picture] for picture in evaluation.pictures]
+        order = self.given_out(self.cond_hint_original.shape[0], request.rows)
+        chosen = [order[picture] for picture in request.pictures]
         return embedded if chosen == list(range(embedded.shape[0])) else embedded[chosen]
 
-    def _fit_hint(self, image: Tensor, x: Tensor, area: Area | None) -> Tensor:
-        """All hints as the network sees them at the size of the latent; of an area its part of the whole."""
+    def _fit_hint(self, image: Tensor, x: Tensor, region: Region | None) -> Tensor:
+        """All hints as the network sees them at the size of the latent; of a region its part of the whole."""
         ratio = self.compression_ratio
-        height, width = (side * ratio for side in (x.shape[-2:] if area is None else area.whole))
+        height, width = (side * ratio for side in (x.shape[-2:] if region is None else region.whole))
 
         def fit() -> Tensor:
             seen = self._see(fit_hint(image, (height, width), self.fit))
-            part = seen if area is None else area.cut(seen, self.hint_scale)
+            part = seen if region is None else region.cut(seen, self.hint_scale)
             return part.to(x.device, self.loaded.dtype)
 
-        return self._hints.get(image, (height, width, self.fit, area), fit)
+        return self._hints.get(image, (height, width, self.fit, region), fit)
 
     def _see(self, pixels: Tensor) -> Tensor:
         """The hints (B, channels, 8h, 8w), 0..1, as the network takes them: as they are."""

@@ -7,8 +7,8 @@ from torch import Tensor
 from ...controlnet.hint.order import spread_hints
 from ...controlnet.networks.controlnet import ControlNet
 from ...controlnet.residuals import Residuals
-from ...controlnet.strength.factors import Rows
-from ..sampling.request import Evaluation
+from ...controlnet.strength.factors import StepRows
+from ..sampling.request import StepRequest
 from .controlnet import ZeroConvControl
 from .latent_hint import LatentHintControl, through_vae
 from .loaded_network import LoadedNetwork
@@ -47,19 +47,19 @@ class SparseControl(HintOnlyControl):
     family = "SparseCtrl"
     takes_frames = True
 
-    def given_out(self, hints: int, rows: Rows) -> tuple[int, ...]:
-        total = rows.pictures if rows.window is None else rows.total
+    def given_out(self, hints: int, rows: StepRows) -> tuple[int, ...]:
+        total = rows.item_count if rows.window is None else rows.total
         return spread_hints(hints, rows.frames, total, self.frames)
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
+    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
         """Raises ValueError for a video that is longer than the network knows."""
         longest = self.loaded.network.dims.frames
-        if evaluation.rows.pictures > longest:
+        if request.rows.item_count > longest:
             raise ValueError(
                 f"'{self.name}' knows videos of at most {longest} frames, but the latent batch has "
-                f"{evaluation.rows.pictures}. Sample fewer at once, or use context windows."
+                f"{request.rows.item_count}. Sample fewer at once, or use context windows."
             )
-        return super().evaluate(evaluation, needed)
+        return super().evaluate(request, needed)
 
     def _see(self, pixels: Tensor) -> Tensor:
         """With a mask of ones as the last channel, and behind the last hint what a frame without one sees: zeros."""

@@ -8,13 +8,13 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.reuse import Memory
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.hint.fit import fit_hint
 from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.lllite import LLLite, Place
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from .loaded_network import LoadedNetwork
 from .patches import OurPatch, PatchingControl, add_patch
 
@@ -70,7 +70,7 @@ class LLLiteControl(PatchingControl[LLLite]):
     def __init__(self, loaded: LoadedNetwork[LLLite]) -> None:
         super().__init__(loaded)
         self.residual_count = len(loaded.network.blocks)
-        self._hints: Memory[dict[str, Tensor]] = Memory(MAX_HINTS)
+        self._hints: TensorCache[dict[str, Tensor]] = TensorCache(MAX_HINTS)
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the base model is no SDXL of these widths."""
@@ -91,15 +91,15 @@ class LLLiteControl(PatchingControl[LLLite]):
         numbers = sum(dims.hint_width * (height * width // 64 // 4 ** (dims.depth - 1)) for dims in modules)
         return before + pictures * numbers * comfy.model_management.dtype_size(self.loaded.dtype)
 
-    def patch(self, evaluation: Evaluation) -> None:
-        scales, hints = self.scales(evaluation), self._embed(evaluation)
+    def patch(self, request: StepRequest) -> None:
+        scales, hints = self.scales(request), self._embed(request)
         for attention in PATCHES:
-            patch = AttentionPatch(self.loaded, attention, hints, scales, evaluation.kept, evaluation.x.shape[0])
-            add_patch(evaluation.options, f"{attention}_patch", patch)
+            patch = AttentionPatch(self.loaded, attention, hints, scales, request.kept, request.x.shape[0])
+            add_patch(request.options, f"{attention}_patch", patch)
 
-    def _embed(self, evaluation: Evaluation) -> dict[str, Tensor]:
+    def _embed(self, request: StepRequest) -> dict[str, Tensor]:
         """Hints of each module: one for all pictures, or one for each that counts."""
-        loaded, image, x = self.loaded, self.cond_hint_original, evaluation.x
+        loaded, image, x = self.loaded, self.cond_hint_original, request.x
         height, width = (side * self.compression_ratio for side in x.shape[-2:])
 
         def embed() -> dict[str, Tensor]:
@@ -108,7 +108,7 @@ class LLLiteControl(PatchingControl[LLLite]):
             return loaded.network.embed_hint(hint, (x.shape[-2], x.shape[-1]))
 
         embedded = self._hints.get(image, (height, width, self.fit, loaded.weights_state), embed)
-        chosen = self.hint_of_pictures(evaluation)
+        chosen = self.hint_of_pictures(request)
         return embedded if chosen is None else {name: hint[chosen] for name, hint in embedded.items()}
 
 

@@ -12,7 +12,7 @@ import comfy.model_patcher
 import torch
 from torch import nn
 
-from ...controlnet.caching.reuse import Reuse
+from ...controlnet.caching.tensor_cache import NetworkCache
 from .control import ShapedControl
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ class LoadedNetwork(Generic[Network]):
     patcher: Any
     dtype: torch.dtype
     load_device: torch.device
-    reuse: Reuse
+    reuse: NetworkCache
 
     @classmethod
     def wrap(cls, name: str, network: Network, dtype: torch.dtype, load_device: torch.device) -> LoadedNetwork[Network]:
         patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         offload_device = comfy.model_management.unet_offload_device()
         patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-        return cls(name, network, patcher, dtype, load_device, Reuse())
+        return cls(name, network, patcher, dtype, load_device, NetworkCache())
 
     @property
     def weights_state(self) -> Hashable:

@@ -13,13 +13,13 @@ import comfy.model_management
 import torch
 from torch import Tensor, nn
 
-from ...controlnet.caching.reuse import Memory
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.formats.format import Description
 from ...controlnet.formats.model_patch import REFINING_BLOCKS
 from ...controlnet.hint.fit import fit_hint
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from .base_model_check import check_base
 from .comfy_controlnet import ACTIVATIONS, MAX_HINTS
 from .latent_hint import LatentHintControl, through_vae
@@ -127,7 +127,7 @@ class ModelPatchControl(LatentHintControl, PatchingControl[nn.Module]):
         self.residual_count = found.residuals or 0
         self.compression_ratio = 1
         self.latent_format, self.concat_mask = kind.latent_format, kind.masked
-        self._hints: Memory[Tensor] = Memory(MAX_HINTS)
+        self._hints: TensorCache[Tensor] = TensorCache(MAX_HINTS)
 
     def copy(self) -> "ModelPatchControl":
         twin = type(self)(self.loaded, self.kind, self.found)
@@ -152,21 +152,21 @@ class ModelPatchControl(LatentHintControl, PatchingControl[nn.Module]):
         tokens = 2 * pictures * (height // 16) * (width // 16)
         return before + tokens * self.kind.width * ACTIVATIONS * comfy.model_management.dtype_size(dtype)
 
-    def patch(self, evaluation: Evaluation) -> None:
-        rows, hints = evaluation.x.shape[0], self._hint_rows(evaluation)
-        patch = self.kind.patch(self.loaded.network, hints, self.scales(evaluation), evaluation.kept, rows)
+    def patch(self, request: StepRequest) -> None:
+        rows, hints = request.x.shape[0], self._hint_rows(request)
+        patch = self.kind.patch(self.loaded.network, hints, self.scales(request), request.kept, rows)
         for place in self.kind.places:
-            add_patch(evaluation.options, place, patch)
+            add_patch(request.options, place, patch)
 
-    def _hint_rows(self, evaluation: Evaluation) -> Tensor:
+    def _hint_rows(self, request: StepRequest) -> Tensor:
         """What the network sees of the hints: one for all rows, or one for each that counts."""
-        x, image = evaluation.x, self.cond_hint_original
+        x, image = request.x, self.cond_hint_original
         key = (x.shape[-2:], self.fit, self.loaded.weights_state)
         hints = self._hints.get(image, key, lambda: self._see(x))
         if hints.shape[0] == 1:
             return hints
-        chosen = self.hint_of_pictures(evaluation)
-        return (hints if chosen is None else hints[chosen]).repeat(len(evaluation.groups), *(1,) * (hints.dim() - 1))
+        chosen = self.hint_of_pictures(request)
+        return (hints if chosen is None else hints[chosen]).repeat(len(request.groups), *(1,) * (hints.dim() - 1))
 
     def _see(self, x: Tensor) -> Tensor:
         """All hints at the size of the latent as the network takes them."""

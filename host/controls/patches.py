@@ -6,7 +6,7 @@ from typing import Any
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales
 from ..sampling.lazy_residuals import PARTS, Control
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from .loaded_network import LoadedControl, LoadedNetwork, Network
 
 
@@ -21,31 +21,31 @@ class PatchingControl(LoadedControl[Network]):
         self.output_count = 0
 
     @abstractmethod
-    def patch(self, evaluation: Evaluation) -> None:
+    def patch(self, request: StepRequest) -> None:
         """Add the patches of this step."""
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
+    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
         """Give the host patches for this step, in its own dictionary of the step; there are no residuals."""
-        self.patch(evaluation)
+        self.patch(request)
         return Residuals((), ())
 
-    def _act(self, evaluation: Evaluation, needed: int, strength: float, previous: Control | None) -> Control:
+    def _act(self, request: StepRequest, needed: int, strength: float, previous: Control | None) -> Control:
         """At every step: a patch acts inside the base model's own run. The residuals are those of others, untouched."""
-        self.record.note(evaluation.step.sigma, True, self.evaluate(evaluation, needed))
+        self.record.note(request.step.sigma, True, self.evaluate(request, needed))
         return previous or {part: [] for part in PARTS}
 
-    def scales(self, evaluation: Evaluation) -> Scales:
+    def scales(self, request: StepRequest) -> Scales:
         """All factors of this step, for whoever acts on the tokens."""
-        x = evaluation.x
-        strength = self._strength(evaluation.step, evaluation.options)
+        x = request.x
+        strength = self._strength(request.step, request.options)
         size = (x.shape[-2], x.shape[-1])
-        return self.influence.scales(strength, self.residual_count, evaluation.rows, size, self.hint_order)
+        return self.factors.scales(strength, self.residual_count, request.rows, size, self.hint_order)
 
-    def hint_of_pictures(self, evaluation: Evaluation) -> list[int] | None:
+    def hint_of_pictures(self, request: StepRequest) -> list[int] | None:
         """The number of the hint of each picture that counts; None when they take all hints in order, or share one."""
-        rows, count = evaluation.rows, self.cond_hint_original.shape[0]
+        rows, count = request.rows, self.cond_hint_original.shape[0]
         order = self.given_out(count, rows)
-        chosen = [order[picture] for picture in evaluation.pictures]
+        chosen = [order[picture] for picture in request.pictures]
         return None if count == 1 or chosen == list(range(count)) else chosen
 
 

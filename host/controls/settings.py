@@ -1,14 +1,14 @@
-"""Controls with another influence or another way to take their hint."""
+"""Controls with another factors or another way to take their hint."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ...controlnet.caching.run_interval import Pace
+from ...controlnet.caching.run_interval import RunInterval
 from ...controlnet.hint.fit import Fit
 from ...controlnet.hint.order import HintOrder
-from ...controlnet.strength.control_mode import ModeName, Sides, control_mode
-from ...controlnet.strength.factors import Influence
+from ...controlnet.strength.control_mode import CfgWeights, ModeName, control_mode
+from ...controlnet.strength.factors import StrengthFactors
 from ...controlnet.strength.preset import PresetName, preset
 from .control import ShapedControl
 
@@ -26,36 +26,36 @@ def shaped_copy(control: Any, what: str) -> ShapedControl:
     return control.copy()
 
 
-def with_influence(control: Any, what: str, change: Callable[[Influence], Influence]) -> ShapedControl:
-    """A copy whose influence is changed."""
+def with_factors(control: Any, what: str, change: Callable[[StrengthFactors], StrengthFactors]) -> ShapedControl:
+    """A copy whose factors is changed."""
     shaped = shaped_copy(control, what)
-    shaped.influence = change(shaped.influence).simplified()
+    shaped.factors = change(shaped.factors).simplified()
     return shaped
 
 
 def with_fit(
-    control: Any, fit: Fit, order: HintOrder, own_part: bool = False, frames: tuple[int, ...] = ()
+    control: Any, fit: Fit, order: HintOrder, own_region: bool = False, frames: tuple[int, ...] = ()
 ) -> ShapedControl:
     """A copy that brings its hints to the picture's size, and to its pictures, in this way.
 
-    own_part: a prompt for an area gets the part of the hint that lies there. frames: of a video, that the hints are
+    own_region: a prompt for a region gets the part of the hint that lies there. frames: of a video, that the hints are
     for. Raises ValueError when the control's kind of network cannot do that.
     """
     shaped = shaped_copy(control, "fit")
-    if own_part and not shaped.takes_areas:
-        raise ValueError(f"'{shaped.name}' always lays the whole hint over an area. Choose 'whole hint' in Fit Hint.")
+    if own_region and not shaped.supports_regions:
+        raise ValueError(f"'{shaped.name}' always lays the whole hint over a region. Choose 'whole hint' in Fit Hint.")
     if frames and not shaped.takes_frames:
         raise ValueError(
             f"'{shaped.name}' is no SparseCtrl and wants a hint for all pictures. Empty 'frames' in Fit Hint."
         )
-    shaped.fit, shaped.hint_order, shaped.own_part, shaped.frames = fit, order, own_part, frames
+    shaped.fit, shaped.hint_order, shaped.own_region, shaped.frames = fit, order, own_region, frames
     return shaped
 
 
-def with_pace(control: Any, pace: Pace) -> ShapedControl:
+def with_run_interval(control: Any, run_interval: RunInterval) -> ShapedControl:
     """A copy whose network runs at fewer steps."""
-    shaped = shaped_copy(control, "pace")
-    shaped.pace = pace
+    shaped = shaped_copy(control, "run_interval")
+    shaped.run_interval = run_interval
     return shaped
 
 
@@ -70,9 +70,9 @@ def with_preset(control: Any, program: PresetName, mode: ModeName) -> ShapedCont
     """A copy that acts as the control would in another program, in one of that program's modes."""
     choices = preset(program)
     shaped = shaped_copy(control, "preset")
-    influence = replace(shaped.influence, counting=choices.counting).in_mode(control_mode(mode, choices.soft))
+    factors = replace(shaped.factors, counting=choices.counting).in_mode(control_mode(mode, choices.soft))
     if shaped.global_average_pooling and choices.pooled_cond_only:
-        influence = replace(influence, sides=Sides(1, 0))
-    shaped.influence = influence
+        factors = replace(factors, cfg_weights=CfgWeights(1, 0))
+    shaped.factors = factors
     shaped.fit = Fit(choices.fit, choices.resampling)
     return shaped

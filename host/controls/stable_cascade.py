@@ -6,11 +6,11 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.reuse import Memory
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.formats.format import Description
 from ...controlnet.hint.fit import Fit, fit_hint
 from ...controlnet.residuals import Residuals
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from .comfy_controlnet import MAX_HINTS, WrappedControl
 from .loaded_network import LoadedNetwork
 
@@ -23,7 +23,7 @@ class WrappedCascade(WrappedControl):
     def __init__(self, name: str, inner: Any, found: Description, loaded: LoadedNetwork | None = None) -> None:
         super().__init__(name, inner, found)
         self.loaded = loaded or LoadedNetwork.wrap(name, inner.t2i_model.float(), torch.float32, inner.device)
-        self._features: Memory[Residuals] = Memory(MAX_HINTS)
+        self._features: TensorCache[Residuals] = TensorCache(MAX_HINTS)
 
     def copy(self) -> "WrappedCascade":
         twin = type(self)(self.name, self.inner.copy(), self.found, self.loaded)
@@ -50,13 +50,13 @@ class WrappedCascade(WrappedControl):
         super().forget()
         self._features.clear()
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
-        x, rows = evaluation.x, evaluation.rows
+    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
+        x, rows = request.x, request.rows
         key = (x.shape[-2:], self.fit, self.loaded.weights_state)
         features = self._features.get(self.cond_hint_original, key, lambda: self._run(x))
         count = self.cond_hint_original.shape[0]
         order = self.given_out(count, rows)
-        chosen = [order[picture] for picture in evaluation.pictures] * len(evaluation.groups)
+        chosen = [order[picture] for picture in request.pictures] * len(request.groups)
         return features.map(lambda feature: feature[chosen].to(x.dtype))
 
     def _run(self, x: Tensor) -> Residuals:

@@ -7,13 +7,13 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.reuse import Memory
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.hint.fit import fit_hint
 from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.t2i_adapter import T2IAdapter
 from ...controlnet.residuals import Residuals
 from ..sampling.chain_sum import Places
-from ..sampling.request import Evaluation
+from ..sampling.request import StepRequest
 from .loaded_network import LoadedControl, LoadedNetwork
 
 PLACES = {"SD1.5": ((2, 5, 8, 11), 12), "SDXL": ((3, 5, 8), 10)}
@@ -30,7 +30,7 @@ class AdapterControl(LoadedControl[T2IAdapter]):
         super().__init__(loaded)
         self.residual_count = len(loaded.network.dims.levels)
         self.output_count = 0
-        self._features: Memory[list[Tensor]] = Memory(MAX_HINTS)
+        self._features: TensorCache[list[Tensor]] = TensorCache(MAX_HINTS)
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """Raises ValueError when the adapter was made for another base model family."""
@@ -52,10 +52,10 @@ class AdapterControl(LoadedControl[T2IAdapter]):
         channels = [dims.in_channels, *(level.channels for level in dims.levels)]
         return before + pictures * points * sum(channels) * comfy.model_management.dtype_size(self.loaded.dtype)
 
-    def evaluate(self, evaluation: Evaluation, needed: int) -> Residuals:
-        features = self._run(evaluation.x)
-        order = self.given_out(features[0].shape[0], evaluation.rows)
-        chosen = [order[picture] for picture in evaluation.pictures] * len(evaluation.groups)
+    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
+        features = self._run(request.x)
+        order = self.given_out(features[0].shape[0], request.rows)
+        chosen = [order[picture] for picture in request.pictures] * len(request.groups)
         own = tuple(feature[chosen] for feature in features)  # copies, to be changed in place
         inside = len(PLACES[self.loaded.network.dims.family][0])
         return Residuals(output=(), middle=own[inside:], input=own[:inside])

@@ -22,8 +22,8 @@ from ...controlnet.networks.dimensions import infer_dimensions
 from ...controlnet.networks.hint_only import CtrLoRANetwork, SparseControlNet
 from ...controlnet.networks.layers import Attention, Options
 from ...controlnet.networks.lllite import build_lllite
-from ...controlnet.networks.t2i_adapter import build_adapter
-from ...controlnet.strength.control_mode import Sides
+from ...controlnet.networks.t2i_adapter import build_t2i_adapter
+from ...controlnet.strength.control_mode import CfgWeights
 from ..controls import t2i_adapter as adapter
 from ..controls.control import ShapedControl
 from ..controls.controlnet import ZeroConvControl, check_family
@@ -118,7 +118,7 @@ CONTROLS = {CtrLoRANetwork: CtrLoRAControl, SparseControlNet: SparseControl}
 
 def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
     choice = choose(tensors, precision)
-    network = build_adapter(choice.cast(tensors), choice.ops)
+    network = build_t2i_adapter(choice.cast(tensors), choice.ops)
     if model is not None:
         adapter.check_family(network, model.model_config.unet_config)
     return AdapterControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
@@ -153,7 +153,7 @@ def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> Shaped
     found = find_pooling(path, read_header(path).metadata).pooled if choice == "auto" else choice != "off"
     control.global_average_pooling = found
     if found and choice != "on, both sides":
-        control.influence = replace(control.influence, sides=Sides(1, 0))
+        control.factors = replace(control.factors, cfg_weights=CfgWeights(1, 0))
     return control
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from .lazy_residuals import PARTS, Control, known_length, pending
 
-Sides = list[list[dict[str, Any]] | None]
+Conditionings = list[list[dict[str, Any]] | None]
 """The host's conditionings of one step: a list for the positive prompt, and one for the negative, or None."""
 
 
-def join_controls(conds: Sides) -> Sides:
+def join_controls(conds: Conditionings) -> Conditionings:
     """The conditionings with one control for all that may share one; the given ones are left as they are."""
     entries = [entry for side in conds if side is not None for entry in side]
     controls = {entry["uuid"]: entry.get("control") for entry in entries if _divisible(entry.get("control"))}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.reuse import Later
+from ...controlnet.caching.tensor_cache import Later
 from .hint_batching import JointRuns
 
 STEP_OPTION = "zeroconv_step"

@@ -13,7 +13,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...controlnet.caching.step_cache import Features, StepCache, StepCacheSettings
-from ...controlnet.strength.timeline import Progress
+from ...controlnet.strength.timeline import SamplingTimeline
 from .lazy_residuals import Control
 from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
 
@@ -35,25 +35,25 @@ def with_step_cache(model: Any, settings: StepCacheSettings) -> Any:
     }
     for kind, wrapper in wrappers.items():
         cached.remove_wrappers_with_key(kind, NAME)
-        if settings.pace.n > 1:
+        if settings.run_interval.n > 1:
             cached.add_wrapper_with_key(kind, NAME, wrapper)
     return cached
 
 
 class _Sampling:
-    """One sampling with its key steps. ready: whether an evaluation has begun."""
+    """One sampling with its key steps. ready: whether an request has begun."""
 
     def __init__(self, settings: StepCacheSettings, percent_to_sigma: Callable[[float], float]) -> None:
         self.settings = settings
-        self.cache: StepCache[Features] = StepCache(settings.pace)
+        self.cache: StepCache[Features] = StepCache(settings.run_interval)
         self.ready = False
         self._percent_to_sigma = functools.cache(percent_to_sigma)
-        self._progress: Progress | None = None
+        self._progress: SamplingTimeline | None = None
 
     def begin(self, sigma: float, sigmas: Tensor | None) -> None:
         if self._progress is None:
             levels = () if sigmas is None else tuple(sigmas.tolist())
-            self._progress = Progress(levels, self._percent_to_sigma)
+            self._progress = SamplingTimeline(levels, self._percent_to_sigma)
         self.cache.begin(self._progress.step(sigma), self._progress.inside(sigma, self.settings.span))
         self.ready = True
 
@@ -75,7 +75,7 @@ def _around_sampling(settings: StepCacheSettings, sample: Any, *arguments: Any, 
 def _before_evaluation(
     predict: Callable[..., Any], x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], *rest: Any
 ) -> Any:
-    """The host's `CFGGuider.predict_noise`: one evaluation, in as many calls of the UNet as it takes."""
+    """The host's `CFGGuider.predict_noise`: one request, in as many calls of the UNet as it takes."""
     options = model_options.get("transformer_options", {})
     sampling = options.get(NAME)
     if sampling is not None:

@@ -13,7 +13,7 @@ import comfy.patcher_extension
 from torch import Tensor
 
 from .joint_control import join_controls
-from .regions import tell_areas
+from .regions import write_regions
 
 NAME = "zeroconv_step"
 
@@ -45,4 +45,4 @@ def _around_step(
     """The host's step, with what controls cannot see by themselves."""
     # With several devices (newer hosts) each has controls of its own, by the identity of the first one's.
     joined = conds if "multigpu_clones" in options else join_controls(conds)
-    return step(model, joined, x, timestep, tell_areas(conds, x, options))
+    return step(model, joined, x, timestep, write_regions(conds, x, options))

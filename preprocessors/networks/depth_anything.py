@@ -16,7 +16,7 @@ from .official import Ops, assemble, unwrap
 from .vit import Block, position_grid, with_positions
 
 PATCH = 14
-"""Sides of the pictures the network takes are multiples of this."""
+"""CfgWeights of the pictures the network takes are multiples of this."""
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _UNUSED = ("pretrained.mask_token",)

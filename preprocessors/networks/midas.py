@@ -16,7 +16,7 @@ from .official import Ops, assemble, channels_last, unwrap
 from .vit import Block, position_grid, with_positions
 
 MULTIPLE = 32
-"""Sides of the pictures the network takes are multiples of this."""
+"""CfgWeights of the pictures the network takes are multiples of this."""
 
 _WIDTH, _HEADS, _DEPTH = 768, 12, 12
 _TRAINED_GRID = 24

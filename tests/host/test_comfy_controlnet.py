@@ -156,7 +156,7 @@ def test_block_factors_scale_each_residual_alone(name):
 def test_a_side_or_item_that_counts_nothing_gets_zeros_and_the_others_stay(name):
     """Rows of factor zero are not computed: the others must be what they are together, to rounding."""
     control = ours(name).copy()
-    control.influence = replace(control.influence, items=ItemStrengths.parse("0 = 0"))
+    control.factors = replace(control.factors, items=ItemStrengths.parse("0 = 0"))
     plain = run(name, applied(name, ours(name), 2), 2)
     partly = run(name, applied(name, control, 2), 2)
     for before, after in zip(flat(plain), flat(partly), strict=True):

@@ -7,8 +7,8 @@ from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import Sides
-from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.sampling import hint_batching as joint_runs
 
@@ -79,7 +79,7 @@ def test_other_networks_and_resting_ones_run_apart(model):
     """What has other weights, other pictures to act on or fewer runs is another question."""
     control, other = ours(1), ours(2)
     resting = control.copy()
-    resting.pace = EveryNthStep(2)
+    resting.run_interval = EveryNthStep(2)
     units = [Unit(made, hint(seed=seed)) for seed, made in enumerate((control, other, resting, control))]
     expected = sample(model, [Unit(core(n), hint(seed=seed)) for seed, n in enumerate((1, 2, 1, 1))], Run(steps=1))
     given = sample(model, units, Run(steps=1))
@@ -91,14 +91,14 @@ def test_other_networks_and_resting_ones_run_apart(model):
     "factors",
     [
         {"items": ItemStrengths.parse("0: 1, 1: 0")},
-        {"sides": Sides(1.0, 0.0)},
+        {"sides": CfgWeights(1.0, 0.0)},
         {"block_weights": Listed((1.0, 0.5) + (0.0,) * 11)},
     ],
     ids=["one picture", "one side", "first residuals"],
 )
 def test_hints_for_other_rows_or_residuals_run_apart(model, factors):
     def units(first, second):
-        first.influence = Influence(**factors)
+        first.factors = StrengthFactors(**factors)
         return [Unit(first, hint(seed=1)), Unit(second, hint(seed=2)), Unit(second, hint(seed=3))]
 
     control, run = ours(1), Run(batch=2, steps=2)

@@ -5,10 +5,10 @@ import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
-from zeroconv.controlnet.strength.control_mode import Sides
-from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_influence, with_pace
+from zeroconv.host.controls.settings import with_factors, with_run_interval
 from zeroconv.host.sampling.joint_control import JointControl, join_controls
 
 RUN = Run(steps=3)
@@ -114,8 +114,8 @@ def test_ranges_paces_and_sides_of_each(model, monkeypatch):
     positive, negative = prompts()
 
     def prompt():
-        late = Unit(with_pace(ours(1), EveryNthStep(2)), hint(), 1.2, start=0.4)
-        sided = with_influence(ours(2), "sides", lambda _: Influence(sides=Sides(0.5, 1)))
+        late = Unit(with_run_interval(ours(1), EveryNthStep(2)), hint(), 1.2, start=0.4)
+        sided = with_factors(ours(2), "sides", lambda _: StrengthFactors(cfg_weights=CfgWeights(0.5, 1)))
         return controlled(positive, late), controlled(negative, Unit(sided, hint(seed=2), end=0.6))
 
     together = sample(model, [], run, prompt())

@@ -13,11 +13,11 @@ from support.networks import dimensions, random_network
 from support.sampling import comfy
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.controlnet import Inputs
-from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.host.controls.controlnet import ZeroConvControl
 from zeroconv.host.loading import load as loading
 
-PROMPT_SIDE = Sides(1, 0)
+PROMPT_SIDE = CfgWeights(1, 0)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def rule(control):
-    return control.global_average_pooling, control.influence.sides
+    return control.global_average_pooling, control.factors.cfg_weights
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_the_base_of_a_difference_is_without_the_loras_in_it():
     ],
 )
 def test_precision_is_as_asked(folder, weights, precision, dtype, share, error):
-    """Memory and exactness of each: some units in the last place of a weight, which small ones in 8 bits lack."""
+    """TensorCache and exactness of each: some units in the last place of a weight, which small ones in 8 bits lack."""
     save_file(weights, folder / "canny.safetensors")
     exact = loading.load_control("canny.safetensors")
     control = loading.load_control("canny.safetensors", precision=precision)

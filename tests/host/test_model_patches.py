@@ -9,10 +9,10 @@ from support.hosted import Vae
 from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, qwen_blockwise, tensors, z_image
 from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.model_patch import ModelPatchControl
-from zeroconv.host.controls.settings import with_influence
+from zeroconv.host.controls.settings import with_factors
 from zeroconv.host.loading import load as loading
 
 HERE = [name for name, base in PATCHES.items() if base != "z-image" or has_z_image()]
@@ -98,7 +98,7 @@ def test_range_mask_sides_and_blocks_act_as_on_every_control(name, models, contr
     assert apart(white, whole) <= 1e-5
     weighted = draw(name, models, [unit(name, net, block_weights=half)])
     assert apart(weighted, draw(name, models, [unit(name, net, strength=0.5)])) <= 1e-5
-    prompt_only = with_influence(net, "side", lambda influence: type(influence)(sides=Sides(1, 0)))
+    prompt_only = with_factors(net, "side", lambda factors: type(factors)(cfg_weights=CfgWeights(1, 0)))
     parts = [
         draw(name, models, [unit(name, net, end=0.3)]),
         draw(name, models, [unit(name, net, mask=torch.eye(8)[None])]),

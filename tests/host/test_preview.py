@@ -8,12 +8,12 @@ from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
 from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.report.plan_plot import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
-from zeroconv.controlnet.strength.control_mode import Sides
-from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_fit, with_influence, with_pace, with_preset
-from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, progress_of
+from zeroconv.host.controls.settings import with_factors, with_fit, with_preset, with_run_interval
+from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, timeline_of
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def controlled(units):
 
 
 def sample(model, positive, negative, run):
-    """ComfyUI's KSampler (Advanced); each step's first evaluation with our control active is counted."""
+    """ComfyUI's KSampler (Advanced); each step's first request with our control active is counted."""
     import comfy.sample
 
     latent = torch.zeros(1, 4, 8, 8)
@@ -66,9 +66,9 @@ RUNS = [
 @pytest.mark.parametrize("run", RUNS, ids=str)
 @pytest.mark.parametrize("counting", ["timesteps", "steps", "steps (A1111)"])
 def test_the_forecast_is_what_runs(model, run, counting):
-    control = with_influence(ours(1), "test", lambda _: Influence(counting))
+    control = with_factors(ours(1), "test", lambda _: StrengthFactors(counting))
     positive, negative = controlled([Unit(control, hint(), start=0.2, end=0.7)])
-    (forecast,) = forecast_steps(positive, progress_of(model, run))
+    (forecast,) = forecast_steps(positive, timeline_of(model, run))
     assert 0 < forecast.runs < len(forecast.strengths)
     sample(model, positive, negative, run)
     assert control.loaded.reuse.counts.forwards == forecast.runs
@@ -79,7 +79,7 @@ def test_every_control_of_a_chain_has_its_row(model):
     positive, _ = controlled(
         [Unit(ours(1), hint(), 0.5, schedule=schedule), Unit(core(2), hint(), 2.0, end=0.5), Unit(ours(3), hint())]
     )
-    first, second, third = forecast_steps(positive, progress_of(model, Run(10, "euler", "normal")))
+    first, second, third = forecast_steps(positive, timeline_of(model, Run(10, "euler", "normal")))
     assert first.strengths == pytest.approx([0.5 * (1 - i / 10) for i in range(10)])
     assert second.strengths == (2.0,) * 5 + (0.0,) * 5
     assert third.strengths == (1.0,) * 10
@@ -88,9 +88,9 @@ def test_every_control_of_a_chain_has_its_row(model):
 
 def test_a_run_without_steps_is_refused(model):
     with pytest.raises(ValueError, match="Nothing would run: 8 steps"):
-        progress_of(model, Run(8, "euler", "normal", denoise=0.0))
+        timeline_of(model, Run(8, "euler", "normal", denoise=0.0))
     with pytest.raises(ValueError, match="from step 8"):
-        progress_of(model, Run(8, "euler", "normal", start=8))
+        timeline_of(model, Run(8, "euler", "normal", start=8))
 
 
 def test_the_preview_is_what_the_network_sees(model):
@@ -133,8 +133,8 @@ def test_only_our_controls_can_be_shaped():
 def test_settings_go_to_a_copy():
     control = ours(1)
     shaped = with_preset(control, "A1111", "control")
-    assert (shaped.influence.counting, shaped.fit.resampling) == ("steps (A1111)", "edges")
-    assert (control.influence.counting, control.fit) == ("timesteps", Fit())
+    assert (shaped.factors.counting, shaped.fit.resampling) == ("steps (A1111)", "edges")
+    assert (control.factors.counting, control.fit) == ("timesteps", Fit())
     assert shaped.loaded is control.loaded
 
 
@@ -142,7 +142,7 @@ def test_settings_go_to_a_copy():
 def test_pooled_networks_act_on_the_side_that_the_program_chose(program, uncond):
     control = ours(1)
     control.global_average_pooling = True
-    sides = with_preset(control, program, "balanced").influence.sides
+    sides = with_preset(control, program, "balanced").factors.cfg_weights
     assert (sides.uncond if sides else None) == uncond
 
 
@@ -166,7 +166,7 @@ def test_steps_that_use_kept_residuals_are_dim():
 
 
 def test_sides_and_items_are_drawn_beside_each_other():
-    shaped = Forecast("one", (1.0, 1.0), (True, True), sides=(0.5, 1.0), items=(1.0, 0.25))
+    shaped = Forecast("one", (1.0, 1.0), (True, True), cfg_weights=(0.5, 1.0), items=(1.0, 0.25))
     picture = draw_plan([shaped], 412)
     cond, uncond = bar(picture, 40, BAR), bar(picture, 120, UNCOND)
     assert cond == pytest.approx(uncond / 2, abs=1)
@@ -176,27 +176,27 @@ def test_sides_and_items_are_drawn_beside_each_other():
 
 
 def test_sides_items_and_pace_are_told(model):
-    def shape(influence):
-        return Influence(sides=Sides(1, 0.5), items=ItemStrengths.parse("0: 1, -1: 0"))
+    def shape(factors):
+        return StrengthFactors(cfg_weights=CfgWeights(1, 0.5), items=ItemStrengths.parse("0: 1, -1: 0"))
 
-    control = with_pace(with_influence(ours(1), "test", shape), EveryNthStep(2))
+    control = with_run_interval(with_factors(ours(1), "test", shape), EveryNthStep(2))
     positive, _ = controlled([Unit(control, hint(), 0.8)])
-    progress = progress_of(model, Run(4, "euler", "normal"))
+    progress = timeline_of(model, Run(4, "euler", "normal"))
     (forecast,) = forecast_steps(positive, progress, pictures=3)
-    assert (forecast.sides, forecast.items, forecast.runs) == ((1, 0.5), (1, 1, 0), 2)
+    assert (forecast.cfg_weights, forecast.items, forecast.runs) == ((1, 0.5), (1, 1, 0), 2)
     assert str(forecast) == (
         "1. ControlNet: runs 2 of 4 steps: 0.8 (0.8) 0.8 (0.8); positive x 1, negative x 0.5; items 0: 1, -1: 0; "
         "runs every 2 steps"
     )
     (unknown,) = forecast_steps(positive, progress)
     assert unknown.items == ()
-    bad = with_influence(control, "test", lambda _: Influence(items=ItemStrengths.parse("5: 0")))
+    bad = with_factors(control, "test", lambda _: StrengthFactors(items=ItemStrengths.parse("5: 0")))
     positive, _ = controlled([Unit(bad, hint())])
     with pytest.raises(ValueError, match="the batch has 2 items"):
         forecast_steps(positive, progress, pictures=2)
 
 
 def test_an_adaptive_pace_promises_no_more_than_it_can(model):
-    positive, _ = controlled([Unit(with_pace(ours(1), Adaptive(0.3)), hint(), end=0.5)])
-    (forecast,) = forecast_steps(positive, progress_of(model, Run(10, "euler", "normal")))
+    positive, _ = controlled([Unit(with_run_interval(ours(1), Adaptive(0.3)), hint(), end=0.5)])
+    (forecast,) = forecast_steps(positive, timeline_of(model, Run(10, "euler", "normal")))
     assert forecast.summary == "1. ControlNet: runs at most 5 of 10 steps"

@@ -7,7 +7,7 @@ from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_fit, with_pace
+from zeroconv.host.controls.settings import with_fit, with_run_interval
 
 RUN = Run(height=128, width=64, steps=3)
 """Latents of 16 x 8 points."""
@@ -20,8 +20,8 @@ def model():
     return small_model(64)
 
 
-def own_part(seed=1):
-    return with_fit(ours(seed), Fit(), "one each", own_part=True)
+def own_region(seed=1):
+    return with_fit(ours(seed), Fit(), "one each", own_region=True)
 
 
 def area_prompts(*areas):
@@ -44,7 +44,7 @@ def hints_seen(control):
 def test_each_area_sees_its_part(model, monkeypatch, separately):
     if separately:
         monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 1 else 0)
-    control = own_part()
+    control = own_region()
     seen = hints_seen(control)
     sample(model, [Unit(control, hint())], RUN, area_prompts(UPPER, LOWER))
     whole = fit_hint(hint().movedim(-1, 1), (128, 64), Fit())
@@ -63,7 +63,7 @@ def test_an_area_equals_the_same_area_with_a_hint_cut_by_hand(model):
     picture = torch.cat([torch.zeros(1, 64, 64, 3), torch.ones(1, 64, 64, 3)], dim=1)
     for area, rows in ((UPPER, slice(0, 64)), (LOWER, slice(64, 128))):
         cut = sample(model, [Unit(ours(1), picture[:, rows])], RUN, only_area(area))
-        own = sample(model, [Unit(own_part(), picture)], RUN, only_area(area))
+        own = sample(model, [Unit(own_region(), picture)], RUN, only_area(area))
         assert torch.equal(own, cut)
         assert not torch.equal(own, sample(model, [Unit(ours(1), picture)], RUN, only_area(area)))
 
@@ -77,10 +77,10 @@ def only_area(area):
 def test_a_mask_is_cut_with_the_hint(model):
     picture, mask = hint(height=128, width=64), torch.rand(1, 128, 64)
     mask[:, :64] = 0
-    own = sample(model, [Unit(own_part(), picture, mask=mask)], RUN, only_area(UPPER))
+    own = sample(model, [Unit(own_region(), picture, mask=mask)], RUN, only_area(UPPER))
     assert torch.equal(own, sample(model, [], RUN, only_area(UPPER)))
     by_hand = sample(model, [Unit(ours(1), picture[:, 64:], mask=mask[:, 64:])], RUN, only_area(LOWER))
-    own = sample(model, [Unit(own_part(), picture, mask=mask)], RUN, only_area(LOWER))
+    own = sample(model, [Unit(own_region(), picture, mask=mask)], RUN, only_area(LOWER))
     assert torch.linalg.norm(own - by_hand) / torch.linalg.norm(by_hand) <= 1e-5
 
 
@@ -88,7 +88,7 @@ def test_two_areas_together_equal_two_by_themselves(model, monkeypatch):
     """Of one size they are sampled in one batch, with other hints in its rows; masks for each picture, too."""
     run = Run(height=128, width=64, steps=2, batch=2)
     units = [
-        Unit(own_part(), hint(2, 128, 64), mask=torch.rand(2, 128, 64, generator=torch.Generator().manual_seed(1)))
+        Unit(own_region(), hint(2, 128, 64), mask=torch.rand(2, 128, 64, generator=torch.Generator().manual_seed(1)))
     ]
     together = sample(model, units, run, area_prompts(UPPER, LOWER))
     monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 2 else 0)
@@ -100,15 +100,15 @@ def test_two_hints_of_one_network_are_both_cut(model):
     def units(first, second):
         return [Unit(first, hint(seed=1)), Unit(second, hint(seed=2))]
 
-    shared, run = own_part(), Run(height=128, width=64, steps=2, batch=2)
+    shared, run = own_region(), Run(height=128, width=64, steps=2, batch=2)
     together = sample(model, units(shared, shared), run, area_prompts(UPPER, LOWER))
-    apart = sample(model, units(own_part(), own_part()), run, area_prompts(UPPER, LOWER))
+    apart = sample(model, units(own_region(), own_region()), run, area_prompts(UPPER, LOWER))
     assert torch.linalg.norm(together - apart) / torch.linalg.norm(apart) <= 1e-6
 
 
 @pytest.mark.parametrize("area", [("percentage", 0.5, 1.0, 0.5, 0.0), (30, 8, 8, 0)], ids=["share", "beyond the edge"])
 def test_areas_are_where_the_host_puts_them(model, area):
-    control = own_part()
+    control = own_region()
     seen = hints_seen(control)
     sample(model, [Unit(control, hint(height=128, width=64))], Run(height=128, width=64, steps=1), only_area(area))
     assert [torch.equal(picture, hint(height=128, width=64).movedim(-1, 1)[..., 64:, :]) for picture in seen] == [True]
@@ -117,11 +117,11 @@ def test_areas_are_where_the_host_puts_them(model, area):
 def test_without_areas_nothing_changes(model):
     run = Run(batch=2)
     plain = sample(model, [Unit(ours(1), hint())], run)
-    assert torch.equal(sample(model, [Unit(own_part(), hint())], run), plain)
+    assert torch.equal(sample(model, [Unit(own_region(), hint())], run), plain)
 
 
 def test_a_chain_cuts_only_where_it_was_asked(model):
-    first, second = ours(1), own_part(2)
+    first, second = ours(1), own_region(2)
     seen = [hints_seen(control) for control in (first, second)]
     sample(model, [Unit(first, hint()), Unit(second, hint())], RUN, only_area(LOWER))
     squeezed = fit_hint(hint().movedim(-1, 1), (64, 64), Fit())
@@ -133,29 +133,29 @@ def test_a_chain_cuts_only_where_it_was_asked(model):
 def test_areas_of_one_size_are_kept_apart_between_runs(model, monkeypatch):
     monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 1 else 0)
     run = Run(height=128, width=64, steps=4)
-    control = with_pace(own_part(), EveryNthStep(2))
+    control = with_run_interval(own_region(), EveryNthStep(2))
     sample(model, [Unit(control, hint())], run, area_prompts(UPPER, LOWER))
-    exact = own_part()
+    exact = own_region()
     sample(model, [Unit(exact, hint())], run, area_prompts(UPPER, LOWER))
     assert control.loaded.reuse.counts.forwards >= exact.loaded.reuse.counts.forwards / 2
 
 
 def test_the_models_options_are_left_as_they_were(model):
     before = {key: dict(value) for key, value in model.wrappers.items()}
-    sample(model, [Unit(own_part(), hint())], RUN, only_area(LOWER))
+    sample(model, [Unit(own_region(), hint())], RUN, only_area(LOWER))
     assert {key: dict(value) for key, value in model.wrappers.items()} == before
     assert "zeroconv_areas" not in model.model_options.get("transformer_options", {})
 
 
 def test_networks_that_cannot_cut_say_so(monkeypatch):
     control = ours(1)
-    monkeypatch.setattr(type(control), "takes_areas", False)
+    monkeypatch.setattr(type(control), "supports_regions", False)
     with pytest.raises(ValueError, match="whole hint over an area"):
-        with_fit(control, Fit(), "one each", own_part=True)
-    assert not with_fit(control, Fit(), "one each").own_part
+        with_fit(control, Fit(), "one each", own_region=True)
+    assert not with_fit(control, Fit(), "one each").own_region
 
 
 def test_conditionings_keep_their_areas():
     positive, negative = area_prompts(UPPER)
-    controlled, _ = apply_unit(Unit(own_part(), hint()), positive, negative)
+    controlled, _ = apply_unit(Unit(own_region(), hint()), positive, negative)
     assert controlled[0][1]["area"] == UPPER

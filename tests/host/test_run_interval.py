@@ -5,13 +5,13 @@ import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
-from zeroconv.controlnet.strength.control_mode import Sides
-from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_pace, with_record
+from zeroconv.host.controls.settings import with_record, with_run_interval
 from zeroconv.host.preview import Run as Settings
-from zeroconv.host.preview import forecast_steps, progress_of, tell_records
+from zeroconv.host.preview import forecast_steps, tell_records, timeline_of
 
 STEPS = 8
 
@@ -21,8 +21,8 @@ def model():
     return small_model(64)
 
 
-def paced(pace, seed=1):
-    return with_pace(ours(seed), pace)
+def paced(run_interval, seed=1):
+    return with_run_interval(ours(seed), run_interval)
 
 
 def controlled(*units):
@@ -33,11 +33,11 @@ def controlled(*units):
     return (positive, negative), positive[0][1]["control"]
 
 
-@pytest.mark.parametrize("pace", [EveryNthStep(1), Adaptive(0.0)], ids=str)
-def test_a_pace_that_never_rests_is_bit_identical_to_none(model, pace):
+@pytest.mark.parametrize("run_interval", [EveryNthStep(1), Adaptive(0.0)], ids=str)
+def test_a_pace_that_never_rests_is_bit_identical_to_none(model, run_interval):
     run = Run(steps=STEPS)
     exact = sample(model, [Unit(ours(1), hint())], run)
-    control = paced(pace)
+    control = paced(run_interval)
     assert torch.equal(sample(model, [Unit(control, hint())], run), exact)
     assert control.loaded.reuse.counts.forwards == STEPS
 
@@ -89,7 +89,7 @@ def test_sides_that_are_sampled_apart_are_kept_apart(model, monkeypatch):
 
 def test_cond_only_and_a_batch_keep_the_right_rows(model):
     control = paced(EveryNthStep(2))
-    control.influence = Influence(sides=Sides(1, 0))
+    control.factors = StrengthFactors(cfg_weights=CfgWeights(1, 0))
     run = Run(steps=STEPS, batch=3)
     both = sample(model, [Unit(control, hint(3))], run)
     assert control.loaded.reuse.counts.rows == 3 * STEPS // 2
@@ -161,7 +161,7 @@ def test_a_cancelled_run_drops_all_at_once_and_the_next_is_right(model):
 
 def test_the_forecast_is_what_runs(model):
     prompt, control = controlled(Unit(paced(EveryNthStep(3)), hint(), start=0.2, end=0.9))
-    (forecast,) = forecast_steps(prompt[0], progress_of(model, Settings(STEPS, "euler", "normal")))
+    (forecast,) = forecast_steps(prompt[0], timeline_of(model, Settings(STEPS, "euler", "normal")))
     sample(model, [], Run(steps=STEPS), prompt)
     assert [moment.ran for moment in control.record.moments] == [
         ran for ran, strength in zip(forecast.ran, forecast.strengths, strict=True) if strength
@@ -195,7 +195,7 @@ def test_measuring_changes_no_bit_of_a_chain(model):
 
 
 def test_reports_are_of_the_last_sampling_and_of_our_controls(model):
-    unit = Unit(with_pace(with_record(ours(1)), EveryNthStep(2)), hint())
+    unit = Unit(with_run_interval(with_record(ours(1)), EveryNthStep(2)), hint())
     prompt, _ = controlled(Unit(core(2), hint(), 0.5), unit)
     (before,) = tell_records(prompt[0])
     assert before.summary == "2. ControlNet: has not acted in a sampling yet"
@@ -210,10 +210,10 @@ def test_reports_are_of_the_last_sampling_and_of_our_controls(model):
 
 def test_memory_for_the_kept_residuals_is_asked_for():
     plain = ours(1).set_cond_hint(torch.zeros(1, 3, 64, 64))
-    twin = with_pace(plain, EveryNthStep(2)).set_cond_hint(torch.zeros(1, 3, 64, 64))
+    twin = with_run_interval(plain, EveryNthStep(2)).set_cond_hint(torch.zeros(1, 3, 64, 64))
     assert twin.inference_memory_requirements(torch.float32) > plain.inference_memory_requirements(torch.float32)
 
 
 def test_settings_survive_copies():
     twin = with_record(paced(Adaptive(0.4))).copy()
-    assert (twin.pace, twin.measured) == (Adaptive(0.4), True)
+    assert (twin.run_interval, twin.measured) == (Adaptive(0.4), True)

@@ -176,7 +176,7 @@ def replace_hint(control, size):
 
 
 def residual_bytes(control, size):
-    """The residuals of cond and uncond, counted from a real evaluation."""
+    """The residuals of cond and uncond, counted from a real request."""
     from zeroconv.controlnet.networks.controlnet import Inputs
 
     network, latent = control.loaded.network, size // 8

@@ -8,8 +8,8 @@ from support.comfy_host import small_model
 from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import Sides
-from zeroconv.controlnet.strength.factors import Influence
+from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 
@@ -23,7 +23,7 @@ def model():
 
 def shaped(**factors):
     control = ours(1)
-    control.influence = Influence(**factors)
+    control.factors = StrengthFactors(**factors)
     return control
 
 
@@ -69,7 +69,7 @@ def test_a_schedule_equals_the_range_that_it_describes(model):
 
 
 def test_cond_only_runs_half_the_rows(model):
-    control = shaped(sides=Sides(1, 0))
+    control = shaped(cfg_weights=CfgWeights(1, 0))
     sample(model, [Unit(control, hint())], Run(steps=4, batch=2))
     assert control.loaded.reuse.counts.rows == 4 * 2
     assert control.loaded.reuse.counts.forwards == 4
@@ -79,7 +79,7 @@ def test_cond_only_equals_control_on_the_positive_alone(model):
     positive, negative = prompts()
     controlled, _ = apply_unit(Unit(ours(1), hint()), positive, negative)
     separate = sample(model, [], Run(), (controlled, negative))
-    together = sample(model, [Unit(shaped(sides=Sides(1, 0)), hint())], Run())
+    together = sample(model, [Unit(shaped(cfg_weights=CfgWeights(1, 0)), hint())], Run())
     # The UNet's halves run alone on one side and together on the other: equal to its own rounding.
     assert torch.linalg.norm(together - separate) / torch.linalg.norm(separate) <= 1e-4
 
@@ -146,9 +146,9 @@ def test_hint_orders_spread_few_hints(model, order, indices):
 
 
 def test_settings_survive_copies():
-    control = shaped(sides=Sides(1, 0))
+    control = shaped(cfg_weights=CfgWeights(1, 0))
     control.hint_order = "repeat"
     twin = control.copy()
-    assert twin.influence is control.influence
+    assert twin.factors is control.factors
     assert twin.hint_order == "repeat"
-    assert replace(twin.influence, sides=None) != control.influence
+    assert replace(twin.factors, cfg_weights=None) != control.factors

@@ -16,7 +16,7 @@ from zeroconv.controlnet.hint.order import ItemStrengths, parse_frames
 from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.hint_only import SparseControl
-from zeroconv.host.controls.settings import with_fit, with_influence
+from zeroconv.host.controls.settings import with_factors, with_fit
 from zeroconv.host.loading.load import build_loaded
 from zeroconv.host.preview import hints_as_seen
 from zeroconv.nodes.fit import ZeroConvFitHint
@@ -103,7 +103,7 @@ def test_frames_of_strength_zero_stay_in_the_video(loaded, model):
     """The others are controlled as if all were."""
     whole = SparseControl(loaded["scribble"])
     items = ItemStrengths.parse("1: 0")
-    less = with_influence(whole, "items", lambda influence: type(influence)(items=items))
+    less = with_factors(whole, "items", lambda factors: type(factors)(items=items))
     a, b, plain = (sample(model, units, RUN) for units in ([Unit(whole, pictures())], [Unit(less, pictures())], []))
     others = [0, 2, 3]
     assert torch.linalg.norm(a[others] - b[others]) / torch.linalg.norm(a[others]) <= 1e-5

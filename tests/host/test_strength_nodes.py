@@ -5,7 +5,7 @@ import torch
 from support.comfy_host import import_host, small_model
 from support.sampling import core, hint, ours, prompts
 from zeroconv.controlnet.strength.block_weights import Curve, Listed, Soft, SoftA1111, SoftDiffusers
-from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.schedule import Keyframe, Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 
@@ -73,14 +73,14 @@ def test_settings_of_a_control_add_up():
     control = mode.ZeroConvItemStrengths.execute(control, "0: 0.5", False).args[0]
     control = mode.ZeroConvRangeCounting.execute(control, "steps").args[0]
     control = fit.ZeroConvFitHint.execute(control, "stretch", "edges", "repeat").args[0]
-    influence = control.influence
-    assert (influence.sides, influence.block_weights) == (Sides(1, 0), SoftA1111())
-    assert influence.items.factors(2) == (0.5, 1)
-    assert influence.counting == "steps"
+    factors = control.factors
+    assert (factors.cfg_weights, factors.block_weights) == (CfgWeights(1, 0), SoftA1111())
+    assert factors.items.factors(2) == (0.5, 1)
+    assert factors.counting == "steps"
     assert (control.fit.mode, control.fit.resampling, control.hint_order) == ("stretch", "edges", "repeat")
-    sides = mode.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].influence.sides
-    assert sides == Sides(0.5, 0.25)
-    assert mode.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].influence.counting == "steps"
+    sides = mode.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].factors.cfg_weights
+    assert sides == CfgWeights(0.5, 0.25)
+    assert mode.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].factors.counting == "steps"
 
 
 def test_another_packs_control_is_refused():

@@ -8,10 +8,10 @@ from support.formats import KINDS, tensors
 from support.layouts import adapter, light_adapter
 from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
 from zeroconv.controlnet.formats import load_tensors
-from zeroconv.controlnet.networks.t2i_adapter import build_adapter
-from zeroconv.controlnet.strength.control_mode import Sides
+from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
+from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.controls.settings import with_influence
+from zeroconv.host.controls.settings import with_factors
 from zeroconv.host.controls.t2i_adapter import AdapterControl
 from zeroconv.host.controls.union import set_union_type
 from zeroconv.host.loading import load as loading
@@ -103,7 +103,7 @@ def test_features_equal_diffusers(kind, tmp_path):
     save_file(reference.state_dict(), tmp_path / "adapter.safetensors")
     form, loaded = load_tensors(tmp_path / "adapter.safetensors")
     assert form.id == "t2i-adapter"
-    network = build_adapter(loaded)
+    network = build_t2i_adapter(loaded)
     image = torch.rand(2, 3, 128, 192)
     with torch.no_grad():
         for mine, other in zip(network(image), reference(image), strict=True):
@@ -134,7 +134,7 @@ def test_masks_and_sides_act_as_on_every_control(model, folder):
     white = sample(model, [Unit(control, hint(), mask=torch.ones(1, 8, 8))], run)
     assert torch.equal(black, plain)
     assert apart(white, whole) <= 1e-6
-    prompt_side = with_influence(control, "side", lambda influence: type(influence)(sides=Sides(1, 0)))
+    prompt_side = with_factors(control, "side", lambda factors: type(factors)(cfg_weights=CfgWeights(1, 0)))
     assert apart(sample(model, [Unit(prompt_side, hint())], run), whole) > 1e-4
 
 

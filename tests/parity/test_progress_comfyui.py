@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support.comfy_host import import_host
-from zeroconv.controlnet.strength.timeline import Progress, Span
+from zeroconv.controlnet.strength.timeline import SamplingTimeline, Span
 
 SCHEDULERS = ["normal", "simple", "ddim_uniform", "sgm_uniform", "karras", "exponential", "beta"]
 RANGES = [(0, 0.2), (0, 0.5), (0, 0.8), (0.5, 1)]
@@ -31,16 +31,16 @@ def sampling():
     return Sampling()
 
 
-def progress(sampling, scheduler, steps=20):
+def timeline(sampling, scheduler, steps=20):
     import comfy.samplers
 
     sigmas = comfy.samplers.calculate_sigmas(sampling, scheduler, steps)
-    return Progress(tuple(sigmas.tolist()), sampling.percent_to_sigma), sigmas
+    return SamplingTimeline(tuple(sigmas.tolist()), sampling.percent_to_sigma), sigmas
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_number_of_active_steps(sampling, scheduler):
-    run, _ = progress(sampling, scheduler)
+    run, _ = timeline(sampling, scheduler)
     counts = [sum(run.inside(s, Span(*r)) for s in run.sigmas[:-1]) for r in RANGES]
     assert tuple(counts) == ACTIVE[scheduler]
 
@@ -48,7 +48,7 @@ def test_number_of_active_steps(sampling, scheduler):
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("steps", [1, 7, 20, 50])
 def test_active_steps_are_those_of_the_host_rule(sampling, scheduler, steps):
-    run, sigmas = progress(sampling, scheduler, steps)
+    run, sigmas = timeline(sampling, scheduler, steps)
     for start, end in [*RANGES, (0.1, 0.9), (0.37, 0.61)]:
         high, low = sampling.percent_to_sigma(start), sampling.percent_to_sigma(end)
         # comfy.controlnet.ControlNet.get_control: off if t[0] > timestep_range[0] or t[0] < timestep_range[1]
@@ -58,7 +58,7 @@ def test_active_steps_are_those_of_the_host_rule(sampling, scheduler, steps):
 
 @pytest.mark.parametrize("percent", [0.001, 0.2, 0.5, 0.813, 0.999])
 def test_position_inverts_percent_to_sigma(sampling, percent):
-    run, _ = progress(sampling, "normal")
+    run, _ = timeline(sampling, "normal")
     sigma = torch.tensor(sampling.percent_to_sigma(percent)).item()
     assert run.position(sigma, "timesteps") == pytest.approx(percent, abs=2e-6)
 
@@ -71,5 +71,5 @@ def test_position_on_flow_models():
         pass
 
     sampling = Sampling()
-    run = Progress((1.0, 0.0), sampling.percent_to_sigma)
+    run = SamplingTimeline((1.0, 0.0), sampling.percent_to_sigma)
     assert run.position(sampling.percent_to_sigma(0.3), "timesteps") == pytest.approx(0.3, abs=2e-6)

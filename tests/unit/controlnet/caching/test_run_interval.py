@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.caching.reuse import KeptRuns, greatest_change
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep, plan_runs
+from zeroconv.controlnet.caching.tensor_cache import RunCache, greatest_change
 from zeroconv.controlnet.residuals import Residuals
 
 
@@ -17,11 +17,11 @@ def residuals(*values, middle=0.0):
     return Residuals(tuple(torch.full((1, 2, 2, 2), float(v)) for v in values), (torch.full((1, 2, 2, 2), middle),))
 
 
-def run(pace, steps, make=lambda step: residuals(1.0)):
+def run(run_interval, steps, make=lambda step: residuals(1.0)):
     """At which of these steps the network ran, and what came out."""
-    kept, out = KeptRuns(), []
+    kept, out = RunCache(), []
     for step in steps:
-        out.append(kept.residuals("key", step, pace, lambda step=step: make(step), at_once))
+        out.append(kept.residuals("key", step, run_interval, lambda step=step: make(step), at_once))
     return [ran for _, ran in out], [given for given, _ in out]
 
 
@@ -52,7 +52,7 @@ def test_between_runs_the_last_residuals_are_given_again():
 
 
 def test_what_the_caller_changes_does_not_come_back():
-    kept = KeptRuns()
+    kept = RunCache()
     for step in range(4):
         given, _ = kept.residuals("key", step, EveryNthStep(2), lambda: residuals(1.0), at_once)
         assert float(given.output[0].mean()) == 1.0
@@ -109,7 +109,7 @@ def test_residuals_of_an_untrained_network_have_not_changed():
 
 
 def test_kinds_of_calls_are_kept_apart_and_bounded():
-    kept, made = KeptRuns(capacity=2), []
+    kept, made = RunCache(capacity=2), []
     for step in range(4):
         for key in ("cond", "uncond"):
             kept.residuals(key, step, EveryNthStep(2), lambda key=key: made.append(key) or residuals(1.0), at_once)

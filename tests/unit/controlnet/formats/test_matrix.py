@@ -10,13 +10,13 @@ from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.scaled import plain
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.lllite import build_lllite
-from zeroconv.controlnet.networks.t2i_adapter import build_adapter
+from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
 
 BUILDERS = {
     "controlnet": build_controlnet,
     "ctrlora": build_controlnet,
     "sparse-ctrl": build_controlnet,
-    "t2i-adapter": build_adapter,
+    "t2i-adapter": build_t2i_adapter,
     "lllite": build_lllite,
 }
 NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]

@@ -1,7 +1,7 @@
 """Control modes and presets: each equals the program it is named after."""
 
 import pytest
-from zeroconv.controlnet.strength.control_mode import MODES, SOFT_KINDS, Sides, control_mode
+from zeroconv.controlnet.strength.control_mode import MODES, SOFT_KINDS, CfgWeights, control_mode
 from zeroconv.controlnet.strength.preset import PRESETS, preset
 
 ONES = (1.0,) * 13
@@ -16,7 +16,7 @@ def scales(mode, count):
 
 
 def sides(mode):
-    return mode.sides.factors((0, 1)) if mode.sides else (1.0, 1.0)
+    return mode.cfg_weights.factors((0, 1)) if mode.cfg_weights else (1.0, 1.0)
 
 
 @pytest.mark.parametrize("count", [10, 13])
@@ -51,22 +51,28 @@ def test_the_untruncated_soft_weights_let_the_middle_of_sdxl_act_whole():
 
 def test_balanced_costs_nothing():
     mode = control_mode("balanced")
-    assert mode.sides is None
+    assert mode.cfg_weights is None
     assert mode.block_weights is None
 
 
-def test_only_the_hosts_mark_of_the_negative_counts_as_uncond():
-    assert Sides(0.5, 0.25).factors((0, 1, 1, 0, 2)) == (0.5, 0.25, 0.25, 0.5, 0.5)
+def test_each_group_of_rows_gets_the_weight_of_its_prompt():
+    assert CfgWeights(0.5, 0.25).factors((False, True, True, False)) == (0.5, 0.25, 0.25, 0.5)
 
 
 @pytest.mark.parametrize("sides", [(-0.1, 1), (1, 11)])
 def test_side_weights_out_of_range_are_refused(sides):
     with pytest.raises(ValueError, match=r"0\.\.10"):
-        Sides(*sides)
+        CfgWeights(*sides)
 
 
 def test_every_mode_and_preset_is_there():
-    assert [control_mode(name).sides for name in MODES] == [None, None, Sides(1, 0), Sides(1, 0), Sides(1, 0)]
+    assert [control_mode(name).cfg_weights for name in MODES] == [
+        None,
+        None,
+        CfgWeights(1, 0),
+        CfgWeights(1, 0),
+        CfgWeights(1, 0),
+    ]
     countings = [preset(name).counting for name in PRESETS]
     assert countings == ["timesteps", "steps (A1111)", "steps"]
     assert [preset(name).pooled_cond_only for name in PRESETS] == [False, True, True]

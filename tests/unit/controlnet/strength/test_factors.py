@@ -6,94 +6,94 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed, Soft, Uniform
-from zeroconv.controlnet.strength.control_mode import Sides, control_mode
-from zeroconv.controlnet.strength.factors import Influence, Rows
+from zeroconv.controlnet.strength.control_mode import CfgWeights, control_mode
+from zeroconv.controlnet.strength.factors import StepRows, StrengthFactors
 from zeroconv.controlnet.strength.mask import Mask
 from zeroconv.controlnet.strength.schedule import Schedule
-from zeroconv.controlnet.strength.timeline import Progress
+from zeroconv.controlnet.strength.timeline import SamplingTimeline
 
-RUN = Progress(tuple(1 - i / 10 for i in range(11)), lambda percent: 1 - percent)
-BOTH = Rows((0, 1), 3)
+RUN = SamplingTimeline(tuple(1 - i / 10 for i in range(11)), lambda percent: 1 - percent)
+BOTH = StepRows((0, 1), 3)
 
 
 def test_the_default_is_no_factor_at_all():
-    influence = Influence()
-    assert influence.plan(RUN) == (1.0,) * 10
-    assert influence.residual_factors(13) is None
-    assert influence.rows(BOTH) is None
-    assert not influence.is_zero
-    scales = influence.scales(1.0, 13, BOTH, (8, 8))
+    factors = StrengthFactors()
+    assert factors.plan(RUN) == (1.0,) * 10
+    assert factors.residual_factors(13) is None
+    assert factors.rows(BOTH) is None
+    assert not factors.is_zero
+    scales = factors.scales(1.0, 13, BOTH, (8, 8))
     assert (scales.blocks, scales.rows, scales.mask) == (None, None, None)
 
 
 def test_factors_of_one_are_left_out():
-    ones = Influence(
+    ones = StrengthFactors(
         schedule=Schedule.parse("0: 1, 1: 1"),
         block_weights=Uniform(1),
-        sides=Sides(),
+        cfg_weights=CfgWeights(),
         items=ItemStrengths.parse("0:3 = 1"),
         mask=Mask(torch.ones(4, 4)),
     ).simplified()
-    assert (ones.schedule, ones.sides, ones.items, ones.mask) == (None, None, None, None)
+    assert (ones.schedule, ones.cfg_weights, ones.items, ones.mask) == (None, None, None, None)
     assert ones.residual_factors(13) is None
 
 
 @pytest.mark.parametrize(
-    "influence",
+    "factors",
     [
-        Influence(schedule=Schedule.parse("0: 0")),
-        Influence(sides=Sides(0, 0)),
-        Influence(mask=Mask(torch.zeros(4, 4))),
+        StrengthFactors(schedule=Schedule.parse("0: 0")),
+        StrengthFactors(cfg_weights=CfgWeights(0, 0)),
+        StrengthFactors(mask=Mask(torch.zeros(4, 4))),
     ],
 )
-def test_a_factor_of_zero_stops_everything(influence):
-    assert influence.is_zero
-    assert influence.plan(RUN) == (0.0,) * 10
+def test_a_factor_of_zero_stops_everything(factors):
+    assert factors.is_zero
+    assert factors.plan(RUN) == (0.0,) * 10
 
 
 def test_range_and_schedule_together():
-    influence = Influence("steps", Schedule.parse("0: 1, 0.5: 0", "steps"))
-    assert influence.plan(RUN, 0.1, 0.4) == pytest.approx((0, 0.8, 0.6, 0.4, 0, 0, 0, 0, 0, 0))
+    factors = StrengthFactors("steps", Schedule.parse("0: 1, 0.5: 0", "steps"))
+    assert factors.plan(RUN, 0.1, 0.4) == pytest.approx((0, 0.8, 0.6, 0.4, 0, 0, 0, 0, 0, 0))
 
 
 @pytest.mark.parametrize("counting", ["timesteps", "steps", "steps (A1111)"])
 def test_range_and_schedule_may_count_differently(counting):
-    influence = Influence("steps", Schedule.parse("0.75: 1, 0.25: 0", "sigma"))
-    plan = Influence(counting, influence.schedule).plan(RUN)
+    factors = StrengthFactors("steps", Schedule.parse("0.75: 1, 0.25: 0", "sigma"))
+    plan = StrengthFactors(counting, factors.schedule).plan(RUN)
     assert plan == pytest.approx((1, 1, 1, 0.9, 0.7, 0.5, 0.3, 0.1, 0, 0))
 
 
 def test_rows_are_sides_times_items():
-    influence = Influence(sides=Sides(1, 0.5), items=ItemStrengths.parse("0: 0.2, 2: 0"))
-    assert influence.rows(BOTH) == (0.2, 1, 0, 0.1, 0.5, 0)
-    assert influence.rows(Rows((1,), 3)) == (0.1, 0.5, 0)
-    assert influence.rows(Rows((1, 0), 3)) == (0.1, 0.5, 0, 0.2, 1, 0)
+    factors = StrengthFactors(cfg_weights=CfgWeights(1, 0.5), items=ItemStrengths.parse("0: 0.2, 2: 0"))
+    assert factors.rows(BOTH) == (0.2, 1, 0, 0.1, 0.5, 0)
+    assert factors.rows(StepRows((1,), 3)) == (0.1, 0.5, 0)
+    assert factors.rows(StepRows((1, 0), 3)) == (0.1, 0.5, 0, 0.2, 1, 0)
 
 
 def test_cond_only_on_a_step_of_the_cond_alone_costs_nothing():
-    assert Influence(sides=Sides(1, 0)).rows(Rows((0,), 3)) is None
+    assert StrengthFactors(cfg_weights=CfgWeights(1, 0)).rows(StepRows((0,), 3)) is None
 
 
 def test_context_windows_take_the_strengths_of_their_frames():
-    influence = Influence(items=ItemStrengths.parse("0: 0, 9: 0.9", interpolated=True))
-    assert influence.rows(Rows((0,), 3, window=(4, 5, 6), total=10)) == pytest.approx((0.4, 0.5, 0.6))
-    assert influence.rows(Rows((0,), 3, window=(4, 5, 6))) == pytest.approx((0.4, 0.5, 0.6))
+    factors = StrengthFactors(items=ItemStrengths.parse("0: 0, 9: 0.9", interpolated=True))
+    assert factors.rows(StepRows((0,), 3, window=(4, 5, 6), total=10)) == pytest.approx((0.4, 0.5, 0.6))
+    assert factors.rows(StepRows((0,), 3, window=(4, 5, 6))) == pytest.approx((0.4, 0.5, 0.6))
 
 
 def test_a_mask_for_each_picture_goes_to_the_rows_of_each_group():
     mask = Mask(torch.rand(3, 8, 8))
-    assert Influence(mask=mask).scales(1.0, 13, BOTH, (8, 8)).mask_rows == (0, 1, 2, 0, 1, 2)
+    assert StrengthFactors(mask=mask).scales(1.0, 13, BOTH, (8, 8)).mask_rows == (0, 1, 2, 0, 1, 2)
     with pytest.raises(ValueError, match="3 masks for 2 latents"):
-        Influence(mask=mask).scales(1.0, 13, Rows((0, 1), 2), (8, 8))
+        StrengthFactors(mask=mask).scales(1.0, 13, StepRows((0, 1), 2), (8, 8))
 
 
 def test_a_mode_sets_sides_and_weights_and_nothing_else():
     schedule = Schedule.parse("0: 0.5")
-    shaped = Influence("steps", schedule).in_mode(control_mode("control"))
-    assert (shaped.sides, shaped.block_weights) == (Sides(1, 0), Soft())
+    shaped = StrengthFactors("steps", schedule).in_mode(control_mode("control"))
+    assert (shaped.cfg_weights, shaped.block_weights) == (CfgWeights(1, 0), Soft())
     assert (shaped.counting, shaped.schedule) == ("steps", schedule)
     balanced = shaped.in_mode(control_mode("balanced"))
-    assert (balanced.sides, balanced.block_weights) == (None, None)
+    assert (balanced.cfg_weights, balanced.block_weights) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_mode_sets_sides_and_weights_and_nothing_else():
     [(None, 13, 13), (Listed((1, 0)), 3, 2), (Listed((1, 1, 0, 0)), 4, 2), (Uniform(0), 13, 0)],
 )
 def test_how_much_of_the_network_is_needed(weights, count, needed):
-    assert Influence(block_weights=weights).needed(count) == needed
+    assert StrengthFactors(block_weights=weights).needed(count) == needed
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_how_much_of_the_network_is_needed(weights, count, needed):
 )
 def test_knows_whether_it_needs_the_steps_of_the_run(counting, schedule, counts):
     given_schedule = Schedule.parse("0: 1", schedule) if schedule else None
-    assert Influence(counting, given_schedule).counts_steps is counts
+    assert StrengthFactors(counting, given_schedule).counts_steps is counts
 
 
 @given(st.lists(st.floats(0, 2), min_size=1, max_size=5), st.floats(0, 1), st.floats(0, 1))
 def test_outside_the_range_nothing_acts(strengths, start, end):
     start, end = sorted((start, end))
     keyframes = ", ".join(f"{i / 5}: {s!r}" for i, s in enumerate(strengths))
-    plan = Influence(schedule=Schedule.parse(keyframes)).plan(RUN, start, end)
+    plan = StrengthFactors(schedule=Schedule.parse(keyframes)).plan(RUN, start, end)
     for i, factor in enumerate(plan):
         if not start - 1e-6 <= i / 10 <= end + 1e-6:
             assert factor == 0

@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from zeroconv.controlnet.strength.timeline import RANGE_COUNTINGS, Progress, Span
+from zeroconv.controlnet.strength.timeline import RANGE_COUNTINGS, SamplingTimeline, Span
 
-FALLING = Progress(tuple(1 - i / 20 for i in range(21)), lambda percent: 1 - percent)
+FALLING = SamplingTimeline(tuple(1 - i / 20 for i in range(21)), lambda percent: 1 - percent)
 
 
-def active(span, progress=FALLING):
-    return [i for i, sigma in enumerate(progress.sigmas[:-1]) if progress.inside(sigma, span)]
+def active(span, timeline=FALLING):
+    return [i for i, sigma in enumerate(timeline.sigmas[:-1]) if timeline.inside(sigma, span)]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_adjacent_ranges_in_steps_share_no_step():
 
 
 def test_a_second_pass_counts_its_own_steps():
-    second_pass = Progress(FALLING.sigmas[10:], FALLING.percent_to_sigma)
+    second_pass = SamplingTimeline(FALLING.sigmas[10:], FALLING.percent_to_sigma)
     assert second_pass.steps == 10
     assert active(Span(0, 0.5, "steps"), second_pass) == [0, 1, 2, 3, 4]
     # Timesteps are those of the model: the second pass begins at half of them.
@@ -54,7 +54,7 @@ def test_evaluations_between_two_steps_belong_to_the_earlier():
 
 @given(st.floats(0, 1))
 def test_position_in_timesteps_inverts_the_host_function(percent):
-    bent = Progress((14.0, 0.0), lambda p: 14 * (1 - p) ** 3)
+    bent = SamplingTimeline((14.0, 0.0), lambda p: 14 * (1 - p) ** 3)
     assert bent.position(14 * (1 - percent) ** 3, "timesteps") == pytest.approx(percent, abs=2e-6)
 
 

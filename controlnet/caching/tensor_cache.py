@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..networks.blocks import KeysValues
 from ..residuals import Residuals
-from .run_interval import Pace
+from .run_interval import RunInterval
 
 Kept = TypeVar("Kept")
 
@@ -36,7 +36,7 @@ class Counts:
     """Rows of all forwards: cond and uncond of one picture are two."""
 
 
-class Memory(Generic[Kept]):
+class TensorCache(Generic[Kept]):
     """The last few results, by the tensor they were made from."""
 
     def __init__(self, capacity: int) -> None:
@@ -61,12 +61,12 @@ class Memory(Generic[Kept]):
         return len(self._entries)
 
 
-class Reuse:
+class NetworkCache:
     """The kept work of one network; shared by all controls that use it."""
 
     def __init__(self, capacity: int = 8) -> None:
-        self.hints: Memory[Tensor] = Memory(capacity)
-        self.contexts: Memory[list[KeysValues]] = Memory(capacity)
+        self.hints: TensorCache[Tensor] = TensorCache(capacity)
+        self.contexts: TensorCache[list[KeysValues]] = TensorCache(capacity)
         self.counts = Counts()
 
     def clear(self) -> None:
@@ -77,7 +77,7 @@ class Reuse:
 
 @dataclass
 class Run:
-    """Residuals of one evaluation, at a step of the sampling. change: as `Pace.due` takes it."""
+    """Residuals of one request, at a step of the sampling. change: as `RunInterval.due` takes it."""
 
     step: int
     residuals: Residuals
@@ -88,8 +88,8 @@ Later = Callable[[Tensor, Callable[[float], None]], None]
 """Hands a number on the device to a function, some time before the next step: reading it at once stops the CPU."""
 
 
-class KeptRuns:
-    """The last evaluation of one control for each kind of call that a step makes (sides, areas, windows).
+class RunCache:
+    """The last request of one control for each kind of call that a step makes (sides, areas, windows).
 
     capacity: kinds; each holds a set of residuals. With more kinds than that the network runs as if nothing was kept.
     """
@@ -99,18 +99,18 @@ class KeptRuns:
         self._runs: OrderedDict[Hashable, Run] = OrderedDict()
 
     def residuals(
-        self, key: Hashable, step: int, pace: Pace, evaluate: Callable[[], Residuals], later: Later
+        self, key: Hashable, step: int, run_interval: RunInterval, evaluate: Callable[[], Residuals], later: Later
     ) -> tuple[Residuals, bool]:
         """Residuals that the caller may change, and whether they were evaluated now.
 
         key: of the kind of call. step: a sampler that evaluates twice in a step, or goes back, gets no kept ones.
         """
         last = self._runs.get(key)
-        if last is not None and last.step < step and not pace.due(step - last.step, last.change):
+        if last is not None and last.step < step and not run_interval.due(step - last.step, last.change):
             return last.residuals.copy(), False
         residuals = evaluate()
         run = Run(step, residuals.copy(), None if last is None else last.change)
-        if pace.measures and last is not None and last.step < step:
+        if run_interval.measures and last is not None and last.step < step:
             before = last.change or 0.0
             change = greatest_change(last.residuals, residuals) / (step - last.step)
             later(change, lambda value: setattr(run, "change", max(value, CAUTION * before)))
