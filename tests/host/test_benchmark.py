@@ -10,7 +10,7 @@ from support.comfy_host import ROOT, import_host
 
 import_host()
 
-from zeroconv.benchmarks.cfg_weights import ADVANCED, ADVANCED_FOLDER, CORE, OURS, PLAIN
+from zeroconv.benchmarks.sides import ADVANCED, ADVANCED_FOLDER, CORE, OURS, PLAIN
 from zeroconv.benchmarks.counting import Tally
 from zeroconv.benchmarks.diffusers_side import DiffusersSide
 from zeroconv.benchmarks.figures import sampling_ratio, step_ratio

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import_host()
 
 from zeroconv.benchmarks import machine
-from zeroconv.benchmarks.cfg_weights import CORE, OURS
+from zeroconv.benchmarks.sides import CORE, OURS
 from zeroconv.benchmarks.counting import Alive, Tally
 from zeroconv.benchmarks.measure import Settings, measure
 from zeroconv.benchmarks.models import Models
