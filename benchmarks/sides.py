@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..host.conditioning import Unit, apply_unit
-from ..host.control import ZeroConvControl
-from ..host.loading import FOLDER, build_loaded, load_control
-from ..host.precision import Precision
+from ..host.controls.controlnet import ZeroConvControl
+from ..host.loading.load import FOLDER, build_loaded, load_control
+from ..host.loading.precision import Precision
 from .models import Conditioning, Models, hint
 from .sampling import HostSide, Prepared
 from .workloads import Use, Workload

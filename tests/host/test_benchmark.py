@@ -10,7 +10,6 @@ from support.comfy_host import ROOT, import_host
 
 import_host()
 
-from zeroconv.benchmarks.sides import ADVANCED, ADVANCED_FOLDER, CORE, OURS, PLAIN
 from zeroconv.benchmarks.counting import Tally
 from zeroconv.benchmarks.diffusers_side import DiffusersSide
 from zeroconv.benchmarks.figures import sampling_ratio, step_ratio
@@ -19,6 +18,7 @@ from zeroconv.benchmarks.models import Models
 from zeroconv.benchmarks.plot import draw
 from zeroconv.benchmarks.report import write_report
 from zeroconv.benchmarks.sampling import sample_in_turn
+from zeroconv.benchmarks.sides import ADVANCED, ADVANCED_FOLDER, CORE, OURS, PLAIN
 from zeroconv.benchmarks.timing import Spread, paired, steps_of
 from zeroconv.benchmarks.workloads import WORKLOADS, Scale, Use, choose
 

@@ -14,10 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import_host()
 
 from zeroconv.benchmarks import machine
-from zeroconv.benchmarks.sides import CORE, OURS
 from zeroconv.benchmarks.counting import Alive, Tally
 from zeroconv.benchmarks.measure import Settings, measure
 from zeroconv.benchmarks.models import Models
+from zeroconv.benchmarks.sides import CORE, OURS
 from zeroconv.benchmarks.workloads import WORKLOADS, Scale
 
 RECORD = ROOT / "benchmarks" / "counters.json"
