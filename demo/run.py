@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from support.photo import photo  # noqa: E402
-from support.server import ComfyServer  # noqa: E402
+from zeroconv.comfy_client.server import ComfyServer  # noqa: E402
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models  # noqa: E402
 from zeroconv.demo.hints import HINTS  # noqa: E402
 from zeroconv.demo.pictures import SAVED, Pictures, demo_graph, saved_graph, write_inputs  # noqa: E402

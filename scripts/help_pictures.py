@@ -25,8 +25,8 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from help_pages import page_name  # noqa: E402
 from hint_gallery import hints, source_of, sources  # noqa: E402
 from support.browser import SETTINGS, chromium, open_canvas  # noqa: E402
-from support.server import ComfyServer  # noqa: E402
-from support.workflow import Control, Output, Prompts, Workflow  # noqa: E402
+from zeroconv.comfy_client.server import ComfyServer  # noqa: E402
+from zeroconv.comfy_client.workflow import Control, Output, Prompts, Workflow  # noqa: E402
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name  # noqa: E402
 from zeroconv.demo.pictures import PAIRS, PHOTO, PROMPT, SAMPLING, SIDE  # noqa: E402
 from zeroconv.demo.run import BASE, prepare  # noqa: E402

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page
 from support.browser import EXECUTABLE, SETTINGS, chromium, open_canvas
-from support.server import REPOSITORY, ComfyServer
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 
 from .devices import Devices
 from .pads import PadPage, PosePage

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from support.server import PACK, ComfyServer
+from zeroconv.comfy_client.server import PACK, ComfyServer
 from zeroconv.controlnet.strength.schedule import INTERPOLATIONS, Keyframe, Schedule
 from zeroconv.controlnet.strength.timeline import COUNTINGS
 

@@ -2,7 +2,7 @@
 
 import pytest
 from support.photo import photo
-from support.server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 
 from .conftest import Canvas
 

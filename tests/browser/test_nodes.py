@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 
 from .conftest import Canvas
 

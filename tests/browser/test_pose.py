@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.poses import HOSTILE_POSES
-from support.server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.pose.draw import draw_poses
 

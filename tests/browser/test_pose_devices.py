@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from PIL import Image
-from support.server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 
 from .conftest import Canvas
 from .devices import GRAPH_VIEW, Devices, moved

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.server import REPOSITORY, ComfyServer
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
 from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
 

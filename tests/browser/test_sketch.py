@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.drawings import HOSTILE, scribble
-from support.server import PACK, ComfyServer
+from zeroconv.comfy_client.server import PACK, ComfyServer
 from zeroconv.preprocessors.sketch.drawing import parse_drawing
 from zeroconv.preprocessors.sketch.strokes import render
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.server import ComfyServer
-from support.workflow import Control, Image, Latent, Model, Prompts, Sampling, Workflow
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.comfy_client.workflow import Control, Image, Latent, Model, Prompts, Sampling, Workflow
 
 FULL = Control()
 FOUR_STEPS = Sampling(steps=4)

@@ -2,8 +2,8 @@
 
 import pytest
 from safetensors.torch import load_file
-from support.server import ComfyServer, PromptError
-from support.workflow import Control, ControlNet, Model, Output, Sampling, Workflow
+from zeroconv.comfy_client.server import ComfyServer, PromptError
+from zeroconv.comfy_client.workflow import Control, ControlNet, Model, Output, Sampling, Workflow
 
 from .conftest import distance
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.server import ComfyServer, Interrupted
-from support.workflow import Output, Workflow
+from zeroconv.comfy_client.server import ComfyServer, Interrupted
+from zeroconv.comfy_client.workflow import Output, Workflow
 from zeroconv.preprocessors.networks.hed import HED
 
 LOADED = "Requested to load HED"

@@ -11,8 +11,8 @@ from PIL import Image as Picture
 from safetensors import safe_open
 from safetensors.torch import load_file
 from support.comfy_host import import_host, small_model
-from support.server import ComfyServer, Interrupted, PromptError
-from support.workflow import ControlNet, Image, Output, Sampling, Workflow
+from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
+from zeroconv.comfy_client.workflow import ControlNet, Image, Output, Sampling, Workflow
 
 SIDE = 64
 

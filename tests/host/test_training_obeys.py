@@ -14,8 +14,8 @@ import torch
 from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
 from support.checkpoints import ZERO_CONVOLUTIONS
-from support.server import ComfyServer
-from support.workflow import Checkpoint, ControlNet, Output, Prompts, Sampling, Workflow
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.comfy_client.workflow import Checkpoint, ControlNet, Output, Prompts, Sampling, Workflow
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
 from zeroconv.demo.control import ControlOptions, control_scenes
 from zeroconv.demo.evaluate import held_out_scenes, save_picture

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from .server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 
 EXECUTABLE = "chromium"
 ARGUMENTS = [

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 from support.drawings import HOSTILE
-from support.server import REPOSITORY
+from zeroconv.comfy_client.server import REPOSITORY
 from zeroconv.preprocessors.palettes import ade20k
 from zeroconv.preprocessors.sketch.drawing import Drawing, parse_drawing
 from zeroconv.preprocessors.sketch.strokes import render

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent
 PACK = "comfyui-zeroconv"
 START_TIMEOUT_SECONDS = 120
 RUN_TIMEOUT_SECONDS = 300
