@@ -36,10 +36,10 @@ test: setup
 	@$(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 demo: setup
-	@$(HOST_PYTHON) demo/run.py
+	@$(HOST_PYTHON) -m zeroconv.demo.run
 
 run: setup
-	@$(HOST_PYTHON) demo/run.py --serve
+	@$(HOST_PYTHON) -m zeroconv.demo.run --serve
 
 bench: setup
 	@$(HOST_PYTHON) benchmarks/run.py $(BENCH_ARGUMENTS)

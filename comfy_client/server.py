@@ -1,4 +1,4 @@
-"""A real ComfyUI server with this repository installed as a custom node pack, for tests and the demo."""
+"""A ComfyUI server process with this repository installed as a custom node pack."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Result:
 
 
 def comfyui_directory() -> Path:
-    """The ComfyUI under test: COMFYUI_DIR, else the floor version that `make setup` unpacks."""
-    return Path(os.environ.get("COMFYUI_DIR", REPOSITORY / ".cache" / "comfyui")).resolve()
+    """The folder of the ComfyUI to use: COMFYUI_DIR, else the floor version that `make setup` unpacks."""
+    return Path(os.environ.get("COMFYUI_DIR") or REPOSITORY / ".cache" / "comfyui").resolve()
 
 
 def free_port() -> int:

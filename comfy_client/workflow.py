@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Value = Any
+"""What a node takes: a number, a text, a choice, or an `Output` of another node."""
 
 
 @dataclass(frozen=True)
@@ -107,29 +108,11 @@ class Workflow:
     def encode_prompt(self, clip: Clip, text: str) -> Conditioning:
         return Conditioning(self.add("CLIPTextEncode", clip=clip, text=text), 0)
 
-    def random_prompts(self, width: int, pooled_width: int = 0, tokens: int = 77, seed: int = 1) -> Prompts:
-        """Two different conditionings of random numbers, from the test pack: no text encoder needed."""
-        nodes = [
-            self.add(
-                "RandomConditioning",
-                seed=seed + offset,
-                tokens=tokens,
-                width=width,
-                pooled_width=pooled_width,
-            )
-            for offset in range(2)
-        ]
-        return Prompts(Conditioning(nodes[0], 0), Conditioning(nodes[1], 0))
-
     def empty_latent(self, width: int, height: int, batch: int = 1) -> Latent:
         return Latent(self.add("EmptyLatentImage", width=width, height=height, batch_size=batch), 0)
 
     def load_image(self, name: str) -> Image:
         return Image(self.add("LoadImage", image=name), 0)
-
-    def random_image(self, width: int, height: int, batch: int = 1, seed: int = 1) -> Image:
-        """White noise from the test pack."""
-        return Image(self.add("RandomImage", seed=seed, width=width, height=height, batch=batch), 0)
 
     def canny(self, image: Image, resolution: int = 0, low: float = 100.0, high: float = 200.0) -> Image:
         values = {"image": image, "resolution": resolution, "low_threshold": low, "high_threshold": high}

@@ -8,7 +8,6 @@ processes like gradients and optimiser. The format of run.toml is described in `
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,22 +81,13 @@ def _set_up(plan: Plan, processes: Processes) -> tuple[Trainer, Recorder]:
 
 def _load_base(plan: Plan) -> Any:
     """The checkpoint, loaded by the ComfyUI that the plan names."""
-    if not (plan.comfyui / "comfy" / "sd.py").is_file():
-        raise FileNotFoundError(f"No ComfyUI in '{plan.comfyui}'. Give its folder as comfyui in the plan.")
-    if not plan.checkpoint.is_file():
-        raise FileNotFoundError(f"There is no checkpoint '{plan.checkpoint}'.")
-    sys.path.insert(0, str(plan.comfyui))
-    import comfy.cli_args
-    import torch
+    from ..host.start import start_comfyui
 
-    # ComfyUI reads its own arguments at import, and takes a GPU for granted without this one.
-    comfy.cli_args.args.cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    import comfy.sd
-
+    start_comfyui(plan.comfyui)
+    from ..host.loading.checkpoint import load_checkpoint
     from ..host.training.base_model import ComfyBase
 
-    model, clip, vae = comfy.sd.load_checkpoint_guess_config(str(plan.checkpoint))[:3]
-    return ComfyBase(model, clip, vae, checkpointing=plan.settings.gradient_checkpointing)
+    return ComfyBase(*load_checkpoint(plan.checkpoint), checkpointing=plan.settings.gradient_checkpointing)
 
 
 def _maker(plan: Plan) -> Any:

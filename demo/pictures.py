@@ -1,7 +1,4 @@
-"""What `make demo` shows: the scenes behind its hints and the graph that makes its pictures.
-
-It uses the typed workflow builder of the tests, so `tests/` must be on the import path.
-"""
+"""What `make demo` shows: the scenes behind its hints and the graph that makes its pictures."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The row of a preprocessor node: it runs alone, live too, and its hint is compared with its input."""
 
 import pytest
-from support.photo import photo
 from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.demo.photo import photo
 
 from .conftest import Canvas
 

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from safetensors import safe_open
 from safetensors.torch import load_file
 from support.comfy_host import import_host, small_model
+from support.random_nodes import random_image, random_prompts
 from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
 from zeroconv.comfy_client.workflow import ControlNet, Image, Output, Sampling, Workflow
 
@@ -158,8 +159,8 @@ def pairs(server: ComfyServer) -> ComfyServer:
 
 def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) -> None:
     flow, node = training("trained", steps=2)
-    prompts = flow.random_prompts(768)
-    hint = flow.random_image(SIDE, SIDE)
+    prompts = random_prompts(flow, 768)
+    hint = random_image(flow, SIDE, SIDE)
     latent = flow.empty_latent(SIDE, SIDE)
     model = flow.load_checkpoint("sd15.safetensors").model
     ours = flow.apply(prompts, ControlNet(node, 0), hint)
@@ -177,7 +178,7 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     assert {p.name for p in folder.iterdir()} >= {"state.pt", "curves.png", "samples_000000.png", "samples_000002.png"}
     assert Picture.open(folder / "samples_000002.png").size == (3 * SIDE, 2 * SIDE)
     again = Workflow()
-    prompts, hint, latent = again.random_prompts(768), again.random_image(SIDE, SIDE), again.empty_latent(SIDE, SIDE)
+    prompts, hint, latent = random_prompts(again, 768), random_image(again, SIDE, SIDE), again.empty_latent(SIDE, SIDE)
     model = again.load_checkpoint("sd15.safetensors").model
     core = again.apply_core(prompts, again.load_control_core("trained.safetensors"), hint)
     saved = again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))

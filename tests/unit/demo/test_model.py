@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 import torch
 from diffusers import DDPMScheduler
-from support.comfy_host import COMFYUI_DIR
 from torch import Tensor, nn
+from zeroconv.comfy_client.server import comfyui_directory
 from zeroconv.demo.autoencoder import build_decoder, build_encoder, encode
 from zeroconv.demo.base import BaseModel, plain_attention
 from zeroconv.demo.diffusion import add_noise, guided, noise_loss, sample, signal_shares
@@ -80,7 +80,9 @@ def test_attention_is_that_of_torch() -> None:
 
 
 def test_words_have_the_numbers_of_clip() -> None:
-    vocabulary = json.loads((COMFYUI_DIR / "comfy" / "sd1_tokenizer" / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary = json.loads(
+        (comfyui_directory() / "comfy" / "sd1_tokenizer" / "vocab.json").read_text(encoding="utf-8")
+    )
     assert {word: vocabulary[f"{word}</w>"] for word in TOKENS} == TOKENS
     assert all(tokenize(name) for name in captions(draw_scenes(300, 0)))
     with pytest.raises(ValueError, match="elephant"):

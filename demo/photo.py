@@ -1,4 +1,4 @@
-"""A real photograph for tests and the demo: the coffee cup of scikit-image, by Rachel Michetti, CC0."""
+"""A real photograph for the demo and the tests: the coffee cup of scikit-image, by Rachel Michetti, CC0."""
 
 from pathlib import Path
 

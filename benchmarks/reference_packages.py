@@ -1,22 +1,20 @@
-"""Other people's implementations, to compare with: unpacked by scripts/references.py, never installed."""
+"""Other people's implementations, to compare with: unpacked by scripts/references.py, never installed.
+
+Both functions raise FileNotFoundError where a package has not been unpacked.
+"""
 
 import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
-REFERENCES = Path(__file__).resolve().parent.parent.parent / ".cache" / "references"
+REFERENCES = Path(__file__).resolve().parents[1] / ".cache" / "references"
 
 
 def controlnet_aux(module: str) -> ModuleType:
-    """A module of the package `controlnet-aux`, such as `open_pose.model`, without the imports of the packages above.
-
-    Fails the test where the package has not been unpacked.
-    """
+    """A module of the package `controlnet-aux`, such as `open_pose.model`, without what its packages import."""
     if not (REFERENCES / "controlnet_aux").is_dir():
-        pytest.fail("controlnet-aux is not unpacked: run `make setup`.")
+        raise FileNotFoundError(f"No controlnet-aux in {REFERENCES}: run `make setup`.")
     path = REFERENCES
     name = ""
     for part in ("controlnet_aux", *module.split(".")[:-1]):
@@ -30,10 +28,10 @@ def controlnet_aux(module: str) -> ModuleType:
 
 
 def reference_file(path: str) -> Path:
-    """A file of an unpacked package. Fails the test where it is not there."""
+    """A file of an unpacked package."""
     file = REFERENCES / path
     if not file.is_file():
-        pytest.fail(f"{path} is not unpacked: run `make setup`.")
+        raise FileNotFoundError(f"No {file}: run `make setup`.")
     return file
 
 
@@ -43,5 +41,5 @@ def _restore_old_scipy_names() -> None:
 
     if "scipy.ndimage.filters" not in sys.modules:
         filters = ModuleType("scipy.ndimage.filters")
-        filters.gaussian_filter = scipy.ndimage.gaussian_filter
+        filters.__dict__["gaussian_filter"] = scipy.ndimage.gaussian_filter
         sys.modules["scipy.ndimage.filters"] = filters
