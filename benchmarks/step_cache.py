@@ -1,6 +1,6 @@
 """Measures how near a step cache comes to computing every step whole, on the small model that ships.
 
-`python -m zeroconv.demo.step_cache [--control canny]` prints a line for each setting, and one for no control at all.
+`python -m zeroconv.benchmarks.step_cache [--control canny]` prints a line for each setting, and one for no control at all.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..controlnet.networks.blocks import KeysValues, Pass
 from ..controlnet.networks.layers import timestep_embedding
 from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.residuals import Residuals
-from .base import BaseModel
-from .evaluate import Control, held_out_scenes, sample_latents
+from ..demo.base import BaseModel
+from ..demo.evaluate import Control, held_out_scenes, sample_latents
+from ..demo.hints import HINTS, object_mask
+from ..demo.measures import agreement
+from ..demo.measures import object_mask as seen_mask
+from ..demo.render import render
 from .fewer_runs import Scene, load_scene
-from .hints import HINTS, object_mask
-from .measures import agreement
-from .measures import object_mask as seen_mask
-from .render import render
 
 SETTINGS = tuple(StepCacheSettings(method, EveryNthStep(n)) for method in METHODS for n in (2, 3, 4, 5))
 

@@ -1,6 +1,6 @@
 """Measures how near fewer runs of a ControlNet come to all of them, on the small model that ships.
 
-`python -m zeroconv.demo.fewer_runs [--control canny]` prints a line for each run_interval.
+`python -m zeroconv.benchmarks.fewer_runs [--control canny]` prints a line for each run interval.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ..controlnet.networks.build import build_controlnet
 from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.residuals import Residuals
-from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
-from .evaluate import Control, held_out_scenes, sample_latents
-from .hints import HINTS
-from .model import DemoModel, load_model
-from .pack import unpack
-from .render import render
-from .world import captions
+from ..demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
+from ..demo.evaluate import Control, held_out_scenes, sample_latents
+from ..demo.hints import HINTS
+from ..demo.model import DemoModel, load_model
+from ..demo.pack import unpack
+from ..demo.render import render
+from ..demo.world import captions
 
 RUN_INTERVALS: tuple[RunInterval, ...] = (*map(EveryNthStep, (1, 2, 3, 4)), *map(Adaptive, (0.1, 0.2, 0.3, 0.5)))
 

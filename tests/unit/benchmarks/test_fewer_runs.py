@@ -2,10 +2,10 @@
 
 import math
 
+from zeroconv.benchmarks.fewer_runs import load_scene, measure
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.report.difference import latent_difference
 from zeroconv.demo.evaluate import Control, sample_latents
-from zeroconv.demo.fewer_runs import load_scene, measure
 
 
 def test_fewer_runs_are_near_on_the_small_model():

@@ -3,13 +3,13 @@
 import math
 
 import torch
+from zeroconv.benchmarks.fewer_runs import load_scene
+from zeroconv.benchmarks.step_cache import CachedModel, measure
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.caching.step_cache import METHODS, StepCacheSettings
 from zeroconv.demo.evaluate import held_out_scenes
-from zeroconv.demo.fewer_runs import load_scene
 from zeroconv.demo.hints import object_mask
 from zeroconv.demo.render import render
-from zeroconv.demo.step_cache import CachedModel, measure
 
 
 def test_steps_on_kept_features_are_near_and_obey_on_the_small_model():
