@@ -1,6 +1,6 @@
 """Measures how near a step cache comes to computing every step whole, on the small model that ships.
 
-`python -m zeroconv.benchmarks.step_cache [--control canny]` prints a line for each setting, and one for no control at all.
+`python -m zeroconv.benchmarks.step_cache [--control canny]` prints a line for each setting, and one for no control.
 """
 
 from __future__ import annotations
