@@ -1,6 +1,6 @@
 """`zeroconv train run.toml`: train a ControlNet without the canvas, on one GPU or, by `accelerate launch`, several.
 
-With several: `accelerate launch -m zeroconv.commands train run.toml`. Every process computes `batch` samples, so the
+With several: `accelerate launch -m zeroconv train run.toml`. Every process computes `batch` samples, so the
 batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, shared out over the
 processes like gradients and optimiser. The format of run.toml is described in `training/plan.py`.
 """
