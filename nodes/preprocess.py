@@ -5,7 +5,6 @@ from typing import Any, ClassVar, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.preprocessing.folders import register_folders
 from ..host.preprocessing.networks import NETWORKS
 from ..host.preprocessing.run import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
@@ -232,7 +231,6 @@ class ZeroConvFetchWeights(io.ComfyNode):
         return io.NodeOutput(report, ui=ui.PreviewText(report))
 
 
-register_folders()
 NODES: list[type[io.ComfyNode]] = [
     ZeroConvPreprocess,
     *(_node_of(preprocessor) for preprocessor in preprocessors().values()),
