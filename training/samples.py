@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
-from .base import BaseModel, Interrupted, Prompt, join_prompts
+from .base import BaseModel, Interrupted, Prompt, Schedule, join_prompts
 from .batches import Dataset
 
 Stop = Callable[[], bool]
@@ -89,15 +89,26 @@ def sample(
     last = len(base.schedule.signal_shares) - 1
     # The last level is followed by the clean picture, as the samplers of the hosts do.
     times = torch.linspace(last, 0, sampling.steps + 1).round().long()[:-1].to(base.device)
+    x = ddim(base.schedule, predict, x, times, stop)
+    return base.decode_latents(x)[0].float().clamp(0, 1).cpu()
+
+
+def ddim(
+    schedule: Schedule, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, times: Tensor, stop: Stop = never
+) -> Tensor:
+    """From unit `noise` (B, C, h, w) to latents, through the falling timesteps `times` and then to the clean picture.
+
+    predict: (noisy latents, timestep (1,)) -> what the UNet says. Raises Interrupted when `stop` says so.
+    """
+    x = noise
     for number, time in enumerate(times):
         if stop():
             raise Interrupted
         now = time[None]
-        clean, noise = base.schedule.estimate(x, predict(x, now), now)
+        x, spread = schedule.estimate(x, predict(x, now), now)
         for after in times[number + 1 : number + 2]:
-            clean = base.schedule.add_noise(clean, noise, after[None])
-        x = clean
-    return base.decode_latents(x)[0].float().clamp(0, 1).cpu()
+            x = schedule.add_noise(x, spread, after[None])
+    return x
 
 
 class _Predictor:
