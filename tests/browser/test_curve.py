@@ -19,7 +19,7 @@ WORDED = [
     "0.2: 0.4 hold, 0.8: 1", "0: 1,\n 0.5: -2 ease-in,\n1: 3;",
 ]  # fmt: skip
 EVALUATE = """async ([rows, pack]) => {
-    const { parseSchedule, formatSchedule, factorAt } = await import(`/extensions/${pack}/schedule.js`)
+    const { parseSchedule, formatSchedule, factorAt } = await import(`/extensions/${pack}/curve/schedule.js`)
     return rows.map(([text, counting, positions]) => {
         try {
             const keyframes = parseSchedule(text, counting)

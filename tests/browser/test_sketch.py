@@ -51,8 +51,8 @@ def test_browser_and_run_agree_in_every_byte(pad: PadPage) -> None:
         text = scribble(seed, 12)
         layer = pad.page.evaluate(
             """async ([text, pack]) => {
-                const { parseDrawing } = await import(`/extensions/${pack}/drawing.js`)
-                const { Raster } = await import(`/extensions/${pack}/raster.js`)
+                const { parseDrawing } = await import(`/extensions/${pack}/sketch/drawing.js`)
+                const { Raster } = await import(`/extensions/${pack}/sketch/raster.js`)
                 const { width, height, strokes } = parseDrawing(text)
                 const raster = new Raster(width, height)
                 for (const stroke of strokes) raster.draw(stroke)
@@ -172,7 +172,7 @@ def test_full_drawing_says_so_and_keeps_what_it_has(pad: PadPage) -> None:
 def test_hostile_drawings_are_refused_and_run_nothing(pad: PadPage, canvas: Canvas) -> None:
     accepted = pad.page.evaluate(
         """async ([texts, pack]) => {
-            const { parseDrawing } = await import(`/extensions/${pack}/drawing.js`)
+            const { parseDrawing } = await import(`/extensions/${pack}/sketch/drawing.js`)
             return texts.filter((text) => { try { parseDrawing(text); return true } catch { return false } })
         }""",
         [HOSTILE, PACK],

@@ -1,0 +1,49 @@
+import { LARGEST, SMALLEST } from "../sketch/drawing.js"
+import { element, iconButton, name, press } from "../elements.js"
+
+/** The tools that every editor has. @template {import("./editor.js").Editor<any>} Kind */
+export class EditorToolbar {
+  /** @param {Kind} editor */
+  constructor(editor) {
+    const { say } = editor.traits
+    this.editor = editor
+    this.undo = iconButton("undo", say("undo"), () => editor.undo())
+    this.redo = iconButton("redo", say("redo"), () => editor.redo())
+    this.clear = iconButton("clear", say("clear"), () => editor.clear())
+    this.width = this.#edge("width")
+    this.height = this.#edge("height")
+    this.fit = iconButton("fit", say("fit"), () => editor.view.fit())
+    this.large = iconButton("large", say("large"), () => editor.toggleLarge())
+    this.element = element("div", { class: "toolbar", role: "toolbar", "aria-label": say("tools") })
+  }
+
+  /** Width times height. @returns {HTMLElement[]} */
+  get canvasSize() {
+    return [this.width, element("span", { class: "times" }, "×"), this.height]
+  }
+
+  /** Show what the editor is set to. */
+  refresh() {
+    const { history, isBlank, broken, dialog, traits } = this.editor
+    this.undo.disabled = !history.past.length
+    this.redo.disabled = !history.future.length
+    this.clear.disabled = isBlank && !broken
+    this.width.value = String(history.drawing.width)
+    this.height.value = String(history.drawing.height)
+    press(this.large, dialog.open)
+    name(this.large, traits.say(dialog.open ? "small" : "large"))
+  }
+
+  /** @param {"width" | "height"} side */
+  #edge(side) {
+    const { editor } = this
+    const label = editor.traits.say(side)
+    const field = element("input", { type: "number", min: SMALLEST, max: LARGEST, step: 8, title: label })
+    field.setAttribute("aria-label", label)
+    field.addEventListener("change", () => {
+      const edge = Math.round(Number(field.value)) || editor.history.drawing[side]
+      editor.edit({ [side]: Math.min(LARGEST, Math.max(SMALLEST, edge)) })
+    })
+    return field
+  }
+}
