@@ -60,19 +60,19 @@ export function svg(tag, attributes = {}, ...children) {
 
 /** @param {Icon} name */
 export const icon = (name) =>
-  svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }))
+  svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }))
 
 /**
  * A button that shows an icon and says its name.
  * @param {Icon} picture
  * @param {string} label
- * @param {() => void} press
+ * @param {() => void} act called when it is pressed
  * @returns {HTMLButtonElement}
  */
-export function iconButton(picture, label, press) {
+export function iconButton(picture, label, act) {
   const button = element("button", { type: "button", "aria-label": label, title: label })
   button.append(icon(picture))
-  button.addEventListener("click", press)
+  button.addEventListener("click", act)
   return button
 }
 

@@ -1,8 +1,8 @@
+import { element, iconButton } from "../elements.js"
+import { sayer } from "../strings.js"
 import { Axes } from "./axes.js"
 import { CurvePicture } from "./picture.js"
-import { element, iconButton } from "../elements.js"
 import { factorAt, formatSchedule, INTERPOLATIONS, orderOf, parseSchedule } from "./schedule.js"
-import { sayer } from "../strings.js"
 
 /** @typedef {import("./schedule.js").Keyframe} Keyframe */
 /** @typedef {import("./schedule.js").Interpolation} Interpolation */

@@ -1,7 +1,7 @@
 import { app } from "../../../scripts/app.js"
+import { loadStrings } from "../strings.js"
 import { CurveEditor } from "./editor.js"
 import { samplerBehind, stepsOf } from "./samplers.js"
-import { loadStrings } from "../strings.js"
 
 const NODE = "ZeroConvSchedule"
 const HEIGHT = 230

@@ -1,6 +1,6 @@
 import { element, svg } from "../elements.js"
-import { factorAt } from "./schedule.js"
 import { sayer } from "../strings.js"
+import { factorAt } from "./schedule.js"
 
 /** @typedef {import("./editor.js").CurveEditor} CurveEditor */
 /** @typedef {import("./axes.js").Axes} Axes */

@@ -8,7 +8,7 @@
 
 /** How far the strength has gone to the next keyframe at the fraction t of the way, both 0..1. */
 /** @type {Record<Interpolation, (t: number) => number>} */
-export const CURVES = {
+const CURVES = {
   linear: (t) => t,
   hold: () => 0,
   ease: (t) => t * t * (3 - 2 * t),
@@ -33,7 +33,7 @@ const SPELLINGS = {
 }
 
 /** A text that is not a schedule; `place` is where reading it stopped. */
-export class ScheduleError extends Error {
+class ScheduleError extends Error {
   /** @param {string} text @param {number} place */
   constructor(text, place) {
     super(text.slice(place))

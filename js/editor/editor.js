@@ -4,7 +4,7 @@ import { History } from "./history.js"
 import { Traced } from "./traced.js"
 import { View } from "./view.js"
 
-/** @typedef {(key: string, values?: Record<string, string | number>) => string} Say */
+/** @typedef {import("../strings.js").Say} Say */
 /** @typedef {{width: number, height: number}} Sized */
 /**
  * @template {Sized} Content
@@ -96,11 +96,11 @@ export class Editor {
   }
 
   undo() {
-    if (this.history.undo()) this.adopt(this.traits.write(this.history.drawing))
+    if (this.history.undo()) this.adopt(this.traits.write(this.history.content))
   }
 
   redo() {
-    if (this.history.redo()) this.adopt(this.traits.write(this.history.drawing))
+    if (this.history.redo()) this.adopt(this.traits.write(this.history.content))
   }
 
   /** Say what there is. @param {string} message */

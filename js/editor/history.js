@@ -1,44 +1,42 @@
-/** @typedef {import("../sketch/drawing.js").Drawing} Drawing */
-
 const LEVELS = 200
 
 /**
- * The drawing, or another value, and the states before and after it that undo and redo lead to. States are never changed.
- * @template [State=Drawing]
+ * What an editor holds, and the states before and after it that undo and redo lead to. States are never changed.
+ * @template State
  */
 export class History {
-  /** @param {State} drawing */
-  constructor(drawing) {
-    this.drawing = drawing
+  /** @param {State} content */
+  constructor(content) {
+    this.content = content
     /** @type {State[]} */
     this.past = []
     /** @type {State[]} */
     this.future = []
   }
 
-  /** @param {State} drawing */
-  add(drawing) {
-    this.past.push(this.drawing)
+  /** @param {State} content */
+  add(content) {
+    this.past.push(this.content)
     if (this.past.length > LEVELS) this.past.shift()
     this.future = []
-    this.drawing = drawing
+    this.content = content
   }
 
   /** @returns {boolean} whether there was a state to go back to */
   undo() {
-    const drawing = this.past.pop()
-    if (!drawing) return false
-    this.future.push(this.drawing)
-    this.drawing = drawing
+    const before = this.past.pop()
+    if (!before) return false
+    this.future.push(this.content)
+    this.content = before
     return true
   }
 
   /** @returns {boolean} whether there was a state to go forward to */
   redo() {
-    const drawing = this.future.pop()
-    if (!drawing) return false
-    this.past.push(this.drawing)
-    this.drawing = drawing
+    const after = this.future.pop()
+    if (!after) return false
+    this.past.push(this.content)
+    this.content = after
     return true
   }
 }

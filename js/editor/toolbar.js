@@ -1,5 +1,5 @@
-import { LARGEST, SMALLEST } from "../sketch/drawing.js"
 import { element, iconButton, name, press } from "../elements.js"
+import { LARGEST, SMALLEST } from "./limits.js"
 
 /** The tools that every editor has. @template {import("./editor.js").Editor<any>} Kind */
 export class EditorToolbar {
@@ -28,8 +28,8 @@ export class EditorToolbar {
     this.undo.disabled = !history.past.length
     this.redo.disabled = !history.future.length
     this.clear.disabled = isBlank && !broken
-    this.width.value = String(history.drawing.width)
-    this.height.value = String(history.drawing.height)
+    this.width.value = String(history.content.width)
+    this.height.value = String(history.content.height)
     press(this.large, dialog.open)
     name(this.large, traits.say(dialog.open ? "small" : "large"))
   }
@@ -41,7 +41,7 @@ export class EditorToolbar {
     const field = element("input", { type: "number", min: SMALLEST, max: LARGEST, step: 8, title: label })
     field.setAttribute("aria-label", label)
     field.addEventListener("change", () => {
-      const edge = Math.round(Number(field.value)) || editor.history.drawing[side]
+      const edge = Math.round(Number(field.value)) || editor.history.content[side]
       editor.edit({ [side]: Math.min(LARGEST, Math.max(SMALLEST, edge)) })
     })
     return field

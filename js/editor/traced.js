@@ -1,5 +1,7 @@
 import { element, iconButton, name, press } from "../elements.js"
-import { say } from "../strings.js"
+import { sayer } from "../strings.js"
+
+const say = sayer("editor")
 
 /** The picture under what is drawn, to trace over: seen, never part of the result. With its tools. */
 export class Traced {

@@ -1,9 +1,9 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
-import { openComparison } from "./comparison.js"
-import { element, icon } from "../elements.js"
-import { runAlone } from "./partialRun.js"
+import { element, icon, press } from "../elements.js"
 import { loadStrings, sayer } from "../strings.js"
+import { openComparison } from "./comparison.js"
+import { runAlone } from "./partialRun.js"
 
 const CATEGORY = "ZeroConv/preprocess"
 /** Pixels: of the row, and around it. */
@@ -78,13 +78,13 @@ class HintTools {
 
   /** @param {boolean} live */
   #setLive(live) {
-    this.live.setAttribute("aria-pressed", String(live))
+    press(this.live, live)
   }
 
-  /** @param {import("../elements.js").Icon} picture @param {string} name @param {() => void} press */
-  #button(picture, name, press) {
+  /** @param {import("../elements.js").Icon} picture @param {string} name @param {() => void} act */
+  #button(picture, name, act) {
     const button = element("button", { type: "button", title: say(`${name}_tip`) }, icon(picture), say(name))
-    button.addEventListener("click", press)
+    button.addEventListener("click", act)
     return button
   }
 
@@ -93,7 +93,7 @@ class HintTools {
     const style = element("link", { rel: "stylesheet", href: new URL("./hint.css", import.meta.url).href })
     const tools = [this.preview, this.live, this.compare]
     const row = element("div", { class: "tools", role: "toolbar", "aria-label": say("tools") }, ...tools)
-    this.live.setAttribute("aria-pressed", "false")
+    press(this.live, false)
     host.attachShadow({ mode: "open" }).append(style, row)
     for (const name of ["pointerdown", "dblclick"]) row.addEventListener(name, (event) => event.stopPropagation())
     return host

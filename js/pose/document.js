@@ -3,7 +3,16 @@
  * and checked here before anything is made of it.
  */
 
-import { DrawingError, LARGEST, LARGEST_TEXT, SMALLEST } from "../sketch/drawing.js"
+import {
+  checkCanvas,
+  checkedText,
+  DocumentError,
+  FARTHEST,
+  isNumber,
+  isRecord,
+  LARGEST,
+  parsedText,
+} from "../editor/limits.js"
 
 /** x and y in pixels of the canvas; a hidden joint is not drawn. */
 /** @typedef {{x: number, y: number, score: number}} Joint */
@@ -13,7 +22,6 @@ import { DrawingError, LARGEST, LARGEST_TEXT, SMALLEST } from "../sketch/drawing
 /** @typedef {{width: number, height: number, people: readonly Person[]}} Poses */
 
 export const MOST_PEOPLE = 100
-const FARTHEST = 4096
 
 /** Key in the text and the most joints. @type {Record<Part, [string, number]>} */
 const FORMAT = {
@@ -35,14 +43,8 @@ export const EMPTY = Object.freeze({ width: 512, height: 512, people: [] })
  * @returns {Poses}
  */
 export function parsePoses(text) {
-  if (typeof text !== "string") throw new DrawingError("not a text")
-  if (!text.trim()) return EMPTY
-  if (text.length > LARGEST_TEXT) throw new DrawingError(`${text.length} characters`)
-  try {
-    return posesOf(JSON.parse(text))
-  } catch (error) {
-    throw error instanceof DrawingError ? error : new DrawingError("not JSON")
-  }
+  const written = checkedText(text)
+  return written ? posesOf(parsedText(written)) : EMPTY
 }
 
 /**
@@ -51,12 +53,10 @@ export function parsePoses(text) {
  * @returns {Poses}
  */
 export function posesOf(frame) {
-  if (!isRecord(frame)) throw new DrawingError("not an OpenPose frame")
+  if (!isRecord(frame)) throw new DocumentError("not an OpenPose frame")
   const { canvas_width: width, canvas_height: height, people } = frame
-  for (const edge of [width, height]) {
-    if (!Number.isInteger(edge) || edge < SMALLEST || edge > LARGEST) throw new DrawingError("canvas size")
-  }
-  if (!Array.isArray(people) || people.length > MOST_PEOPLE) throw new DrawingError("people")
+  checkCanvas(width, height)
+  if (!Array.isArray(people) || people.length > MOST_PEOPLE) throw new DocumentError("people")
   return { width, height, people: people.map(checkedPerson) }
 }
 
@@ -76,12 +76,12 @@ function writtenPerson(person) {
 
 /** @param {unknown} person @param {number} place @returns {Person} */
 function checkedPerson(person, place) {
-  if (!isRecord(person)) throw new DrawingError(`person ${place + 1}`)
+  if (!isRecord(person)) throw new DocumentError(`person ${place + 1}`)
   const parts = PARTS.map((part) => {
     const [key, most] = FORMAT[part]
     const numbers = person[key] ?? []
     if (!Array.isArray(numbers) || numbers.length % 3 || numbers.length > 3 * most) {
-      throw new DrawingError(`${key} of person ${place + 1}`)
+      throw new DocumentError(`${key} of person ${place + 1}`)
     }
     const joints = []
     for (let at = 0; at < numbers.length; at += 3) joints.push(checkedJoint(numbers.slice(at, at + 3), key))
@@ -93,9 +93,9 @@ function checkedPerson(person, place) {
 /** @param {unknown[]} numbers @param {string} where @returns {Joint | null} */
 function checkedJoint([x, y, score], where) {
   if (!isNumber(x, -FARTHEST, LARGEST + FARTHEST) || !isNumber(y, -FARTHEST, LARGEST + FARTHEST)) {
-    throw new DrawingError(where)
+    throw new DocumentError(where)
   }
-  if (!isNumber(score, 0, 1)) throw new DrawingError(where)
+  if (!isNumber(score, 0, 1)) throw new DocumentError(where)
   return score === 0 && x === 0 && y === 0 ? null : { x, y, score }
 }
 
@@ -122,9 +122,3 @@ export function nearestJoint({ people }, { x, y }, reach) {
 
 /** @type {(value: number) => number} */
 const tenth = (value) => Math.round(Math.min(LARGEST + FARTHEST, Math.max(-FARTHEST, value)) * 10) / 10
-
-/** @type {(value: unknown) => value is Record<string, any>} */
-const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** @type {(value: unknown, low: number, high: number) => value is number} */
-const isNumber = (value, low, high) => typeof value === "number" && value >= low && value <= high

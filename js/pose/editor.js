@@ -1,5 +1,5 @@
-import { LARGEST, LARGEST_TEXT, SMALLEST } from "../sketch/drawing.js"
 import { Editor } from "../editor/editor.js"
+import { LARGEST, LARGEST_TEXT, SMALLEST } from "../editor/limits.js"
 import { element, svg } from "../elements.js"
 import { EMPTY, MOST_PEOPLE, parsePoses, posesOf, writePoses } from "./document.js"
 import { mirrored, newPerson, withFace, withHands, withJoint } from "./people.js"
@@ -12,11 +12,13 @@ import { PoseToolbar } from "./toolbar.js"
 /** @typedef {import("./document.js").Poses} Poses */
 /** @typedef {{person: number, part: Part, place: number}} Address */
 
+const STYLE = new URL("./pose.css", import.meta.url).href
+
 /** Skeletons to drag, with their tools: an element that holds poses as text. @extends {Editor<Poses>} */
 export class PoseEditor extends Editor {
   /** @param {() => void} changed called after each change that the person at the canvas made */
   constructor(changed) {
-    super({ empty: EMPTY, write: writePoses, say, name: "zeroconv-pose", style: new URL("./pose.css", import.meta.url).href, changed })
+    super({ empty: EMPTY, write: writePoses, say, name: "zeroconv-pose", style: STYLE, changed })
     /** What the last run brought by wire. @type {Poses} */
     this.wired = EMPTY
     this.selected = 0
@@ -34,7 +36,7 @@ export class PoseEditor extends Editor {
   }
 
   get poses() {
-    return this.history.drawing
+    return this.history.content
   }
 
   /** The person that the tools act on. @returns {Person | undefined} */

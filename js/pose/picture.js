@@ -1,9 +1,9 @@
 /** The people as a picture of the page: what preprocessors/pose/draw.py draws, with joints that take the focus. */
 
 import { svg } from "../elements.js"
+import { sayer } from "../strings.js"
 import { PARTS } from "./document.js"
 import { boxOf } from "./people.js"
-import { sayer } from "../strings.js"
 
 /** @typedef {import("./document.js").Joint} Joint */
 /** @typedef {import("./document.js").Part} Part */
@@ -26,7 +26,7 @@ const RADIUS = { body: 4, leftHand: 4, rightHand: 4, face: 3 }
 /** Radius around a joint in which a pointer takes it: the joints of hands and faces lie close to each other. */
 const REACH = { body: 9, leftHand: 4, rightHand: 4, face: 3 }
 
-export const say = sayer("pose")
+export const say = sayer("pose", "editor")
 
 /**
  * All people.

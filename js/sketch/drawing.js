@@ -3,6 +3,17 @@
  * What a workflow file brings is checked here before anything is made of it.
  */
 
+import {
+  checkCanvas,
+  checkedText,
+  DocumentError,
+  FARTHEST,
+  isNumber,
+  isRecord,
+  LARGEST,
+  parsedText,
+} from "../editor/limits.js"
+
 /** @typedef {"pen" | "eraser" | "fill"} Tool */
 /** @typedef {"" | "x" | "y" | "xy"} Mirror */
 /**
@@ -11,13 +22,9 @@
  */
 /** @typedef {{width: number, height: number, paper: string, strokes: readonly Stroke[]}} Drawing */
 
-export const SMALLEST = 64
-export const LARGEST = 2048
 export const LARGEST_BRUSH = 512
-export const LARGEST_TEXT = 1_000_000
 /** Pixels that all strokes together may touch, a pixel once for each line over it: some seconds of work. */
 export const MOST_WORK = 4e9
-const FARTHEST = 4096
 const MOST_STROKES = 20_000
 const TOOLS = ["pen", "eraser", "fill"]
 const MIRRORS = ["", "x", "y", "xy"]
@@ -27,33 +34,22 @@ const COLOR = /^#[0-9a-f]{6}$/
 /** @type {Drawing} */
 export const EMPTY = Object.freeze({ width: 512, height: 512, paper: "#000000", strokes: [] })
 
-/** A text that is not a drawing; the message says what is wrong with it. */
-export class DrawingError extends Error {}
-
 /**
  * Read a drawing; an empty text is an empty black canvas.
  * @param {unknown} text
  * @returns {Drawing}
  */
 export function parseDrawing(text) {
-  if (typeof text !== "string") throw new DrawingError("not a text")
-  if (!text.trim()) return EMPTY
-  if (text.length > LARGEST_TEXT) throw new DrawingError(`${text.length} characters`)
-  let value
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new DrawingError("not JSON")
-  }
-  if (!isRecord(value) || value.version !== 1) throw new DrawingError("not a drawing of version 1")
+  const written = checkedText(text)
+  if (!written) return EMPTY
+  const value = parsedText(written)
+  if (!isRecord(value) || value.version !== 1) throw new DocumentError("not a drawing of version 1")
   const { width = EMPTY.width, height = EMPTY.height, paper = EMPTY.paper, strokes = [] } = value
-  for (const edge of [width, height]) {
-    if (!Number.isInteger(edge) || edge < SMALLEST || edge > LARGEST) throw new DrawingError("canvas size")
-  }
-  if (!isColor(paper)) throw new DrawingError("paper")
-  if (!Array.isArray(strokes) || strokes.length > MOST_STROKES) throw new DrawingError("strokes")
+  checkCanvas(width, height)
+  if (!isColor(paper)) throw new DocumentError("paper")
+  if (!Array.isArray(strokes) || strokes.length > MOST_STROKES) throw new DocumentError("strokes")
   const drawing = { width, height, paper, strokes: strokes.map((stroke, index) => checkedStroke(stroke, index + 1)) }
-  if (workOf(drawing) > MOST_WORK) throw new DrawingError("too many wide strokes")
+  if (workOf(drawing) > MOST_WORK) throw new DocumentError("too many wide strokes")
   return drawing
 }
 
@@ -99,11 +95,11 @@ export function writeDrawing({ width, height, paper, strokes }) {
  * @returns {Stroke}
  */
 function checkedStroke(value, place) {
-  if (!isRecord(value) || !Object.keys(value).every((key) => FIELDS.has(key))) throw new DrawingError(`stroke ${place}`)
+  if (!isRecord(value) || !Object.keys(value).every((key) => FIELDS.has(key))) throw new DocumentError(`stroke ${place}`)
   const { tool, color = "#ffffff", size = 1, points, pressure, mirror = "" } = value
   /** @type {(fits: boolean, what: string) => void} */
   const need = (fits, what) => {
-    if (!fits) throw new DrawingError(`stroke ${place}: ${what}`)
+    if (!fits) throw new DocumentError(`stroke ${place}: ${what}`)
   }
   need(TOOLS.includes(tool), "tool")
   need(MIRRORS.includes(mirror), "mirror")
@@ -119,11 +115,5 @@ function checkedStroke(value, place) {
   return /** @type {Stroke} */ (value)
 }
 
-/** @type {(value: unknown) => value is Record<string, any>} */
-const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** @type {(value: unknown) => boolean} */
 const isColor = (value) => typeof value === "string" && COLOR.test(value)
-
-/** @type {(value: unknown, low: number, high: number) => boolean} */
-const isNumber = (value, low, high) => typeof value === "number" && value >= low && value <= high

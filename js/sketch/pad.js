@@ -1,20 +1,24 @@
-import { Brush } from "./brush.js"
-import { EMPTY, LARGEST_BRUSH, LARGEST_TEXT, MOST_WORK, parseDrawing, workOf, writeDrawing } from "./drawing.js"
 import { Editor } from "../editor/editor.js"
+import { LARGEST_TEXT } from "../editor/limits.js"
 import { element } from "../elements.js"
+import { sayer } from "../strings.js"
+import { Brush } from "./brush.js"
+import { EMPTY, LARGEST_BRUSH, MOST_WORK, parseDrawing, workOf, writeDrawing } from "./drawing.js"
 import { Layers } from "./layers.js"
 import { Pointers } from "./pointers.js"
-import { say } from "../strings.js"
 import { Toolbar } from "./toolbar.js"
 
 /** @typedef {import("./drawing.js").Drawing} Drawing */
 /** @typedef {import("./drawing.js").Stroke} Stroke */
 
+const say = sayer("sketch", "editor")
+const STYLE = new URL("./pad.css", import.meta.url).href
+
 /** A drawing surface with its tools: an element that holds a drawing as text. @extends {Editor<Drawing>} */
 export class Pad extends Editor {
   /** @param {() => void} changed called after each change that the person made */
   constructor(changed) {
-    super({ empty: EMPTY, write: writeDrawing, say, name: "zeroconv-pad", style: new URL("./pad.css", import.meta.url).href, changed })
+    super({ empty: EMPTY, write: writeDrawing, say, name: "zeroconv-pad", style: STYLE, changed })
     this.brush = new Brush()
 
     this.canvas = element("canvas", { width: EMPTY.width, height: EMPTY.height })
@@ -30,7 +34,7 @@ export class Pad extends Editor {
   }
 
   get drawing() {
-    return this.history.drawing
+    return this.history.content
   }
 
   /** Take the drawing of a workflow; what cannot be read is kept as it is until the person starts anew. */

@@ -1,6 +1,6 @@
 /**
- * Strokes to pixels, byte for byte as preprocessors/sketch/strokes.py does it: the same double and integer operations in
- * the same order. Change both or neither; tests/browser/test_sketch.py compares them.
+ * Strokes to pixels, byte for byte as preprocessors/sketch/strokes.py does it: the same double and integer operations
+ * in the same order. Change both or neither; tests/browser/test_sketch.py compares them.
  */
 
 /** @typedef {import("./drawing.js").Stroke} Stroke */

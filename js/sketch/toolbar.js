@@ -1,11 +1,13 @@
-import { LARGEST_BRUSH } from "./drawing.js"
 import { EditorToolbar } from "../editor/toolbar.js"
 import { element, group, iconButton, name, press } from "../elements.js"
-import { say } from "../strings.js"
+import { sayer } from "../strings.js"
+import { LARGEST_BRUSH } from "./drawing.js"
 
 /** @typedef {import("./pad.js").Pad} Pad */
 /** @typedef {import("./drawing.js").Tool} Tool */
 /** @typedef {import("./drawing.js").Mirror} Mirror */
+
+const say = sayer("sketch", "editor")
 
 /** @type {Tool[]} */
 const TOOLS = ["pen", "eraser", "fill"]
