@@ -24,19 +24,17 @@ export class History {
 
   /** @returns {boolean} whether there was a state to go back to */
   undo() {
-    const before = this.past.pop()
-    if (!before) return false
+    if (!this.past.length) return false
     this.future.push(this.content)
-    this.content = before
+    this.content = /** @type {State} */ (this.past.pop())
     return true
   }
 
   /** @returns {boolean} whether there was a state to go forward to */
   redo() {
-    const after = this.future.pop()
-    if (!after) return false
+    if (!this.future.length) return false
     this.past.push(this.content)
-    this.content = after
+    this.content = /** @type {State} */ (this.future.pop())
     return true
   }
 }

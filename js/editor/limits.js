@@ -11,11 +11,12 @@ export const LARGEST_TEXT = 1_000_000
 /** A text that is not a document; the message says what is wrong with it. */
 export class DocumentError extends Error {}
 
-/** @param {unknown} text @returns {string} */
+/** A text without the blanks around it. @param {unknown} text @returns {string} */
 export function checkedText(text) {
   if (typeof text !== "string") throw new DocumentError("not a text")
-  if (text.length > LARGEST_TEXT) throw new DocumentError(`${text.length} characters`)
-  return text.trim()
+  const written = text.trim()
+  if (written && text.length > LARGEST_TEXT) throw new DocumentError(`${text.length} characters`)
+  return written
 }
 
 /** @param {string} text @returns {any} */

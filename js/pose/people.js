@@ -31,7 +31,7 @@ const HAND = [
 ]
 
 /** Pairs of body joints that a mirror exchanges. */
-const SIDES = [2, 3, 4, 8, 9, 10].map((right) => [right, right + 3]).concat([14, 15], [16, 17])
+const SIDES = [...[2, 3, 4, 8, 9, 10].map((right) => [right, right + 3]), [14, 15], [16, 17]]
 
 /** The face joint that a mirror puts at each place: 68 of iBUG 300-W and the pupils. */
 const FACE_SIDES = [
