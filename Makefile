@@ -1,5 +1,6 @@
 # Everything runs from a fresh clone: `make setup` is part of every target.
 #   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
+#                                    FRONT_END=1.58.1 make test      ... with another comfyui-frontend-package
 #   make demo    a contact sheet     make run                      a server to open in the browser
 #   make lint    ruff, pyright and tsc     make demo-train    train the small model; stop and go on at any time
 #   make bench   what a ControlNet costs here and elsewhere; BENCH_ARGUMENTS="--help" tells what can be chosen
@@ -20,6 +21,11 @@ NODE := $(VENV)/lib/python3.*/site-packages/playwright/driver/node --disable-war
 # A ComfyUI other than the floor has requirements of its own, hence its own interpreter.
 HOST_PYTHON = python=$$($(VENV)/bin/python scripts/comfyui.py interpreter "$(COMFYUI_DIR)") && "$$python"
 
+# A front end other than the host's, as people update it apart from the host.
+FRONT_END ?=
+WITH_FRONT_END = $(if $(FRONT_END),FRONT_END_ROOT=$$($(VENV)/bin/python scripts/comfyui.py front-end "$(FRONT_END)") && \
+	export FRONT_END_ROOT &&)
+
 .PHONY: setup test demo demo-train bench run lint format clean
 
 setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py $(REFERENCES)/unpacked
@@ -38,7 +44,7 @@ $(REFERENCES)/unpacked: scripts/references.py | $(VENV)/installed
 # In the order of the folders: the slow tests, with servers and browsers, begin first, and neither process waits long.
 test: setup
 	@$(NODE) --test --test-reporter=dot "tests/javascript/**/*.test.js"
-	@$(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	@$(WITH_FRONT_END) $(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 demo: setup
 	@$(HOST_PYTHON) demo/run.py

@@ -83,13 +83,14 @@ def test_tools_act_on_the_person(poses: PosePage) -> None:
         "face_keypoints_2d": 70,
     }
     before = poses.people()[0]
-    buttons.nth(0).click()
-    assert poses.people()[0] != before, "seen in a mirror"
-    buttons.nth(0).click()
+    for _ in range(2):
+        buttons.nth(0).click()
     for key, numbers in poses.people()[0].items():
         assert numbers == pytest.approx(before[key], abs=0.3)
     poses.add_person("walking")
-    assert len(poses.people()) == 2
+    walking = poses.people()[1]
+    buttons.nth(0).click()
+    assert poses.people()[1] != walking, "who walks to the other side is another picture"
     buttons.nth(4).click()
     assert [person["pose_keypoints_2d"] for person in poses.people()] == [pytest.approx(standing, abs=0.3)]
 
