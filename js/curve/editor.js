@@ -1,4 +1,5 @@
 import { element, iconButton } from "../elements.js"
+import { keepFromGraph, noteChange } from "../graph.js"
 import { sayer } from "../strings.js"
 import { Axes } from "./axes.js"
 import { CurvePicture } from "./picture.js"
@@ -39,6 +40,7 @@ export class CurveEditor {
     )
     this.status = element("div", { class: "status", role: "status" })
     this.frame = element("div", { class: "curve" }, this.picture.element, this.fields, this.status)
+    keepFromGraph(this.frame, () => this.picture.focusChosen())
     this.element = this.#host()
   }
 
@@ -90,6 +92,7 @@ export class CurveEditor {
     this.chosen = after < 0 ? this.keyframes.length : after
     const interpolation = this.keyframes[Math.max(0, this.chosen - 1)].interpolation
     this.#adopt(this.keyframes.toSpliced(this.chosen, 0, { position, strength, interpolation }))
+    this.picture.focusChosen()
   }
 
   /** A keyframe on the curve, where there is most room. */
@@ -131,6 +134,7 @@ export class CurveEditor {
     const text = formatSchedule(keyframes, this.text)
     this.show(text, this.counting)
     this.write(text)
+    if (!this.picture.dragging) noteChange()
   }
 
   /** @param {number} index @param {number} position */
@@ -171,8 +175,7 @@ export class CurveEditor {
     const host = element("div", { class: "zeroconv-curve" })
     const style = element("link", { rel: "stylesheet", href: new URL("./curve.css", import.meta.url).href })
     host.attachShadow({ mode: "open" }).append(style, this.frame)
-    // Clicks must not move the node below, nor keys act on it.
-    for (const name of ["pointerdown", "dblclick"]) host.addEventListener(name, (event) => event.stopPropagation())
+    // Keys must not act on the node below.
     host.addEventListener("keydown", (event) => {
       if (!event.ctrlKey && !event.metaKey) event.stopPropagation()
     })

@@ -1,4 +1,5 @@
 import { element, svg } from "../elements.js"
+import { noteChange } from "../graph.js"
 import { sayer } from "../strings.js"
 import { factorAt } from "./schedule.js"
 
@@ -31,7 +32,16 @@ export class CurvePicture {
   draw() {
     const focused = this.root.contains(this.root.getRootNode() instanceof ShadowRoot ? this.#focused() : null)
     this.root.replaceChildren(...this.#grid(), ...this.#curve(), ...this.#steps(), ...this.#handles())
-    if (focused) this.#handle(this.editor.chosen)?.focus()
+    if (focused) this.focusChosen()
+  }
+
+  get dragging() {
+    return this.held !== null
+  }
+
+  /** Keys are now for the chosen keyframe. */
+  focusChosen() {
+    this.#handle(this.editor.chosen)?.focus({ preventScroll: true })
   }
 
   #focused() {
@@ -141,6 +151,7 @@ export class CurvePicture {
       stop.abort()
       this.held = null
       this.draw()
+      noteChange()
     }
     const { signal } = stop
     this.root.addEventListener("pointermove", move, { signal })

@@ -1,8 +1,12 @@
-import { element } from "../elements.js"
+import { element, iconButton } from "../elements.js"
+import { hideFromHistory, keepFromGraph, ownHistory } from "../graph.js"
 import { Gestures } from "./gestures.js"
 import { History } from "./history.js"
 import { Traced } from "./traced.js"
 import { View } from "./view.js"
+
+/** Keys with Ctrl or Command with which the front end opens a window of its own, which would lie below a large view. */
+const LEAVING = ["s", "o", ","]
 
 /** @typedef {import("../strings.js").Say} Say */
 /** @typedef {{width: number, height: number}} Sized */
@@ -42,7 +46,10 @@ export class Editor {
     this.view = new View(this.stage, this.sheet)
     const keys = element("div", { id: "keys", class: "unseen" }, say("keys"))
     this.frame = element("div", { class: "pad" }, this.stage, this.status, keys)
-    this.dialog = element("dialog", { "aria-label": say("surface") })
+    keepFromGraph(this.frame, () => this.stage.focus({ preventScroll: true }))
+    const close = iconButton("close", say("close"), () => this.toggleLarge())
+    close.className = "close"
+    this.dialog = element("dialog", { tabindex: -1, "aria-label": say("surface") }, close)
     this.dialog.addEventListener("close", () => this.#home())
     this.element = this.#host()
     this.gestures = new Gestures(this)
@@ -121,7 +128,7 @@ export class Editor {
       this.dialog.close()
       return
     }
-    this.dialog.append(this.frame)
+    this.dialog.prepend(this.frame)
     this.dialog.showModal()
     this.gestures.captureWheel()
     this.refresh()
@@ -138,10 +145,31 @@ export class Editor {
   #host() {
     const { name, style } = this.traits
     const host = element("div", { class: `${name} widget-expands` })
-    // The front end leaves Ctrl+Z to a focused element of this type: it has an undo of its own, as the editor does.
-    Object.defineProperty(host, "type", { value: "textarea" })
+    ownHistory(host)
     const sheet = element("link", { rel: "stylesheet", href: style })
-    host.attachShadow({ mode: "open", delegatesFocus: false }).append(sheet, this.frame, this.dialog)
+    const root = host.attachShadow({ mode: "open", delegatesFocus: false })
+    root.append(sheet, this.frame, this.dialog)
+    root.addEventListener("keydown", (event) => this.#key(/** @type {KeyboardEvent} */ (event)))
     return host
+  }
+
+  /** Undo and redo are the editor's; other keys with Ctrl are the front end's, and keys without it never. */
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const key = event.key.toLowerCase()
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation()
+    else if (key === "z" || key === "y") this.#travel(event, key === "y" || event.shiftKey)
+    else if (this.dialog.open && LEAVING.includes(key)) this.toggleLarge()
+  }
+
+  /** @param {KeyboardEvent} event @param {boolean} forward */
+  #travel(event, forward) {
+    event.stopPropagation()
+    hideFromHistory(event)
+    // A field that is being typed in has an undo as well.
+    if (event.target instanceof HTMLInputElement && event.target.type === "number") return
+    event.preventDefault()
+    if (forward) this.redo()
+    else this.undo()
   }
 }

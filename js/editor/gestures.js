@@ -19,14 +19,12 @@ export class Gestures {
     this.spaceHeld = false
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.release = undefined
-    const { stage, frame } = editor
+    const { stage } = editor
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
     stage.addEventListener("focusin", () => this.captureWheel())
     stage.addEventListener("focusout", () => this.#left())
     stage.addEventListener("keydown", (event) => this.#key(event))
     stage.addEventListener("keyup", (event) => event.key === " " && (this.spaceHeld = false))
-    // Clicks on the tools must not move the node below.
-    for (const name of ["pointerdown", "dblclick"]) frame.addEventListener(name, (event) => event.stopPropagation())
   }
 
   /** Whether a pointer is on the stage that the view takes, or may take. */

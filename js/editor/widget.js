@@ -1,5 +1,6 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
+import { noteChange } from "../graph.js"
 import { loadStrings } from "../strings.js"
 
 const LEAST_WIDTH = 460
@@ -42,6 +43,7 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
   const editor = new Editor(() => {
     widget.callback?.(widget.value)
     node.setDirtyCanvas?.(true)
+    noteChange()
   })
   const widget = node.addDOMWidget(input, type, editor.element, {
     getValue: () => editor.text,

@@ -14,12 +14,6 @@ const SLACK = 4
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }
 
-/** Keys with Ctrl or Command that the editor answers itself. @type {Record<string, (editor: PoseEditor, event: KeyboardEvent) => void>} */
-const COMMANDS = {
-  z: (editor, event) => (event.shiftKey ? editor.redo() : editor.undo()),
-  y: (editor) => editor.redo(),
-}
-
 /** Single keys on the stage and its joints. @type {Record<string, (editor: PoseEditor) => void>} */
 const KEYS = {
   delete: (editor) => editor.toggleJoint(),
@@ -28,7 +22,6 @@ const KEYS = {
   m: (editor) => editor.mirrorPerson(),
   "+": (editor) => scale(editor, 1.05),
   "-": (editor) => scale(editor, 1 / 1.05),
-  escape: (editor) => editor.dialog.open && editor.toggleLarge(),
 }
 
 /** Mouse, touch, pen and keys on the stage of a pose editor. */
@@ -39,13 +32,13 @@ export class PosePointers {
     /** What is being dragged, from where; without a joint the whole person. */
     /** @type {{pointer: number, from: Place, slack: number, person: Person, index: number, joint: Address | null, now: Person | null} | null} */
     this.drag = null
-    const { stage, frame } = editor
+    const { stage } = editor
     stage.addEventListener("pointerdown", (event) => this.#down(event))
     stage.addEventListener("pointermove", (event) => this.#move(event))
     stage.addEventListener("pointerup", (event) => this.#up(event))
     stage.addEventListener("pointercancel", (event) => this.#cancel(event))
     stage.addEventListener("focusin", (event) => this.#focused(event))
-    frame.addEventListener("keydown", (event) => this.#key(event))
+    stage.addEventListener("keydown", (event) => this.#key(event))
   }
 
   /** @param {PointerEvent} event */
@@ -125,20 +118,14 @@ export class PosePointers {
     else editor.toolbar.refresh()
   }
 
-  /** A key on the editor: its own, or kept from the graph. @param {KeyboardEvent} event */
+  /** A key on the stage or one of its joints. @param {KeyboardEvent} event */
   #key(event) {
-    const { editor } = this
-    const control = event.ctrlKey || event.metaKey
+    if (event.ctrlKey || event.metaKey) return
     const key = event.key.toLowerCase()
-    const inField = event.target instanceof HTMLInputElement
-    const onStage = editor.stage.contains(/** @type {Node} */ (event.target))
-    if (control && !(key in COMMANDS)) return
-    event.stopPropagation()
-    const action = control ? !inField && COMMANDS[key] : onStage && KEYS[key]
-    if (action) action(editor, event)
-    const [dx, dy] = (onStage && !control && ARROWS[key]) || [0, 0]
-    if (dx || dy) this.#step(event, dx, dy)
-    if (action || dx || dy) event.preventDefault()
+    if (Object.hasOwn(ARROWS, key)) this.#step(event, ...ARROWS[key])
+    else if (Object.hasOwn(KEYS, key)) KEYS[key](this.editor)
+    else return
+    event.preventDefault()
   }
 
   /** Arrows move the joint by 8 pixels, by 1 with Alt; the person with Shift. */

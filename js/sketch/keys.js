@@ -2,12 +2,6 @@ import { LiveStroke } from "./brush.js"
 
 /** @typedef {import("./pointers.js").Pointers} Pointers */
 
-/** Keys with Ctrl or Command that the pad answers itself. @type {Record<string, (pointers: Pointers, event: KeyboardEvent) => void>} */
-const COMMANDS = {
-  z: ({ pad }, event) => (event.shiftKey ? pad.redo() : pad.undo()),
-  y: ({ pad }) => pad.redo(),
-}
-
 /** Single keys on the stage. @type {Record<string, (pointers: Pointers, event: KeyboardEvent) => void>} */
 const KEYS = {
   "[": ({ pad }) => pad.setBrush({ size: Math.min(pad.brush.size - 1, pad.brush.size / 1.2) }),
@@ -19,7 +13,6 @@ const KEYS = {
   "+": ({ pad }) => pad.gestures.zoom(1.25),
   "-": ({ pad }) => pad.gestures.zoom(0.8),
   enter: (pointers) => penDownOrUp(pointers),
-  escape: (pointers) => escape(pointers),
   arrowleft: (pointers, event) => movePen(pointers, event, -1, 0),
   arrowright: (pointers, event) => movePen(pointers, event, 1, 0),
   arrowup: (pointers, event) => movePen(pointers, event, 0, -1),
@@ -27,20 +20,17 @@ const KEYS = {
 }
 
 /**
- * A key on the pad: its own, or kept from the graph, whose single-key commands would act on the node.
+ * A key on the stage. Escape drops the stroke in work; without one it leaves the large view, as the browser sees to.
  * @param {Pointers} pointers
  * @param {KeyboardEvent} event
  */
 export function keyPressed(pointers, event) {
-  const control = event.ctrlKey || event.metaKey
+  if (event.ctrlKey || event.metaKey) return
   const key = event.key.toLowerCase()
-  const onStage = event.target === pointers.pad.stage
-  const inField = event.target instanceof HTMLInputElement && event.target.type === "number"
-  if (control && !(key in COMMANDS)) return
-  event.stopPropagation()
-  const action = control ? !inField && COMMANDS[key] : onStage && KEYS[key]
-  if (action) action(pointers, event)
-  if (action) event.preventDefault()
+  if (key === "escape" && pointers.stroke) pointers.dropStroke()
+  else if (Object.hasOwn(KEYS, key)) KEYS[key](pointers, event)
+  else return
+  event.preventDefault()
 }
 
 /** Enter puts the keyboard's pen down where it is, and lifts it. @param {Pointers} pointers */
@@ -53,12 +43,6 @@ function penDownOrUp(pointers) {
   if (stroke.tool === "fill") return pad.addStroke({ ...stroke, points: [x, y] })
   pointers.stroke = new LiveStroke(stroke, pad.layers)
   pointers.stroke.add([{ x, y, pressure: 1 }])
-}
-
-/** Escape drops the stroke, then closes the large pad. @param {Pointers} pointers */
-function escape(pointers) {
-  if (pointers.stroke) pointers.dropStroke()
-  else if (pointers.pad.dialog.open) pointers.pad.toggleLarge()
 }
 
 /**

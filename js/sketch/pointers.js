@@ -15,14 +15,14 @@ export class Pointers {
     this.pointer = null
     /** Where the keyboard's pen is, in the drawing. @type {Place | null} */
     this.pen = null
-    const { stage, frame } = pad
+    const { stage } = pad
     stage.addEventListener("pointerdown", (event) => this.#down(event))
     stage.addEventListener("pointermove", (event) => this.#move(event))
     stage.addEventListener("pointerup", (event) => this.#up(event))
     stage.addEventListener("pointercancel", (event) => this.#cancel(event))
     stage.addEventListener("pointerleave", () => pad.circle.classList.remove("shown"))
     stage.addEventListener("wheel", (event) => this.#circle(event), { passive: true })
-    frame.addEventListener("keydown", (event) => keyPressed(this, event))
+    stage.addEventListener("keydown", (event) => keyPressed(this, event))
   }
 
   /** @param {PointerEvent} event */

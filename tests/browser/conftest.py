@@ -13,7 +13,7 @@ from support.browser import EXECUTABLE, SETTINGS, chromium, open_canvas
 from support.server import REPOSITORY, ComfyServer
 
 from .devices import Devices
-from .pads import PadPage, PosePage
+from .pads import CurvePage, PadPage, PosePage
 
 SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
 SIZE = {"width": 1920, "height": 1200}
@@ -146,6 +146,16 @@ def poses(canvas: Canvas) -> PosePage:
     opened = PosePage(canvas.page)
     opened.add(150, 150)
     opened.add_person("standing")
+    return opened
+
+
+@pytest.fixture
+def curve(canvas: Canvas) -> CurvePage:
+    """A graph with nothing but a schedule node."""
+    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvSchedule)")
+    canvas.page.evaluate("app.graph.clear()")
+    opened = CurvePage(canvas.page)
+    opened.add(150, 150)
     return opened
 
 

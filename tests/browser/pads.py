@@ -1,4 +1,4 @@
-"""What a person sees of the sketch pads and pose editors on the canvas, and does with them."""
+"""What a person sees of the sketch pads, pose editors and curves on the canvas, and does with them."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ ADD = """([type, x, y]) => {
     node.pos = [x, y]
     app.graph.add(node)
 }"""
-STYLED = "(stage) => getComputedStyle(stage).position === 'relative'"
+STYLED = "(stage) => getComputedStyle(stage).overflow !== 'visible'"
 """Whether the style sheets have come, by which the editor gets its size."""
 
 COPY = """() => {
@@ -45,6 +45,8 @@ class EditorPage:
     node: str
     name: str
     """Class of the editor's element."""
+    stage = ".stage"
+    """What is drawn on, as a selector."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -53,7 +55,7 @@ class EditorPage:
         count = self.page.locator(f".{self.name}").count()
         self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
         self.page.evaluate(ADD, [self.node, x, y])
-        stage = self.page.locator(f".{self.name} .stage").nth(count)
+        stage = self.page.locator(f".{self.name} {self.stage}").nth(count)
         stage.wait_for()
         self.page.wait_for_function(STYLED, arg=stage.element_handle())
         before = None
@@ -70,6 +72,13 @@ class EditorPage:
 
     def set_value(self, text: Any, index: int = 0) -> None:
         self.page.evaluate(SET_VALUE, [index, text])
+
+    def editor(self, index: int = 0) -> Locator:
+        return self.page.locator(f".{self.name}").nth(index)
+
+    def press(self, name: str, index: int = 0) -> None:
+        """Click a tool by its name."""
+        self.editor(index).get_by_role("button", name=name).click()
 
 
 class PadPage(EditorPage):
@@ -103,9 +112,6 @@ class PadPage(EditorPage):
             pixels,
         )
 
-    def press(self, name: str) -> None:
-        self.page.locator(".zeroconv-pad").get_by_role("button", name=name).click()
-
     def status(self) -> str:
         return self.page.locator(".zeroconv-pad .status").first.inner_text()
 
@@ -114,9 +120,6 @@ class PosePage(EditorPage):
     """The pose editors of a page."""
 
     node, name = "ZeroConvPose", "zeroconv-pose"
-
-    def editor(self, index: int = 0) -> Locator:
-        return self.page.locator(".zeroconv-pose").nth(index)
 
     def add_person(self, preset: str, index: int = 0) -> None:
         self.editor(index).locator("select.preset").select_option(preset)
@@ -151,3 +154,9 @@ class PosePage(EditorPage):
         self.page.mouse.down()
         self.page.mouse.move(x + dx * sheet["width"], y + dy * sheet["height"], steps=5)
         self.page.mouse.up()
+
+
+class CurvePage(EditorPage):
+    """The curves of schedule nodes on a page."""
+
+    node, name, stage = "ZeroConvSchedule", "zeroconv-curve", ".picture"
