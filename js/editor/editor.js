@@ -45,7 +45,7 @@ export class Editor {
     this.status = element("div", { class: "status", role: "status" })
     this.view = new View(this.stage, this.sheet)
     const keys = element("div", { id: "keys", class: "unseen" }, say("keys"))
-    this.frame = element("div", { class: "pad" }, this.stage, this.status, keys)
+    this.frame = element("div", { class: "pad", role: "group", "aria-label": say("surface") }, this.stage, this.status, keys)
     keepFromGraph(this.frame, () => this.stage.focus({ preventScroll: true }))
     const close = iconButton("close", say("close"), () => this.toggleLarge())
     close.className = "close"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Error, Page
-from support.browser import EXECUTABLE, SETTINGS, chromium, open_canvas
+from support.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_canvas
 from support.server import REPOSITORY, ComfyServer
 
 from .devices import Devices
@@ -43,7 +43,7 @@ class Canvas:
         )
         count = len(json.loads(workflow.read_text(encoding="utf-8"))["nodes"])
         self.page.wait_for_function("(count) => app.graph.nodes.length === count", arg=count)
-        self.page.wait_for_timeout(1000)
+        at_rest(self.page, VIEW)
 
     def set_widget(self, node_type: str, name: str, value: Any) -> None:
         """Enter a value into a widget of the only node of a type."""
@@ -92,7 +92,7 @@ class Canvas:
         """Keep what is seen, the whole graph in view."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(500)
+        at_rest(self.page, VIEW)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 

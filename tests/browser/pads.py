@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
+from support.browser import at_rest
 
 ADD = """([type, x, y]) => {
     const node = LiteGraph.createNode(type)
@@ -26,6 +27,11 @@ COPY = """() => {
 }"""
 NODE = "app.graph.nodes.toSorted((one, other) => one.id - other.id)[index]"
 """The order of the nodes themselves changes when one is brought to the front."""
+
+PLACES = """([name, stage]) => [...document.querySelectorAll(`.${name}`)].map(({ shadowRoot }) =>
+    [stage, '.sheet', '.handle .dot'].flatMap((each) => [...shadowRoot.querySelectorAll(each)]).map((each) =>
+        Object.values(each.getBoundingClientRect().toJSON())))"""
+"""Where the parts of all editors of a kind lie in the page."""
 
 VALUE = f"(index) => {NODE}.widgets[0].value"
 SET_VALUE = f"([index, text]) => {{ {NODE}.widgets[0].value = text }}"
@@ -55,17 +61,24 @@ class EditorPage:
         count = self.page.locator(f".{self.name}").count()
         self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
         self.page.evaluate(ADD, [self.node, x, y])
-        stage = self.page.locator(f".{self.name} {self.stage}").nth(count)
-        stage.wait_for()
-        self.page.wait_for_function(STYLED, arg=stage.element_handle())
-        before = None
-        while before != (before := stage.bounding_box()):
-            self.page.wait_for_timeout(300)
+        self.wait(count)
 
     def copy(self) -> None:
         """Copy the only node and paste it beside."""
         self.page.evaluate(COPY)
-        self.page.wait_for_timeout(1500)
+        self.wait(1)
+
+    def reload(self) -> None:
+        """Open what would be saved."""
+        self.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+        self.wait()
+
+    def wait(self, index: int = 0) -> None:
+        """Wait until an editor is there, has its size, and lies still with what is on it."""
+        stage = self.editor(index).locator(self.stage)
+        stage.wait_for()
+        self.page.wait_for_function(STYLED, arg=stage.element_handle())
+        at_rest(self.page, PLACES, [self.name, self.stage])
 
     def value(self, index: int = 0) -> str:
         return self.page.evaluate(VALUE, index)

@@ -1,6 +1,7 @@
 """The row of a preprocessor node: it runs alone, live too, and its hint is compared with its input."""
 
 import pytest
+from playwright.sync_api import expect
 from support.photo import photo
 from support.server import ComfyServer
 
@@ -54,7 +55,7 @@ def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: Comfy
     assert page.locator(".zeroconv-comparison").count() == 0
 
     row.get_by_role("button", name="Live").click()
-    page.wait_for_timeout(1500)
+    expect(row.locator(".running")).to_have_count(0)
     canvas.set_widget("ZeroConvCanny", "high_threshold", 90)
     page.wait_for_function(f"(first) => ({HINT})() !== first", arg=first, timeout=60_000)
     assert set((server.base / "output").iterdir()) == before

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from support.browser import VIEW, at_rest
 from support.server import ComfyServer
 
 from .conftest import Canvas
@@ -42,13 +43,13 @@ def test_every_node_mounts_and_survives_save_and_reload(canvas: Canvas, server: 
     page, nodes = canvas.page, pack(server)
     assert len(nodes) > 60
     page.evaluate(ADD_ALL, list(nodes))
-    page.wait_for_timeout(1500)
+    at_rest(page, VIEW)
     if page.evaluate("LiteGraph.vueNodesMode"):
         page.wait_for_function(f"(count) => ({MOUNTED})() === count", arg=len(nodes))
     changed = page.evaluate(CHANGE)
     assert sum(map(len, changed)) > 150
     page.evaluate("() => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
-    page.wait_for_timeout(1500)
+    at_rest(page, VIEW)
     for name, before, after in zip(nodes, changed, page.evaluate(VALUES), strict=True):
         assert after == before, name
     assert canvas.unknown_nodes() == []

@@ -123,23 +123,14 @@ def test_undo_of_an_editor_is_its_own_while_changes_run_by_themselves(pad: PadPa
         first, node = pad.strokes()[:1], pad.page.evaluate("app.graph.nodes[0].id")
         pad.page.evaluate("() => { window.node_ = app.graph.nodes[0] }")
         pad.page.keyboard.press("Control+z")
-        settle(pad)
+        pad.wait()
         assert pad.strokes() == first
         assert pad.page.evaluate("(id) => app.graph.getNodeById(id) === window.node_", node), "the graph was not undone"
         pad.page.keyboard.press("Control+Shift+Z")
-        settle(pad)
+        pad.wait()
         assert len(pad.strokes()) == 2
     finally:
         pad.page.evaluate("app.ui.autoQueueEnabled = false")
-
-
-def settle(editor: EditorPage) -> None:
-    """Wait until the front end has answered what it heard: it does so in the next frames."""
-    editor.page.evaluate(
-        """async () => {
-            for (let frame = 0; frame < 10; frame++) await new Promise(requestAnimationFrame)
-        }"""
-    )
 
 
 def test_large_view_is_left_by_escape_and_button(pad: PadPage) -> None:

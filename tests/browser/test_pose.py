@@ -60,8 +60,7 @@ def test_keys_move_hide_and_undo(poses: PosePage) -> None:
 def test_reload_and_copy_keep_poses_apart(poses: PosePage) -> None:
     poses.drag(LEFT_WRIST, 0.1, -0.1)
     text = poses.value()
-    poses.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
-    poses.page.wait_for_timeout(1000)
+    poses.reload()
     assert poses.value() == text
     poses.copy()
     assert poses.value(1) == text
@@ -102,7 +101,7 @@ def test_hostile_poses_run_nothing(poses: PosePage, canvas: Canvas) -> None:
         assert poses.value() == text
         assert poses.editor().locator(".status.warning").count() == 1, text[:80]
         assert poses.editor().locator(".joint").count() == 0
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert not poses.page.evaluate("Boolean(window.attacked)")
     poses.add_person("sitting")
     assert parse_poses(poses.value()) is not None

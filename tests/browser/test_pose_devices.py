@@ -28,6 +28,10 @@ SAVE = """(from) => {
     app.graph.add(save)
     app.graph.nodes[from].connect(0, save, 0)
 }"""
+LOADED = """() => {
+    const { naturalWidth } = document.querySelector('.zeroconv-pose').shadowRoot.querySelector('.traced')
+    return naturalWidth > 0
+}"""
 LOAD = """(name) => {
     const load = LiteGraph.createNode('LoadImage')
     load.pos = [800, 150]
@@ -47,7 +51,6 @@ def saved_picture(poses: PosePage, canvas: Canvas, server: ComfyServer) -> np.nd
     canvas.queue()
     poses.page.wait_for_function(f"() => {saved}?.images?.length", timeout=120_000)
     (file,) = poses.page.evaluate(f"{saved}.images")
-    poses.page.wait_for_timeout(500)
     return np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"]).convert("RGB"))
 
 
@@ -112,7 +115,7 @@ def test_wheel_zooms_and_the_view_moves(poses: PosePage) -> None:
     mouse.move(*wrist)
     for _ in range(4):
         mouse.wheel(0, -150)
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert poses.page.evaluate(GRAPH_VIEW) == pytest.approx(graph)
     zoom = poses.sheet()["width"] / whole["width"]
     assert zoom > 2
@@ -181,7 +184,7 @@ def test_keyboard_reaches_everything_and_says_what_it_is(poses: PosePage) -> Non
 def test_large_editor_is_the_same_document(poses: PosePage, canvas: Canvas) -> None:
     small, first = poses.sheet()["width"], poses.value()
     poses.editor().get_by_role("button", name="Large").click()
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert poses.sheet()["width"] > 1.5 * small
     poses.drag(LEFT_WRIST, 0.1, -0.2)
     large = poses.value()
@@ -189,12 +192,12 @@ def test_large_editor_is_the_same_document(poses: PosePage, canvas: Canvas) -> N
     poses.page.mouse.move(*poses.seen_at(NOSE))
     graph, width = poses.page.evaluate(GRAPH_VIEW), poses.sheet()["width"]
     poses.page.mouse.wheel(0, -200)
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert poses.sheet()["width"] > 1.3 * width
     assert poses.page.evaluate(GRAPH_VIEW) == graph
     poses.page.keyboard.press("0")
     poses.page.keyboard.press("Escape")
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert not poses.editor().locator("dialog").evaluate("(dialog) => dialog.open")
     assert poses.sheet()["width"] == pytest.approx(small, abs=1)
     assert poses.value() == large
@@ -245,7 +248,7 @@ def test_wired_picture_is_traced_and_never_part_of_the_result(
     traced = poses.editor().locator(".traced")
     traced.wait_for()
     sizes = [poses.editor().get_by_role("spinbutton", name=side) for side in ("Width", "Height")]
-    poses.page.wait_for_timeout(500)
+    poses.page.wait_for_function(LOADED)
     assert [field.input_value() for field in sizes] == ["320", "192"]
     assert poses.value() == ""
     sheet, under = poses.sheet(), traced.bounding_box()

@@ -31,8 +31,7 @@ def test_from_stroke_to_picture(canvas: Canvas, server: ComfyServer, request: py
     assert canvas.dialogs() == []
     pad = PadPage(canvas.page)
     canvas.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [100, -650]; app.canvas.setDirty(true, true)")
-    canvas.page.locator(".zeroconv-pad .stage").wait_for()
-    canvas.page.wait_for_timeout(500)
+    pad.wait()
     pad.press("Clear")
     turns = [2 * math.pi * step / 24 for step in range(25)]
     pad.set_brush_size(12)

@@ -70,8 +70,7 @@ def test_saved_workflow_brings_the_strokes_back(pad: PadPage) -> None:
     pad.draw(CURVE)
     pad.draw([(0.8, 0.2), (0.8, 0.8)])
     text, pixels = pad.value(), pad.pixels()
-    pad.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
-    pad.page.wait_for_timeout(1000)
+    pad.reload()
     assert pad.value() == text
     assert (pad.pixels() == pixels).all()
 
@@ -84,7 +83,7 @@ def test_undo_and_redo_belong_to_the_pad_while_it_has_the_focus(pad: PadPage) ->
     second = pad.pixels()
     for keys, expected in [("z", first), ("z", empty), ("y", first), ("Shift+Z", second)]:
         pad.page.keyboard.press(f"Control+{keys}")
-        pad.page.wait_for_timeout(300)
+        pad.wait()
         assert (pad.pixels() == expected).all()
     assert len(pad.page.evaluate("app.graph.nodes.map((node) => node.id)")) == 1
     pad.press("Clear")

@@ -119,11 +119,11 @@ def test_strokes_on_a_zoomed_pad_land_where_the_pen_is(pad: PadPage) -> None:
     pad.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
     for _ in range(3):
         pad.page.mouse.wheel(0, -200)
-    pad.page.wait_for_timeout(300)
+    pad.wait()
     assert sheet_box(pad)["width"] > 1.2 * box["width"]
     pad.draw([(0.55, 0.6), (0.65, 0.6)])
     pad.page.keyboard.press("0")
-    pad.page.wait_for_timeout(200)
+    pad.wait()
     assert sheet_box(pad)["width"] == pytest.approx(box["width"], abs=1)
     assert pad.strokes()[1]["points"] == pytest.approx([0.55 * 512, 0.6 * 512, 0.65 * 512, 0.6 * 512], abs=2)
 
@@ -152,7 +152,7 @@ def test_resized_node_shows_the_whole_drawing_and_keeps_it(pad: PadPage) -> None
     pad.draw(CURVE)
     text, small = pad.value(), sheet_box(pad)["width"]
     pad.page.evaluate("app.graph.nodes[0].setSize([900, 1000]); app.graph.setDirtyCanvas(true, true)")
-    pad.page.wait_for_timeout(800)
+    pad.wait()
     stage = pad.page.locator(".zeroconv-pad .stage").first.bounding_box()
     assert stage is not None
     large = sheet_box(pad)
@@ -190,8 +190,7 @@ def test_saved_picture_brings_strokes_and_pixels_back(pad: PadPage, canvas: Canv
         base64.b64encode((tmp_path / "saved.png").read_bytes()).decode(),
     )
     pad.page.wait_for_function("() => app.graph.nodes.length === 1")
-    pad.page.locator(".zeroconv-pad .stage").wait_for()
-    pad.page.wait_for_timeout(800)
+    pad.wait()
     assert pad.value() == text
     assert (pad.pixels() == pixels).all()
     assert canvas.errors == []
