@@ -29,8 +29,8 @@ export function keepFromGraph(frame, focus) {
 }
 
 /**
- * Keep undo and redo of the graph from an element that has its own. The front end listens above all elements, and spares
- * those with text: of this type in older ones, with editable content in newer ones.
+ * Keep undo and redo of the graph from an element that has its own. The front end listens above all elements, and
+ * spares those with text: of this type in older ones, with editable content in newer ones.
  * @param {HTMLElement} host
  */
 export function ownHistory(host) {

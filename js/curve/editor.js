@@ -39,7 +39,8 @@ export class CurveEditor {
       this.remove,
     )
     this.status = element("div", { class: "status", role: "status" })
-    this.frame = element("div", { class: "curve", role: "group", "aria-label": say("curve") }, this.picture.element, this.fields, this.status)
+    const described = { class: "curve", role: "group", "aria-label": say("curve") }
+    this.frame = element("div", described, this.picture.element, this.fields, this.status)
     keepFromGraph(this.frame, () => this.picture.focusChosen())
     this.element = this.#host()
   }

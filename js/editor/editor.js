@@ -45,7 +45,8 @@ export class Editor {
     this.status = element("div", { class: "status", role: "status" })
     this.view = new View(this.stage, this.sheet)
     const keys = element("div", { id: "keys", class: "unseen" }, say("keys"))
-    this.frame = element("div", { class: "pad", role: "group", "aria-label": say("surface") }, this.stage, this.status, keys)
+    const described = { class: "pad", role: "group", "aria-label": say("surface") }
+    this.frame = element("div", described, this.stage, this.status, keys)
     keepFromGraph(this.frame, () => this.stage.focus({ preventScroll: true }))
     const close = iconButton("close", say("close"), () => this.toggleLarge())
     close.className = "close"
@@ -73,6 +74,12 @@ export class Editor {
 
   /** Begin with nothing. */
   clear() {}
+
+  /** Keep what the tools are set to; whoever makes the editor a widget says where. @param {object} _settings */
+  keep(_settings) {}
+
+  /** Set the tools to what was kept. @param {any} _settings */
+  recall(_settings) {}
 
   /** Draw the content. */
   show() {}

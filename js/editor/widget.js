@@ -52,6 +52,7 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
     hideOnZoom: false,
     socketless: true,
   })
+  keepSettings(node, editor, type)
   if (node.comfyClass === made) {
     traceWiredImage(node, editor)
     const before = node.onExecuted
@@ -63,6 +64,23 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
     }
   }
   return { widget, minWidth: LEAST_WIDTH, minHeight: LEAST_HEIGHT + surroundings }
+}
+
+/**
+ * Let what the tools are set to outlive the node, which an undo of the graph and a reload make anew.
+ * @param {any} node
+ * @param {AnyEditor} editor
+ * @param {string} type
+ */
+function keepSettings(node, editor, type) {
+  const key = () => `zeroconv.${type}.${node.id}`
+  editor.keep = (settings) => sessionStorage.setItem(key(), JSON.stringify(settings))
+  const before = node.onConfigure
+  node.onConfigure = (/** @type {any[]} */ ...values) => {
+    before?.apply(node, values)
+    const kept = sessionStorage.getItem(key())
+    if (kept) editor.recall(JSON.parse(kept))
+  }
 }
 
 /**

@@ -77,6 +77,12 @@ export class Pad extends Editor {
     this.brush.size = Math.min(LARGEST_BRUSH, Math.max(1, Math.round(this.brush.size)))
     this.toolbar.refresh()
     this.#guide()
+    this.keep(this.brush)
+  }
+
+  /** @param {Partial<Brush>} settings */
+  recall(settings) {
+    this.setBrush(settings)
   }
 
   /** Take the size that a run had: an empty canvas follows it, strokes are stretched. */

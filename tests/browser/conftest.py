@@ -112,6 +112,7 @@ def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
     """A new workflow, nothing of what was before in sight."""
     # A node whose result is cached sends no preview again.
     server.post("/free", {"free_memory": True})
+    window.mouse.move(960, 1100)  # away from what opens where the pointer rests
     for _ in range(3):  # dialogs and menus that a test has left open
         window.keyboard.press("Escape")
     window.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")

@@ -102,6 +102,11 @@ class PadPage(EditorPage):
     def strokes(self, index: int = 0) -> list[dict[str, Any]]:
         return json.loads(self.value(index) or '{"strokes": []}')["strokes"]
 
+    def size(self, index: int = 0) -> tuple[int, int]:
+        """Width and height of the drawing."""
+        drawing = json.loads(self.value(index))
+        return drawing["width"], drawing["height"]
+
     def draw(self, places: list[tuple[float, float]], index: int = 0) -> None:
         """Draw with the mouse through places, given as fractions of the sheet."""
         box = self.page.locator(".zeroconv-pad .sheet").nth(index).bounding_box()

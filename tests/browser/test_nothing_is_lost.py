@@ -180,3 +180,50 @@ def test_saving_leaves_the_large_view(pad: PadPage) -> None:
     field.press("Escape")
     assert not pad.editor().locator("dialog").evaluate("(dialog) => dialog.open")
     assert len(pad.strokes()) == 1
+
+
+def test_brush_outlives_undo_of_the_graph_and_reload(pad: PadPage) -> None:
+    page = pad.page
+    pad.draw(CURVE)
+    page.keyboard.press("e")
+    for _ in range(3):
+        page.keyboard.press("]")
+    pad.editor().locator("select[title='Class colour']").select_option(label="tree")
+    page.keyboard.press("m")
+    page.keyboard.press("e")
+    before = brush(pad)
+    assert before == ["Eraser (E)", "14", "#04c803", "true"]
+    pad.draw([(0.3, 0.4), (0.4, 0.4)])
+    page.evaluate("app.extensionManager.command.execute('Comfy.Undo')")
+    page.wait_for_function("() => (app.graph.nodes[0]?.widgets[0].value.match(/tool/g) ?? []).length === 1")
+    pad.wait()
+    assert brush(pad) == before
+    pad.reload()
+    assert brush(pad) == before
+    pad.add(900, 150)
+    assert brush(pad, 1) == ["Pen (B)", "8", "#ffffff", "false"], "a new pad begins anew"
+
+
+def brush(pad: PadPage, index: int = 0) -> list[str]:
+    """Tool, size, color and whether it mirrors, as the tools show them."""
+    editor = pad.editor(index)
+    return [
+        *editor.locator(".group").first.locator("[aria-pressed=true]").evaluate_all("(all) => all.map((b) => b.title)"),
+        editor.locator("output").inner_text(),
+        editor.locator("input.color").input_value(),
+        editor.get_by_role("button", name="Mirror").get_attribute("aria-pressed") or "",
+    ]
+
+
+def test_canvas_size_is_swapped_and_chosen_and_nothing_moves(pad: PadPage) -> None:
+    pad.draw(CURVE)
+    strokes, sizes = pad.strokes(), pad.editor().locator("select.sizes")
+    sizes.select_option(label="832 × 1216")
+    assert pad.size() == (832, 1216)
+    pad.press("Swap")
+    assert pad.size() == (1216, 832)
+    assert pad.strokes() == strokes
+    assert_known(pad)
+    pad.page.keyboard.press("Control+z")
+    assert pad.size() == (832, 1216)
+    assert sizes.input_value() == ""
