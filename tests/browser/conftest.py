@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, Page
+from PIL import Image
+from playwright.sync_api import Browser, Error, Page, ViewportSize
 from support.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_canvas
 from support.server import REPOSITORY, ComfyServer
 
@@ -16,7 +18,15 @@ from .devices import Devices
 from .pads import CurvePage, PadPage, PosePage
 
 SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
-SIZE = {"width": 1920, "height": 1200}
+SIZE: ViewportSize = {"width": 1920, "height": 1200}
+SAVE = """(index) => {
+    const save = LiteGraph.createNode('SaveImage')
+    save.pos = [1500, 150]
+    const from = app.graph.nodes[index]
+    app.graph.add(save)
+    from.connect(0, save, 0)
+}"""
+SAVED = "app.nodeOutputs[app.graph.nodes.find(({ type }) => type === 'SaveImage').id]"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +43,7 @@ class Canvas:
     """The front end in a page: what a person sees and does there."""
 
     page: Page
+    server: ComfyServer
     errors: list[str]
 
     def open(self, workflow: Path) -> None:
@@ -88,6 +99,19 @@ class Canvas:
         """Run the workflow by its keyboard shortcut."""
         self.page.keyboard.press("Control+Enter")
 
+    def save_output_of(self, index: int = 0) -> None:
+        """Wire the first output of a node to a new one that saves it."""
+        self.page.evaluate(SAVE, index)
+
+    def saved_picture(self, timeout: float = 120_000) -> np.ndarray:
+        """Run the workflow; what its only node that saves has saved: (H, W, 3), 0..255."""
+        self.page.evaluate(f"() => {{ delete {SAVED} }}")
+        self.queue()
+        self.page.wait_for_function(f"() => {SAVED}?.images?.length", timeout=timeout)
+        (file,) = self.page.evaluate(f"{SAVED}.images")
+        with Image.open(self.server.base / "output" / file["subfolder"] / file["filename"]) as saved:
+            return np.array(saved.convert("RGB"))
+
     def screenshot(self, name: str) -> None:
         """Keep what is seen, the whole graph in view."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -117,7 +141,7 @@ def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
         window.keyboard.press("Escape")
     window.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     window.wait_for_function("() => app.graph.nodes.length === 0")
-    opened = Canvas(window, [])
+    opened = Canvas(window, server, [])
     assert opened.dialogs() == []
     assert window.evaluate("Object.keys(app.nodeOutputs)") == [], "pictures of another test would count for this one"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import FloatRect, Locator, Page
 from support.browser import at_rest
 
 ADD = """([type, x, y]) => {
@@ -89,6 +89,12 @@ class EditorPage:
     def editor(self, index: int = 0) -> Locator:
         return self.page.locator(f".{self.name}").nth(index)
 
+    def sheet(self, index: int = 0) -> FloatRect:
+        """Where what is drawn on lies in the page."""
+        box = self.editor(index).locator(".sheet").bounding_box()
+        assert box is not None
+        return box
+
     def press(self, name: str, index: int = 0) -> None:
         """Click a tool by its name."""
         self.editor(index).get_by_role("button", name=name).click()
@@ -109,8 +115,7 @@ class PadPage(EditorPage):
 
     def draw(self, places: list[tuple[float, float]], index: int = 0) -> None:
         """Draw with the mouse through places, given as fractions of the sheet."""
-        box = self.page.locator(".zeroconv-pad .sheet").nth(index).bounding_box()
-        assert box is not None
+        box = self.sheet(index)
         for number, (x, y) in enumerate(places):
             self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
             if number == 0:
@@ -158,12 +163,6 @@ class PosePage(EditorPage):
         box = self.joint(place, index).locator(".dot").bounding_box()
         assert box
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-    def sheet(self, index: int = 0) -> dict[str, float]:
-        """Where the canvas lies in the page."""
-        box = self.editor(index).locator(".sheet").bounding_box()
-        assert box
-        return dict(box)
 
     def drag(self, place: int, dx: float, dy: float, index: int = 0) -> None:
         """Drag a joint by fractions of the canvas."""

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.poses import HOSTILE_POSES
-from support.server import ComfyServer
 from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.pose.draw import draw_poses
 
@@ -12,21 +10,13 @@ from .conftest import Canvas
 from .pads import LEFT_WRIST, PosePage
 
 
-def test_dragged_joint_is_drawn_as_the_preprocessor_draws(poses: PosePage, canvas: Canvas, server: ComfyServer) -> None:
+def test_dragged_joint_is_drawn_as_the_preprocessor_draws(poses: PosePage, canvas: Canvas) -> None:
     before = poses.place_of(LEFT_WRIST)
     poses.drag(LEFT_WRIST, 0.15, -0.3)
     after = poses.place_of(LEFT_WRIST)
     assert after[:2] == pytest.approx([before[0] + 0.15 * 512, before[1] - 0.3 * 512], abs=2)
-    poses.page.evaluate("""() => {
-        const save = LiteGraph.createNode('SaveImage')
-        save.pos = [900, 150]
-        app.graph.add(save)
-        app.graph.nodes[0].connect(0, save, 0)
-    }""")
-    canvas.queue()
-    poses.page.wait_for_function("() => app.nodeOutputs?.[app.graph.nodes[1].id]?.images?.length", timeout=120_000)
-    (file,) = poses.page.evaluate("app.nodeOutputs[app.graph.nodes[1].id].images")
-    saved = np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"]))
+    canvas.save_output_of()
+    saved = canvas.saved_picture()
     frame = parse_poses(poses.value())
     assert frame is not None
     assert (saved == np.round(draw_poses(frame.poses, frame.height, frame.width).numpy() * 255)).all()

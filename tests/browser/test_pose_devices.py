@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
 import pytest
 from PIL import Image
 from support.server import ComfyServer
@@ -22,12 +21,6 @@ WIRE = """([from, slot, to, input]) => {
     const [source, target] = [app.graph.nodes[from], app.graph.nodes[to]]
     source.connect(slot, target, target.findInputSlot(input))
 }"""
-SAVE = """(from) => {
-    const save = LiteGraph.createNode('SaveImage')
-    save.pos = [1500, 150]
-    app.graph.add(save)
-    app.graph.nodes[from].connect(0, save, 0)
-}"""
 LOADED = """() => {
     const { naturalWidth } = document.querySelector('.zeroconv-pose').shadowRoot.querySelector('.traced')
     return naturalWidth > 0
@@ -42,16 +35,6 @@ LOAD = """(name) => {
 
 BUTTONS: list[tuple[Literal["middle", "left"], str]] = [("left", " "), ("middle", "")]
 """What moves the view: a button of the mouse, and the key that is held."""
-
-
-def saved_picture(poses: PosePage, canvas: Canvas, server: ComfyServer) -> np.ndarray:
-    """What a run saves: (H, W, 3), 0..255."""
-    saved = "app.nodeOutputs[app.graph.nodes.find(({ type }) => type === 'SaveImage').id]"
-    poses.page.evaluate(f"() => {{ delete {saved} }}")
-    canvas.queue()
-    poses.page.wait_for_function(f"() => {saved}?.images?.length", timeout=120_000)
-    (file,) = poses.page.evaluate(f"{saved}.images")
-    return np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"]).convert("RGB"))
 
 
 def test_a_finger_takes_the_nearest_joint(poses: PosePage, devices: Devices) -> None:
@@ -207,11 +190,11 @@ def test_large_editor_is_the_same_document(poses: PosePage, canvas: Canvas) -> N
     assert canvas.errors == []
 
 
-def test_wired_poses_are_shown_changed_and_taken_again(poses: PosePage, canvas: Canvas, server: ComfyServer) -> None:
+def test_wired_poses_are_shown_changed_and_taken_again(poses: PosePage, canvas: Canvas) -> None:
     poses.add(800, 150)
     poses.page.evaluate(WIRE, [0, 1, 1, "keypoints"])
-    poses.page.evaluate(SAVE, 1)
-    wired = saved_picture(poses, canvas, server)
+    canvas.save_output_of(1)
+    wired = canvas.saved_picture()
     status = poses.editor(1).locator(".status")
     assert "as wired" in status.inner_text()
     assert poses.value(1) == ""
@@ -222,14 +205,14 @@ def test_wired_poses_are_shown_changed_and_taken_again(poses: PosePage, canvas: 
     poses.drag(LEFT_WRIST, 0.2, -0.3, 1)
     assert "as wired" not in status.inner_text()
     assert poses.place_of(LEFT_WRIST, 1)[:2] == pytest.approx([x + 0.2 * 512, y - 0.3 * 512], abs=2)
-    changed = saved_picture(poses, canvas, server)
+    changed = canvas.saved_picture()
     assert not changed[int(y), int(x)].any()
     assert (changed != wired).any()
 
     poses.editor(1).get_by_role("button", name="take the wired poses").click()
     assert poses.value(1) == ""
     assert poses.joint(LEFT_WRIST, 1).count() == 1
-    assert (saved_picture(poses, canvas, server) == wired).all()
+    assert (canvas.saved_picture() == wired).all()
     assert canvas.errors == []
 
 
@@ -258,8 +241,8 @@ def test_wired_picture_is_traced_and_never_part_of_the_result(
     opacity.evaluate("(slider) => { slider.value = 30; slider.dispatchEvent(new Event('input')) }")
     assert traced.evaluate("(image) => image.style.opacity") == "0.3"
 
-    poses.page.evaluate(SAVE, 0)
-    picture = saved_picture(poses, canvas, server)
+    canvas.save_output_of()
+    picture = canvas.saved_picture()
     assert picture.shape == (192, 320, 3)
     assert (picture[:4] == 0).all()
     assert picture.any()

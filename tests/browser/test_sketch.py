@@ -6,9 +6,8 @@ import statistics
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.drawings import HOSTILE, scribble
-from support.server import PACK, ComfyServer
+from support.server import PACK
 from zeroconv.preprocessors.sketch.drawing import parse_drawing
 from zeroconv.preprocessors.sketch.strokes import render
 
@@ -23,21 +22,12 @@ def picture(text: str) -> np.ndarray:
     return np.round(render(parse_drawing(text))[0][0].numpy() * 255).astype(int)
 
 
-def test_mouse_strokes_become_the_saved_image(pad: PadPage, canvas: Canvas, server: ComfyServer) -> None:
+def test_mouse_strokes_become_the_saved_image(pad: PadPage, canvas: Canvas) -> None:
     pad.draw(CURVE)
     (stroke,) = pad.strokes()
     assert stroke["points"][:2] == pytest.approx([0.2 * 512, 0.3 * 512], abs=2)
-    pad.page.evaluate("""() => {
-        const save = LiteGraph.createNode('SaveImage')
-        save.pos = [900, 150]
-        app.graph.add(save)
-        app.graph.nodes[0].connect(0, save, 0)
-    }""")
-    canvas.queue()
-    shown = "() => app.nodeOutputs?.[app.graph.nodes[1].id]?.images?.length"
-    pad.page.wait_for_function(shown, timeout=120_000)
-    (file,) = pad.page.evaluate("app.nodeOutputs[app.graph.nodes[1].id].images")
-    saved = np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"])).astype(int)
+    canvas.save_output_of()
+    saved = canvas.saved_picture().astype(int)
     assert (saved == picture(pad.value())).all()
     assert np.abs(saved - pad.pixels()).max() <= 1
     for x, y in CURVE:
