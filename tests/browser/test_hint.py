@@ -48,9 +48,9 @@ def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: Comfy
     slider.press("End")
     after = page.locator(".zeroconv-comparison .after")
     assert after.evaluate("(image) => image.naturalWidth") == 96
-    assert after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px 0% 0px 0px)"
+    expect(after).to_have_css("clip-path", "inset(0px 0% 0px 0px)")
     slider.press("Home")
-    assert after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px 100% 0px 0px)"
+    expect(after).to_have_css("clip-path", "inset(0px 100% 0px 0px)")
     page.keyboard.press("Escape")
     assert page.locator(".zeroconv-comparison").count() == 0
 

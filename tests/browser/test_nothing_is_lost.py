@@ -188,7 +188,7 @@ def test_brush_outlives_undo_of_the_graph_and_reload(pad: PadPage) -> None:
     page.keyboard.press("e")
     for _ in range(3):
         page.keyboard.press("]")
-    pad.editor().locator("select[title='Class colour']").select_option(label="tree")
+    pad.editor().get_by_label("Class colour").select_option(label="tree")
     page.keyboard.press("m")
     page.keyboard.press("e")
     before = brush(pad)
@@ -217,7 +217,7 @@ def brush(pad: PadPage, index: int = 0) -> list[str]:
 
 def test_canvas_size_is_swapped_and_chosen_and_nothing_moves(pad: PadPage) -> None:
     pad.draw(CURVE)
-    strokes, sizes = pad.strokes(), pad.editor().locator("select.sizes")
+    strokes, sizes = pad.strokes(), pad.editor().get_by_label("Canvas sizes")
     sizes.select_option(label="832 × 1216")
     assert pad.size() == (832, 1216)
     pad.press("Swap")

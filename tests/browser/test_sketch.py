@@ -113,7 +113,7 @@ def test_tools_and_keys(pad: PadPage) -> None:
 
 
 def test_class_colour_is_chosen_by_name(pad: PadPage) -> None:
-    pad.page.locator(".zeroconv-pad select").select_option(label="tree")
+    pad.editor().get_by_label("Class colour").select_option(label="tree")
     pad.draw(CURVE)
     assert pad.strokes()[0]["color"] == "#04c803"
 
