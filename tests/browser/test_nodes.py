@@ -31,6 +31,11 @@ CHANGE = """() => app.graph.nodes.map((node) => {
     return node.serialize().widgets_values ?? []
 })"""
 MOUNTED = "() => document.querySelectorAll('[data-node-id]').length"
+SOCKET_COLORS = """(type) => [
+    app.canvas.default_connection_color_byType[type],
+    app.canvas.constructor.link_type_colors[type],
+    getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim(),
+]"""
 VALUES = "() => app.graph.nodes.map((node) => node.serialize().widgets_values ?? [])"
 
 
@@ -82,3 +87,18 @@ def test_connects_where_types_allow(canvas: Canvas, server: ComfyServer) -> None
         list(pack(server)),
     )
     assert wrong == []
+
+
+def test_own_sockets_have_colors_with_every_palette(canvas: Canvas) -> None:
+    canvas.page.evaluate("() => { app.graph.add(LiteGraph.createNode('ZeroConvSchedule')) }")
+    palettes = "app.extensionManager.setting.set('Comfy.ColorPalette', palette)"
+    try:
+        for palette in ("light", "dark"):
+            canvas.page.evaluate(f"async (palette) => {{ await {palettes} }}", palette)
+            at_rest(canvas.page, "() => getComputedStyle(document.body).backgroundColor")
+            colors = set(canvas.page.evaluate(SOCKET_COLORS, "ZEROCONV_SCHEDULE"))
+            assert len(colors) == 1, "sockets and wires of both renderers"
+            assert colors.isdisjoint({"", None})
+    finally:
+        canvas.page.evaluate(f"async (palette) => {{ await {palettes} }}", "dark")
+    assert canvas.errors == []
