@@ -139,11 +139,12 @@ def test_traced_picture_is_seen_and_never_part_of_the_drawing(pad: PadPage, tmp_
 
 
 def test_resized_node_shows_the_whole_drawing_and_keeps_it(pad: PadPage) -> None:
-    if pad.page.evaluate("LiteGraph.vueNodesMode"):
-        pytest.skip("Nodes 2.0 takes a size from its own handles only.")
     pad.draw(CURVE)
     text, small = pad.value(), pad.sheet()["width"]
-    pad.page.evaluate("app.graph.nodes[0].setSize([900, 1000]); app.graph.setDirtyCanvas(true, true)")
+    if pad.page.evaluate("LiteGraph.vueNodesMode"):
+        drag_corner(pad, 400, 400)
+    else:
+        pad.page.evaluate("app.graph.nodes[0].setSize([900, 1000]); app.graph.setDirtyCanvas(true, true)")
     pad.wait()
     stage = pad.page.locator(".zeroconv-pad .stage").first.bounding_box()
     assert stage is not None
@@ -154,6 +155,17 @@ def test_resized_node_shows_the_whole_drawing_and_keeps_it(pad: PadPage) -> None
     pad.draw([(0.9, 0.1), (0.9, 0.2)])
     assert pad.strokes()[1]["points"][:2] == pytest.approx([0.9 * 512, 0.1 * 512], abs=2)
     assert pad.value().startswith(text[:-2])
+
+
+def drag_corner(pad: PadPage, dx: float, dy: float) -> None:
+    """Resize the node as a person does; Nodes 2.0 takes a size from its own handles only."""
+    box = pad.page.locator("[data-node-id]").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] - 3, box["y"] + box["height"] - 3
+    pad.page.mouse.move(x, y)
+    pad.page.mouse.down()
+    pad.page.mouse.move(x + dx, y + dy, steps=6)
+    pad.page.mouse.up()
 
 
 def test_new_canvas_size_keeps_the_strokes_in_place(pad: PadPage) -> None:
