@@ -15,7 +15,7 @@ from support.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_
 from support.server import REPOSITORY, ComfyServer
 
 from .devices import Devices
-from .pads import CurvePage, PadPage, PosePage
+from .pads import NOWHERE, CurvePage, PadPage, PosePage
 
 SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
 SIZE: ViewportSize = {"width": 1920, "height": 1200}
@@ -136,7 +136,7 @@ def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
     """A new workflow, nothing of what was before in sight."""
     # A node whose result is cached sends no preview again.
     server.post("/free", {"free_memory": True})
-    window.mouse.move(960, 1100)  # away from what opens where the pointer rests
+    window.mouse.move(*NOWHERE)  # a picture opens below a tab that it rests on
     for _ in range(3):  # dialogs and menus that a test has left open
         window.keyboard.press("Escape")
     window.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")

@@ -35,6 +35,9 @@ PLACES = """([name, stage]) => [...document.querySelectorAll(`.${name}`)].map(({
 
 VALUE = f"(index) => {NODE}.widgets[0].value"
 SET_VALUE = f"([index, text]) => {{ {NODE}.widgets[0].value = text }}"
+NOWHERE = (960, 1100)
+"""A place in the page without a node."""
+
 LEFT_WRIST = 7
 """Number of a joint."""
 
@@ -94,6 +97,10 @@ class EditorPage:
         box = self.editor(index).locator(".sheet").bounding_box()
         assert box is not None
         return box
+
+    def leave(self) -> None:
+        """Move the mouse where nothing is, as a picture opens below a tab that it rests on."""
+        self.page.mouse.move(*NOWHERE)
 
     def press(self, name: str, index: int = 0) -> None:
         """Click a tool by its name."""

@@ -162,6 +162,7 @@ def large_view_is_left(editor: EditorPage) -> None:
             editor.page.mouse.click(box["x"] + 4, box["y"] + box["height"] - 4)
         editor.page.keyboard.press("Escape")
         assert not is_open(), f"after {first}"
+        editor.leave()
     editor.press("Large")
     close = dialog.get_by_role("button", name="Close")
     assert close.is_visible()
