@@ -110,6 +110,8 @@ class ComfyServer:
         command += ["--cpu", "--disable-auto-launch", "--disable-api-nodes", "--disable-metadata"]
         command += ["--base-directory", str(self.base), "--port", str(self.port)]
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}"]
+        if front_end := os.environ.get("FRONT_END_ROOT"):
+            command += ["--front-end-root", front_end]
         # Threads that wait must not spin: the browser and other tests share the few cores.
         environment = {
             "OMP_WAIT_POLICY": "PASSIVE",

@@ -51,8 +51,8 @@ DRAWN_BY_HAND = ("ZeroConvSketch",)
 CURVE = "0: 0.2, 0.3: 1 ease in-out, 0.65: 0.8 ease, 1: 0"
 CONTROL = "control_v11p_sd15_canny_fp16.safetensors"
 POSES = """async () => {
-    const { newPerson } = await import('/extensions/comfyui-zeroconv/posePeople.js')
-    const { writePoses } = await import('/extensions/comfyui-zeroconv/poseDocument.js')
+    const { newPerson } = await import('/extensions/comfyui-zeroconv/pose/people.js')
+    const { writePoses } = await import('/extensions/comfyui-zeroconv/pose/document.js')
     const people = [newPerson('standing', 512, 512, 2), newPerson('walking', 512, 512, 3)]
     return writePoses({ width: 512, height: 512, people })
 }"""
