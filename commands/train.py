@@ -2,7 +2,7 @@
 
 With several: `accelerate launch -m zeroconv.commands train run.toml`. Every process computes `batch` samples, so the
 batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, shared out over the
-processes like gradients and optimiser. The format of run.toml is described in `training/plan.py`.
+processes like gradients and optimizer. The format of run.toml is described in `training/plan.py`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _set_up(plan: Plan, processes: Processes) -> tuple[Trainer, Recorder]:
     else:
         control = trainable_copy(base.unet_weights(), seed=plan.settings.seed)
     places = Places.of(plan.name, plan.output, plan.output)
-    description = describe(base, len(dataset), plan.licence)
+    description = describe(base, len(dataset), plan.license)
     recorder = _printing(places, description, Strip(base, take_examples(dataset), plan.sampling), maker)
     return Trainer(base, control, dataset, plan.settings, recorder, processes), recorder
 

@@ -91,9 +91,9 @@ def control_trainer(
         batch=options.batch,
         learning_rate=1e-3,
         warmup=50,
-        objective=Objective(empty_prompts=0.3, weighting="velocity", limit=10.0),
+        objective=Objective(prompt_dropout=0.3, weighting="velocity", snr_gamma=10.0),
         precision="bfloat16",
-        average=0.995,
+        ema_decay=0.995,
         save_every=SAVE_STEPS,
         sample_every=0,
     )

@@ -23,16 +23,16 @@ class Interrupted(Exception):
 class Schedule:
     """The base model's noise schedule and what its UNet predicts.
 
-    signal_shares: (T,) float32, the cumulative product of the alphas (Ho et al. 2020). prediction: the noise, or the
+    alphas_cumprod: (T,) float32, the cumulative product of the alphas (Ho et al. 2020). prediction: the noise, or the
     velocity (Salimans and Ho 2022).
     """
 
-    signal_shares: Tensor
+    alphas_cumprod: Tensor
     prediction: Literal["eps", "v"] = "eps"
 
     def levels(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Factors of picture and noise at `timesteps` (B,), each (B, 1, 1, 1)."""
-        share = self.signal_shares.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
+        share = self.alphas_cumprod.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
         return share.sqrt(), (1 - share).sqrt()
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
-from .average import Average
 from .base import BaseModel, Interrupted, Prompt
 from .batches import Dataset
+from .ema import Ema
 from .objective import denoising_loss, draw
-from .optimiser import make_optimiser
+from .optimizer import make_optimizer
 from .order import Order
 from .processes import Processes
 from .progress import Callbacks, Meter
@@ -54,7 +54,7 @@ class Evaluation(nn.Module):
 class Trainer:
     """Trains a ControlNet against a frozen base model.
 
-    `step`: optimiser steps done. The weights of `control` are float32 and change in place.
+    `step`: optimizer steps done. The weights of `control` are float32 and change in place.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class Trainer:
         self.control = control.to(base.device)
         control.gradient_checkpointing = settings.gradient_checkpointing
         control.zero_convs.requires_grad_(not settings.only_middle)
-        if self.processes.sharded and (settings.precision == "float16" or settings.optimiser != "adamw"):
-            raise ValueError("Training through FSDP needs the precision bfloat16 or float32, and the optimiser adamw.")
+        if self.processes.sharded and (settings.precision == "float16" or settings.optimizer != "adamw"):
+            raise ValueError("Training through FSDP needs the precision bfloat16 or float32, and the optimizer adamw.")
         self._model = self.processes.prepare(Evaluation(control))
         self._parameters = [p for p in control.parameters() if p.requires_grad]
-        self._optimiser = make_optimiser(self._parameters, settings)
+        self._optimizer = make_optimizer(self._parameters, settings)
         self._scaler = torch.amp.GradScaler(base.device.type, enabled=settings.precision == "float16")
         self._order = Order(
             [dataset.size(i) for i in range(len(dataset))], settings.batch * self.processes.count, settings.seed
         )
-        self.average = Average(control, settings.average) if settings.average else None
+        self.ema = Ema(control, settings.ema_decay) if settings.ema_decay else None
         self.step = 0
 
     def run(self) -> bool:
@@ -123,15 +123,15 @@ class Trainer:
         return self.step == self.settings.steps or (bool(every) and self.step % every == 0)
 
     def _advance(self) -> float:
-        """One optimiser step: its loss. Raises Interrupted before anything has changed."""
+        """One optimizer step: its loss. Raises Interrupted before anything has changed."""
         settings, losses = self.settings, []
-        self._optimiser.zero_grad(set_to_none=True)
-        for number in range(settings.accumulation):
+        self._optimizer.zero_grad(set_to_none=True)
+        for number in range(settings.gradient_accumulation_steps):
             if self.processes.any(self.callbacks.interrupted()):
                 raise Interrupted
-            with self.processes.passing(self._model, last=number == settings.accumulation - 1):
-                loss = self._loss(self.step * settings.accumulation + number)
-                self._scaler.scale(loss / settings.accumulation).backward()
+            with self.processes.passing(self._model, last=number == settings.gradient_accumulation_steps - 1):
+                loss = self._loss(self.step * settings.gradient_accumulation_steps + number)
+                self._scaler.scale(loss / settings.gradient_accumulation_steps).backward()
             losses.append(loss.detach())
         mean = self.processes.mean(torch.stack(losses).mean().item())
         self._check(mean, "loss")
@@ -145,7 +145,7 @@ class Trainer:
         ours = range(self.processes.index * settings.batch, (self.processes.index + 1) * settings.batch)
         batch = self.dataset.batch([group[i] for i in ours])
         numbers = [group_number * len(group) + i for i in ours]
-        steps = len(base.schedule.signal_shares)
+        steps = len(base.schedule.alphas_cumprod)
         draws = draw(settings.objective, settings.seed, numbers, batch.latents.shape[1:], steps).to(base.device)
         batch = batch.to(base.device)
         prompts = batch.prompts.replace(draws.empty, batch.empty.rows(len(numbers)))
@@ -158,17 +158,17 @@ class Trainer:
 
     def _update(self) -> None:
         settings = self.settings
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.rate(self.step)
-        self._scaler.unscale_(self._optimiser)
-        norm = self.processes.whole(nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf))
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate_at(self.step)
+        self._scaler.unscale_(self._optimizer)
+        norm = self.processes.whole(nn.utils.clip_grad_norm_(self._parameters, settings.max_grad_norm or math.inf))
         if not self._scaler.is_enabled():  # a scaler skips such steps by itself, and lowers its scale
             self._check(norm.item(), "gradient")
-        self._scaler.step(self._optimiser)
+        self._scaler.step(self._optimizer)
         self._scaler.update()
         self.step += 1
-        if self.average:
-            self.average.update(self.control, self.step)
+        if self.ema:
+            self.ema.update(self.control, self.step)
 
     def _check(self, value: float, what: str) -> None:
         if not math.isfinite(value):
@@ -186,15 +186,15 @@ class Trainer:
                 network = ControlNet(self.control.dims)
             network.load_state_dict(weights, assign=True)
             yield network
-        elif self.average:
-            with self.average.applied(self.control):
+        elif self.ema:
+            with self.ema.applied(self.control):
                 yield self.control
         else:
             yield self.control
 
     def weights(self) -> dict[str, Tensor]:
         """The ControlNet's state dict in LDM keys, averaged if they are. Every process must ask."""
-        return self.processes.whole(dict(self.average.weights if self.average else self.control.state_dict()))
+        return self.processes.whole(dict(self.ema.weights if self.ema else self.control.state_dict()))
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs; the tensors may be those of the running training. Every process must ask."""
@@ -202,8 +202,8 @@ class Trainer:
             "step": self.step,
             "base": self.base.fingerprint,
             "control": self.processes.whole(dict(self.control.state_dict())),
-            "optimiser": self.processes.whole(self._optimiser.state_dict()),
-            "average": self.processes.whole(self.average.weights) if self.average else {},
+            "optimizer": self.processes.whole(self._optimizer.state_dict()),
+            "ema": self.processes.whole(self.ema.weights) if self.ema else {},
             "scaler": self._scaler.state_dict(),
             "random": {"seed": self.settings.seed},
         }
@@ -220,9 +220,9 @@ class Trainer:
                 "Set it, or train under a new name."
             )
         self.control.load_state_dict(self._parts(state["control"]))
-        self._optimiser.load_state_dict(self._optimiser_parts(state["optimiser"]))
-        if self.average:
-            self.average.load(self._parts(state["average"] or state["control"]))
+        self._optimizer.load_state_dict(self._optimizer_parts(state["optimizer"]))
+        if self.ema:
+            self.ema.load(self._parts(state["ema"] or state["control"]))
         if state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
         self.step = state["step"]
@@ -231,8 +231,8 @@ class Trainer:
         like = self.control.state_dict()
         return {key: self.processes.part(value, like[key]) for key, value in weights.items()}
 
-    def _optimiser_parts(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """The optimiser's state; what has the shape of its parameter is shared out as that is."""
+    def _optimizer_parts(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The optimizer's state; what has the shape of its parameter is shared out as that is."""
         kept = {
             index: {
                 name: self.processes.part(value, like) if getattr(value, "shape", None) == like.shape else value

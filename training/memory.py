@@ -24,23 +24,23 @@ class Need:
     """Bytes on the device.
 
     weights: of the ControlNet in float32, their gradients, averaged weights and copies in half precision.
-    optimiser: its moments. base: the frozen UNet. activations: what is kept for the gradient. reserve: the rest.
+    optimizer: its moments. base: the frozen UNet. activations: what is kept for the gradient. reserve: the rest.
     """
 
     weights: float
-    optimiser: float
+    optimizer: float
     base: float
     activations: float
     reserve: float = RESERVE
 
     @property
     def total(self) -> float:
-        return self.weights + self.optimiser + self.base + self.activations + self.reserve
+        return self.weights + self.optimizer + self.base + self.activations + self.reserve
 
     def __str__(self) -> str:
         return (
-            f"{self.total / 1e9:.1f} GB (weights and gradients {self.weights / 1e9:.1f}, optimiser "
-            f"{self.optimiser / 1e9:.1f}, base model {self.base / 1e9:.1f}, activations {self.activations / 1e9:.1f}, "
+            f"{self.total / 1e9:.1f} GB (weights and gradients {self.weights / 1e9:.1f}, optimizer "
+            f"{self.optimizer / 1e9:.1f}, base model {self.base / 1e9:.1f}, activations {self.activations / 1e9:.1f}, "
             f"reserve {self.reserve / 1e9:.1f})"
         )
 
@@ -49,14 +49,14 @@ def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base
     """Compute the need for pictures of height x width pixels. base_bytes: of the frozen UNet on the device."""
     parameters = _parameters(dims)
     half = settings.dtype != torch.float32
-    weights = parameters * (8 + (4 if settings.average else 0) + (2 if half else 0))
-    optimiser = parameters * (8 if settings.optimiser == "adamw" else 2)
-    if settings.optimiser.startswith("paged"):
-        optimiser = 0
+    weights = parameters * (8 + (4 if settings.ema_decay else 0) + (2 if half else 0))
+    optimizer = parameters * (8 if settings.optimizer == "adamw" else 2)
+    if settings.optimizer.startswith("paged"):
+        optimizer = 0
     pixels = settings.batch * height * width // 64
     number_bytes = 2 if half else 4
     activations = _activations(dims, pixels, settings.gradient_checkpointing) * number_bytes
-    return Need(weights, optimiser, base_bytes, activations)
+    return Need(weights, optimizer, base_bytes, activations)
 
 
 def advise(dims: Dimensions, settings: Settings, height: int, width: int) -> list[str]:
@@ -67,11 +67,13 @@ def advise(dims: Dimensions, settings: Settings, height: int, width: int) -> lis
     if not settings.gradient_checkpointing:
         options.append("gradient_checkpointing")
     if settings.batch > 1:
-        options.append(f"batch 1 with accumulation {settings.batch * settings.accumulation}")
-    if settings.optimiser == "adamw":
-        options.append("optimiser adamw8bit")
-    if settings.average:
-        options.append("average 0")
+        options.append(
+            f"batch 1 with gradient_accumulation_steps {settings.batch * settings.gradient_accumulation_steps}"
+        )
+    if settings.optimizer == "adamw":
+        options.append("optimizer adamw8bit")
+    if settings.ema_decay:
+        options.append("ema_decay 0")
     if max(height, width) > 512 and dims.context_dim != 2048:
         options.append("a lower resolution")
     return options

@@ -16,27 +16,27 @@ _MIX = 0x9E3779B97F4A7C15
 class Objective:
     """What is asked of the network.
 
-    empty_prompts: share of samples whose prompt is left empty, 0.5 in the paper, so that the hint must tell.
+    prompt_dropout: share of samples whose prompt is left empty, 0.5 in the paper, so that the hint must tell.
     hint_dropout: share whose hint is black. noise_offset: 0 or about 0.05, lets brightness vary.
-    weighting: "uniform" as in the paper; "min_snr" (Hang et al. 2023) with `limit` as its gamma, 5 as a rule;
-    "velocity": the error counts as that of the velocity, at most `limit` times, which favours the noisy steps where
+    weighting: "uniform" as in the paper; "min_snr" (Hang et al. 2023) with `snr_gamma` as its gamma, 5 as a rule;
+    "velocity": the error counts as that of the velocity, at most `snr_gamma` times, which favours the noisy steps where
     layout is decided.
     """
 
-    empty_prompts: float = 0.5
+    prompt_dropout: float = 0.5
     hint_dropout: float = 0.0
     noise_offset: float = 0.0
     weighting: Literal["uniform", "min_snr", "velocity"] = "uniform"
-    limit: float = 5.0
+    snr_gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("empty_prompts", "hint_dropout", "noise_offset"):
+        for name in ("prompt_dropout", "hint_dropout", "noise_offset"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
         if self.weighting not in ("uniform", "min_snr", "velocity"):
             raise ValueError(f"weighting is uniform, min_snr or velocity, not {self.weighting!r}.")
-        if self.limit <= 0:
-            raise ValueError(f"limit must be above 0, not {self.limit}.")
+        if self.snr_gamma <= 0:
+            raise ValueError(f"snr_gamma must be above 0, not {self.snr_gamma}.")
 
 
 @dataclass(frozen=True)
@@ -79,23 +79,23 @@ def _draw_one(
     noise = torch.randn(tuple(shape), generator=generator)
     if objective.noise_offset:
         noise = noise + objective.noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
-    return time, noise, empty < objective.empty_prompts, blank < objective.hint_dropout
+    return time, noise, empty < objective.prompt_dropout, blank < objective.hint_dropout
 
 
 def loss_weights(objective: Objective, schedule: Schedule, timesteps: Tensor) -> Tensor:
     """Weight of every sample's squared error: (B,).
 
-    With snr = signal share / (1 - signal share): min_snr is min(snr, limit) / snr for noise prediction and
-    min(snr, limit) / (snr + 1) for velocity prediction (Hang et al. 2023, section 3.4).
+    With snr = signal share / (1 - signal share): min_snr is min(snr, snr_gamma) / snr for noise prediction and
+    min(snr, snr_gamma) / (snr + 1) for velocity prediction (Hang et al. 2023, section 3.4).
     """
     if objective.weighting == "uniform":
         return torch.ones(timesteps.shape, device=timesteps.device)
-    share = schedule.signal_shares.to(timesteps.device)[timesteps]
+    share = schedule.alphas_cumprod.to(timesteps.device)[timesteps]
     if objective.weighting == "velocity":
         weight = 1 / share if schedule.prediction == "eps" else torch.ones_like(share)
-        return weight.clamp(max=objective.limit)
+        return weight.clamp(max=objective.snr_gamma)
     # Written in shares, so that a schedule that ends at zero signal divides nothing by zero.
-    clipped = torch.minimum(share, objective.limit * (1 - share))
+    clipped = torch.minimum(share, objective.snr_gamma * (1 - share))
     return clipped if schedule.prediction == "v" else torch.where(share > 0, clipped / share, 1.0)
 
 

@@ -11,7 +11,7 @@
     batch = 4
 
     [objective]                              # training.objective.Objective
-    empty_prompts = 0.5
+    prompt_dropout = 0.5
 
     [pairs]                                  # training.dataset.Preparation
     resolution = 512
@@ -20,7 +20,7 @@
     [sampling]                               # training.samples.Sampling, of the strips
     steps = 20
 
-`start`, a ControlNet file to continue from, `hints`, a preprocessor that makes them from the pictures, `licence` and
+`start`, a ControlNet file to continue from, `hints`, a preprocessor that makes them from the pictures, `license` and
 `resume` may be left out. Paths that do not begin at the root are taken from the folder of the file.
 """
 
@@ -51,7 +51,7 @@ class Plan:
     sampling: Sampling = field(default_factory=Sampling)
     start: Path | None = None
     hints: str = ""
-    licence: str = ""
+    license: str = ""
     resume: bool = True
 
 
@@ -69,7 +69,7 @@ def read_plan(path: Path) -> Plan:
     missing = [name for name in REQUIRED if name not in content]
     if missing:
         raise ValueError(f"'{path.name}' lacks {', '.join(missing)}.")
-    _check("", content, {*REQUIRED, "start", "hints", "licence", "resume"})
+    _check("", content, {*REQUIRED, "start", "hints", "license", "resume"})
     _check("settings", tables["settings"], {f.name for f in fields(Settings)} - {"objective"})
     _check("objective", tables["objective"], {f.name for f in fields(Objective)})
     _check("sampling", tables["sampling"], {f.name for f in fields(Sampling)})

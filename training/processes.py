@@ -94,7 +94,7 @@ class AcceleratedProcesses(Processes):
 
 
 class ShardedProcesses(AcceleratedProcesses):
-    """Each process keeps its share of weights, gradients and optimiser (FSDP, `torch.distributed.fsdp.fully_shard`).
+    """Each process keeps its share of weights, gradients and optimizer (FSDP, `torch.distributed.fsdp.fully_shard`).
 
     The network is one unit: its weights are whole during a pass and shared out between passes.
     """

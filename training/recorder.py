@@ -117,12 +117,12 @@ class Recorder(Callbacks):
 
     def _described(self, trainer: Trainer) -> Description:
         d = self._description
-        return Description(d.family, d.base, d.samples, trainer.step, d.licence)
+        return Description(d.family, d.base, d.samples, trainer.step, d.license)
 
 
-def describe(base: BaseModel, samples: int, licence: str) -> Description:
+def describe(base: BaseModel, samples: int, license: str) -> Description:
     """The description of a training that has not begun."""
-    return Description(base.family, base.fingerprint, samples, 0, licence)
+    return Description(base.family, base.fingerprint, samples, 0, license)
 
 
 def summary(problems: list[str], used: int, limit: int = 10) -> str:

@@ -86,7 +86,7 @@ def sample(
     generator = torch.Generator().manual_seed(sampling.seed)
     x = torch.randn((1, 4, height // 8, width // 8), generator=generator).to(base.device)
     predict = _Predictor(base, control, example, sampling.guidance)
-    last = len(base.schedule.signal_shares) - 1
+    last = len(base.schedule.alphas_cumprod) - 1
     # The last level is followed by the clean picture, as the samplers of the hosts do.
     times = torch.linspace(last, 0, sampling.steps + 1).round().long()[:-1].to(base.device)
     for number, time in enumerate(times):

@@ -14,7 +14,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 class Settings:
     """All numbers of a training.
 
-    steps: optimiser steps. batch: samples a process computes at once. accumulation: passes summed up before a step.
+    steps: optimizer steps. batch: samples a process computes at once. accumulation: passes summed up before a step.
     learning_rate: reached linearly over `warmup` steps, then kept, as in the paper. clip: longest gradient; 0: any.
     precision: of the computation; the trained weights are float32 always. average: decay of the averaged (EMA)
     weights, such as 0.999; 0: none. only_middle: the zero convolutions of the skips stay as they are, zero in a new
@@ -27,29 +27,29 @@ class Settings:
 
     steps: int = 5000
     batch: int = 4
-    accumulation: int = 1
+    gradient_accumulation_steps: int = 1
     learning_rate: float = 1e-5
     warmup: int = 0
     weight_decay: float = 1e-2
-    clip: float = 1.0
+    max_grad_norm: float = 1.0
     objective: Objective = field(default_factory=Objective)
     precision: Precision = "float32"
     gradient_checkpointing: bool = False
-    optimiser: Literal["adamw", "adamw8bit", "paged_adamw8bit"] = "adamw"
-    average: float = 0.0
+    optimizer: Literal["adamw", "adamw8bit", "paged_adamw8bit"] = "adamw"
+    ema_decay: float = 0.0
     only_middle: bool = False
     seed: int = 0
     save_every: int = 500
     sample_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulation"):
+        for name in ("steps", "batch", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}.")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average must be from 0 to below 1, not {self.average}.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be from 0 to below 1, not {self.ema_decay}.")
         if self.precision not in ("float32", "bfloat16", "float16"):
             raise ValueError(f"precision is float32, bfloat16 or float16, not {self.precision!r}.")
 
@@ -57,6 +57,6 @@ class Settings:
     def dtype(self) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
 
-    def rate(self, step: int) -> float:
+    def learning_rate_at(self, step: int) -> float:
         """Learning rate of the step that follows `step` finished ones."""
         return self.learning_rate * min(1.0, (step + 1) / (self.warmup + 1))

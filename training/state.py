@@ -20,6 +20,6 @@ def load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
         raise ValueError(f"'{path.name}' is no saved training, or it is damaged. Train under a new name.") from error
-    if not isinstance(state, dict) or not {"step", "base", "control", "optimiser"} <= state.keys():
+    if not isinstance(state, dict) or not {"step", "base", "control", "optimizer"} <= state.keys():
         raise ValueError(f"'{path.name}' is no saved training. Train under a new name.")
     return state

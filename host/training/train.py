@@ -56,7 +56,7 @@ class Job:
     settings: Settings
     start: str = NEW
     resume: bool = True
-    licence: str = ""
+    license: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _set_up(
         need = check_fits(control.dims, job.settings, size, base.unet_bytes(), free)
         base.need = int(need.total - need.base)
     strip = Strip(base, take_examples(dataset))
-    recorder = HostRecorder(places, describe(base, len(dataset), job.licence), strip, source.preparation.hints)
+    recorder = HostRecorder(places, describe(base, len(dataset), job.license), strip, source.preparation.hints)
     return Trainer(base, control, dataset, job.settings, recorder), recorder
 
 

@@ -128,18 +128,18 @@ def training(name: str, steps: int, folder: str = "pairs", **widgets) -> tuple[W
     pairs = flow.add("ZeroConvTrainingFolder", folder=folder, resolution=SIDE, flip=False, hints="of the dataset")
     values = {
         "batch": 1,
-        "accumulation": 1,
+        "gradient_accumulation_steps": 1,
         "learning_rate": 1e-4,
         "precision": "float32",
         "gradient_checkpointing": True,
-        "optimiser": "adamw",
-        "empty_prompts": 0.5,
+        "optimizer": "adamw",
+        "prompt_dropout": 0.5,
         "save_every": 0,
         "sample_every": 0,
         "seed": 0,
         "resume": True,
         "start": "none: a new one",
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         **widgets,
     }
     wired = {"model": model, "clip": clip, "vae": vae, "dataset": Output(pairs, 0)}

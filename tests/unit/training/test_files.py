@@ -44,7 +44,7 @@ def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.pt"
-    state = {"step": 1, "base": "b", "control": {"w": torch.ones(1000)}, "optimiser": {}}
+    state = {"step": 1, "base": "b", "control": {"w": torch.ones(1000)}, "optimizer": {}}
     save_state(state, path)
     before = path.read_bytes()
     usage = namedtuple("usage", "total used free")
@@ -57,7 +57,7 @@ def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.pt"
-    state = {"step": 1, "base": "b", "control": {}, "optimiser": {}}
+    state = {"step": 1, "base": "b", "control": {}, "optimizer": {}}
     save_state(state, path)
 
     def fail(content: object, part: Path) -> None:
@@ -234,20 +234,20 @@ def test_stable_diffusion_1_5_at_512_trains_within_ten_gigabytes() -> None:
     plain = Settings(batch=1, precision="bfloat16", gradient_checkpointing=True)
     need = estimate(dims, plain, 512, 512, base_bytes=1.72e9)
     assert 8.5e9 < need.total < 10e9
-    assert estimate(dims, dataclasses.replace(plain, optimiser="adamw8bit"), 512, 512, 1.72e9).total < 7.5e9
+    assert estimate(dims, dataclasses.replace(plain, optimizer="adamw8bit"), 512, 512, 1.72e9).total < 7.5e9
 
 
 def test_every_advice_saves_memory() -> None:
     dims, size = dimensions("SD1.5", 320), (512, 512)
-    settings = Settings(batch=4, average=0.999)
+    settings = Settings(batch=4, ema_decay=0.999)
     options = advise(dims, settings, *size)
     assert len(options) == 5
     changes = [
         {"precision": "bfloat16"},
         {"gradient_checkpointing": True},
         {"batch": 1},
-        {"optimiser": "adamw8bit"},
-        {"average": 0.0},
+        {"optimizer": "adamw8bit"},
+        {"ema_decay": 0.0},
     ]
     before = estimate(dims, settings, *size, 1.7e9).total
     for change in changes:
@@ -266,7 +266,7 @@ output = "out"
 [settings]
 steps = 7
 [objective]
-empty_prompts = 0.2
+prompt_dropout = 0.2
 [pairs]
 resolution = 256
 """
@@ -276,7 +276,7 @@ def test_plan_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(PLAN)
     plan = read_plan(path)
-    assert (plan.settings.steps, plan.settings.objective.empty_prompts, plan.resolution) == (7, 0.2, 256)
+    assert (plan.settings.steps, plan.settings.objective.prompt_dropout, plan.resolution) == (7, 0.2, 256)
     assert plan.dataset == tmp_path / "pairs"
     assert plan.settings.batch == Settings().batch
 

@@ -35,7 +35,8 @@ class Losses(Callbacks):
 batch, steps, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 processes = launched_processes()
 settings = Settings(
-    steps=steps, batch=batch, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=1
+    steps=steps, batch=batch, gradient_accumulation_steps=2, learning_rate=1e-3, ema_decay=0.9,
+    save_every=0, sample_every=1,
 )
 base, losses = ToyBase(), Losses()
 trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(), settings, losses, processes)
@@ -126,7 +127,7 @@ def test_shared_out_a_process_keeps_half_and_goes_on_where_another_kind_stopped(
     assert two["losses"] == pytest.approx(one["losses"][1:], rel=1e-5)
     same_weights(two["weights"], one["weights"])
     assert (
-        two["state"]["optimiser"]["state"][0]["exp_avg"].shape == one["state"]["optimiser"]["state"][0]["exp_avg"].shape
+        two["state"]["optimizer"]["state"][0]["exp_avg"].shape == one["state"]["optimizer"]["state"][0]["exp_avg"].shape
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class Ema:
     """Exponential moving average of a module's weights; young averages forget faster (as in diffusers)."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
