@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ..training.base import Prompt
 from ..training.batches import Batch, TensorDataset
+from ..training.callbacks import Callbacks, RunningTraining
 from ..training.copy import trainable_copy
 from ..training.loop import Trainer
 from ..training.objective import Objective
-from ..training.progress import Callbacks, Progress
+from ..training.progress import Progress
 from ..training.settings import Settings
 from ..training.state import load_state, save_state
 from .autoencoder import encode
@@ -52,8 +53,8 @@ class _Console(Callbacks):
         if progress.step % REPORT_STEPS == 0:
             print(f"{self._name}: {progress}", flush=True)
 
-    def save(self, trainer: Trainer) -> None:
-        save_state(trainer.state(), self._path)
+    def save(self, training: RunningTraining) -> None:
+        save_state(training.state(), self._path)
 
 
 def control_scenes(options: ControlOptions) -> Scenes:

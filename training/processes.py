@@ -29,8 +29,8 @@ class Processes:
         """This process's part of a whole tensor that takes the place of `like`."""
         return value
 
-    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
-        """Around one pass; gradients are exchanged in the last pass of a step only."""
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """Wraps one pass; gradients are exchanged between processes in the last pass of a step only."""
         return nullcontext()
 
     def mean(self, value: float) -> float:
@@ -74,7 +74,7 @@ class AcceleratedProcesses(Processes):
     def prepare(self, module: nn.Module) -> nn.Module:
         return self._accelerator.prepare_model(module)
 
-    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         return nullcontext() if last else self._accelerator.no_sync(module)
 
     def mean(self, value: float) -> float:
@@ -122,7 +122,7 @@ class ShardedProcesses(AcceleratedProcesses):
             return value
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
-    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         module.set_requires_gradient_sync(last)  # pyright: ignore[reportCallIssue]
         return nullcontext()
 

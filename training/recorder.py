@@ -9,12 +9,13 @@ from PIL import Image
 
 from .adherence import mean_adherence
 from .base import BaseModel
+from .callbacks import Callbacks
 from .dataset import HintMaker
 from .export import Description, save_controlnet
 from .files import check_name, write_atomically
 from .loop import Trainer
 from .plot import Curve, plot
-from .progress import Callbacks, Progress
+from .progress import Progress
 from .samples import Drawn, Strip, join_strip
 from .state import load_state, save_state
 

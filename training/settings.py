@@ -1,24 +1,27 @@
-"""How a training goes."""
+"""The numbers of a training."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from .objective import Objective
 
 Precision = Literal["float32", "bfloat16", "float16"]
+OptimizerName = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """All numbers of a training.
 
-    steps: optimizer steps. batch: samples a process computes at once. accumulation: passes summed up before a step.
-    learning_rate: reached linearly over `warmup` steps, then kept, as in the paper. clip: longest gradient; 0: any.
-    precision: of the computation; the trained weights are float32 always. average: decay of the averaged (EMA)
-    weights, such as 0.999; 0: none. only_middle: the zero convolutions of the skips stay as they are, zero in a new
-    ControlNet (`only_mid_control` of the original).
+    steps: optimizer steps. batch: pairs that a process computes at once. gradient_accumulation_steps: batches whose
+    gradients are added up before a step.
+    learning_rate: reached linearly over `warmup` steps, then constant, as in the paper. max_grad_norm: larger gradients
+    are scaled down to it; 0: no limit.
+    precision: of the computation; the trained weights are always float32. ema_decay: of the averaged weights, such as
+    0.999; 0: no averaging. only_middle: the zero convolutions of the skip connections are not trained, so they stay
+    zero in a new ControlNet (`only_mid_control` of the original).
     save_every, sample_every: in steps; 0: only at the end.
 
     `sd_locked = False` of the original, which also trains the base model's decoder, is left out on purpose: the
@@ -35,7 +38,7 @@ class Settings:
     objective: Objective = field(default_factory=Objective)
     precision: Precision = "float32"
     gradient_checkpointing: bool = False
-    optimizer: Literal["adamw", "adamw8bit", "paged_adamw8bit"] = "adamw"
+    optimizer: OptimizerName = "adamw"
     ema_decay: float = 0.0
     only_middle: bool = False
     seed: int = 0
@@ -46,15 +49,22 @@ class Settings:
         for name in ("steps", "batch", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        if self.learning_rate <= 0:
+        for name in ("warmup", "save_every", "sample_every", "max_grad_norm", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, but it is {getattr(self, name)}.")
+        if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}.")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be from 0 to below 1, not {self.ema_decay}.")
-        if self.precision not in ("float32", "bfloat16", "float16"):
-            raise ValueError(f"precision is float32, bfloat16 or float16, not {self.precision!r}.")
+        for name, choices in (("precision", get_args(Precision)), ("optimizer", get_args(OptimizerName))):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {getattr(self, name)!r}."
+                )
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of the computation."""
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
 
     def learning_rate_at(self, step: int) -> float:

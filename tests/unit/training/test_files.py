@@ -26,6 +26,7 @@ from zeroconv.training.samples import Example, Sampling, Strip, sample, take_exa
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 
+STATE = {"step": 1, "base": "b", "random": {"seed": 0}, "control": {}, "optimizer": {}, "ema": {}, "scaler": {}}
 SETTINGS = Settings(steps=4, batch=2, learning_rate=1e-2, save_every=2, sample_every=2)
 
 
@@ -44,7 +45,7 @@ def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.pt"
-    state = {"step": 1, "base": "b", "control": {"w": torch.ones(1000)}, "optimizer": {}}
+    state = {**STATE, "control": {"w": torch.ones(1000)}}
     save_state(state, path)
     before = path.read_bytes()
     usage = namedtuple("usage", "total used free")
@@ -57,7 +58,7 @@ def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.pt"
-    state = {"step": 1, "base": "b", "control": {}, "optimizer": {}}
+    state = STATE
     save_state(state, path)
 
     def fail(content: object, part: Path) -> None:
@@ -76,7 +77,7 @@ def test_damaged_or_foreign_states_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="damaged"):
         load_state(tmp_path / "state.pt")
     torch.save({"weights": 1}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="no saved training"):
+    with pytest.raises(ValueError, match="not a saved training"):
         load_state(tmp_path / "other.pt")
 
 

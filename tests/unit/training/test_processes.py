@@ -22,7 +22,7 @@ from zeroconv.training.base import Interrupted
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer
 from zeroconv.training.processes import launched_processes
-from zeroconv.training.progress import Callbacks
+from zeroconv.training.callbacks import Callbacks
 from zeroconv.training.settings import Settings
 
 class Losses(Callbacks):
