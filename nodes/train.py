@@ -1,21 +1,27 @@
-"""Train a ControlNet: the pairs, the training and its options. The training room is imported when a node runs."""
+"""Train a ControlNet: the pairs, the training and its options. What trains is imported when the Train node runs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 
 from ..host.loading.load import list_controlnets
-from ..host.training.choices import FROM_DATASET, NEW, list_folders
+from ..host.training.pairs import (
+    FROM_DATASET,
+    hint_maker,
+    list_folders,
+    source_of_images,
+    source_of_input_folder,
+)
 from ..preprocessors.catalogue import preprocessors
+from ..training.dataset import Preparation, TrainingSource
 from .compat import schema
-
-if TYPE_CHECKING:
-    from ..host.training.train import Source
 
 DATASET = io.Custom("ZEROCONV_DATASET")
 OPTIONS = io.Custom("ZEROCONV_TRAINING_OPTIONS")
 CATEGORY = "ZeroConv/train"
+NEW = "none: a new one"
+"""Choice of a ControlNet to continue from: none."""
 
 
 def _shared_inputs(given: str) -> list[io.Input]:
@@ -67,11 +73,8 @@ class ZeroConvTrainingFolder(io.ComfyNode):
 
     @classmethod
     def execute(cls, folder: str, resolution: int, flip: bool, hints: str) -> io.NodeOutput:
-        from ..host.training.train import source_of_folder
-        from ..training.recorder import summary
-
-        source = source_of_folder(folder, resolution, flip, hints)
-        return io.NodeOutput(source, ui=ui.PreviewText(summary(source.problems, len(source.pairs))))
+        source = source_of_input_folder(folder, Preparation(resolution, flip, hint_maker(hints)))
+        return io.NodeOutput(source, ui=ui.PreviewText(source.summary()))
 
 
 class ZeroConvTrainingImages(io.ComfyNode):
@@ -109,12 +112,8 @@ class ZeroConvTrainingImages(io.ComfyNode):
         hints: str,
         hint_images: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..host.training.train import hint_maker, source_of_images
-        from ..training.dataset import Preparation
-
-        maker = hint_maker(hints)
-        images = None if maker else hint_images
-        return io.NodeOutput(source_of_images(targets, images, prompts, Preparation(resolution, flip, maker)))
+        preparation = Preparation(resolution, flip, hint_maker(hints))
+        return io.NodeOutput(source_of_images(targets, hint_images, prompts, preparation))
 
 
 class ZeroConvTrainingOptions(io.ComfyNode):
@@ -286,7 +285,7 @@ class ZeroConvTrain(io.ComfyNode):
         model: Any,
         clip: Any,
         vae: Any,
-        dataset: "Source",
+        dataset: TrainingSource,
         name: str,
         resume: bool,
         start: str,
@@ -295,14 +294,15 @@ class ZeroConvTrain(io.ComfyNode):
         options: dict[str, Any] | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
-        from ..host.training.train import Job, train_controlnet
+        from ..host.training.train import train_controlnet, training_job
         from ..training.objective import Objective
         from ..training.settings import Settings
 
-        options = options or {}
-        objective = Objective(prompt_dropout, **{key: options[key] for key in OBJECTIVE if key in options})
-        rest = {key: value for key, value in options.items() if key not in OBJECTIVE}
-        job = Job(name, Settings(objective=objective, **settings, **rest), start, resume, license)
+        finer = options or {}
+        objective = Objective(prompt_dropout, **{key: finer[key] for key in OBJECTIVE if key in finer})
+        rest = {key: value for key, value in finer.items() if key not in OBJECTIVE}
+        chosen = Settings(objective=objective, **settings, **rest)
+        job = training_job(name, chosen, None if start == NEW else start, resume, license)
         trained = train_controlnet((model, clip, vae), dataset, job)
         return io.NodeOutput(trained.control, trained.strip, trained.curves, ui=ui.PreviewImage(trained.strip, cls=cls))
 

@@ -45,12 +45,17 @@ class Need:
         )
 
 
-def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base_bytes: float) -> Need:
-    """Compute the need for pictures of height x width pixels. base_bytes: of the frozen UNet on the device."""
+def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base_bytes: float, shards: int = 1) -> Need:
+    """Compute the need for pictures of height x width pixels.
+
+    base_bytes: of the frozen UNet on the device. shards: processes that share weights, gradients and optimizer (FSDP);
+    during a pass each still holds all weights, and all gradients before they are exchanged.
+    """
     parameters = _parameters(dims)
     half = settings.dtype != torch.float32
-    weights = parameters * (8 + (4 if settings.ema_decay else 0) + (2 if half else 0))
-    optimizer = parameters * (8 if settings.optimizer == "adamw" else 2)
+    whole = 8 + (4 if settings.ema_decay else 0)
+    weights = parameters * (whole / shards + (2 if half else 0) + (8 if shards > 1 else 0))
+    optimizer = parameters * (8 if settings.optimizer == "adamw" else 2) / shards
     if settings.optimizer.startswith("paged"):
         optimizer = 0
     pixels = settings.batch * height * width // 64
@@ -79,9 +84,14 @@ def advise(dims: Dimensions, settings: Settings, height: int, width: int) -> lis
     return options
 
 
-def check_fits(dims: Dimensions, settings: Settings, size: tuple[int, int], base_bytes: float, free: float) -> Need:
-    """Raise ValueError with advice when the need exceeds the `free` bytes; size: (height, width) in pixels."""
-    need = estimate(dims, settings, *size, base_bytes)
+def check_fits(
+    dims: Dimensions, settings: Settings, size: tuple[int, int], base_bytes: float, free: float, shards: int = 1
+) -> Need:
+    """Raise ValueError with advice when the need exceeds the `free` bytes; size: (height, width) in pixels.
+
+    shards: as in `estimate`.
+    """
+    need = estimate(dims, settings, *size, base_bytes, shards)
     if need.total <= free:
         return need
     options = advise(dims, settings, *size)

@@ -65,7 +65,7 @@ def draw(objective: Objective, seed: int, numbers: Sequence[int], shape: Sequenc
     return Draws(*(torch.stack(parts) for parts in zip(*singles, strict=True)))
 
 
-def sample_generator(seed: int, number: int) -> torch.Generator:
+def numbered_generator(seed: int, number: int) -> torch.Generator:
     """A generator on the CPU for the sample (or the epoch) with this number."""
     return torch.Generator().manual_seed((seed * _MIX + number) % 2**63)
 
@@ -73,7 +73,7 @@ def sample_generator(seed: int, number: int) -> torch.Generator:
 def _draw_one(
     objective: Objective, seed: int, number: int, shape: Sequence[int], timesteps: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = sample_generator(seed, number)
+    generator = numbered_generator(seed, number)
     time = torch.randint(timesteps, (), generator=generator)
     empty, blank = torch.rand(2, generator=generator).unbind()
     noise = torch.randn(tuple(shape), generator=generator)

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 
 import torch
 
-from .objective import sample_generator
+from .objective import numbered_generator
 
 
 class Order:
@@ -36,7 +36,7 @@ class Order:
 
     def _shuffle(self, epoch: int) -> list[list[int]]:
         # Negative numbers: no sample of the objective has them.
-        generator = sample_generator(self._seed, -1 - epoch)
+        generator = numbered_generator(self._seed, -1 - epoch)
         groups = []
         for bucket in self._buckets:
             shuffled = [bucket[i] for i in torch.randperm(len(bucket), generator=generator).tolist()]

@@ -41,6 +41,10 @@ class Processes:
         """Whether the flag is set in one of the processes."""
         return flag
 
+    def gather(self, values: list[Any]) -> list[Any]:
+        """The values of all processes in one list; every process must call it, and waits for the others."""
+        return values
+
     def finish(self, status: int = 0) -> int:
         """The last call of a program: returns its exit status, or ends one of several processes with it at once."""
         return status
@@ -84,6 +88,11 @@ class AcceleratedProcesses(Processes):
 
     def any(self, flag: bool) -> bool:
         return self.mean(float(flag)) > 0
+
+    def gather(self, values: list[Any]) -> list[Any]:
+        from accelerate.utils import gather_object
+
+        return list(gather_object(values))
 
     def finish(self, status: int = 0) -> int:
         # Everything is written. Taken down in order, the threads of PyTorch's process groups abort now and then.

@@ -39,7 +39,7 @@ UNSET = ("text_projection.weight", "logit_scale")
 
 
 class ComfyBase:
-    """A frozen base model. `need`: bytes that the next `prepare("train")` keeps free beside the UNet."""
+    """A frozen base model."""
 
     def __init__(self, model: Any, clip: Any, vae: Any, checkpointing: bool = False) -> None:
         """Raises ValueError when the model is of a family or a prediction that ControlNets are not trained for."""
@@ -53,7 +53,7 @@ class ComfyBase:
         self.schedule = _schedule(model.model.model_sampling)
         self.device: torch.device = model.load_device
         self.fingerprint = _fingerprint(model.model.diffusion_model, clip.cond_stage_model, vae.first_stage_model)
-        self.need = 0
+        self._reserved = 0
         self._unet: Any = None
 
     def unet_weights(self) -> Mapping[str, Tensor]:
@@ -63,11 +63,21 @@ class ComfyBase:
         """What the UNet occupies."""
         return self._patcher.model_size()
 
+    def free_bytes(self) -> int | None:
+        """What is free on the device once everything is unloaded; None on a CPU, where it is not counted."""
+        if self.device.type == "cpu":
+            return None
+        comfy.model_management.unload_all_models()
+        return int(comfy.model_management.get_free_memory(self.device))
+
+    def reserve(self, size: int) -> None:
+        self._reserved = size
+
     def prepare(self, phase: Phase) -> None:
         """The host loads text encoder and autoencoder by itself when they are called; here the UNet."""
         if phase == "encode":
             return
-        comfy.model_management.load_models_gpu([self._patcher], memory_required=self.need, force_full_load=True)
+        comfy.model_management.load_models_gpu([self._patcher], memory_required=self._reserved, force_full_load=True)
         self._unet = self._differentiable(self._patcher.model.diffusion_model)
 
     def _differentiable(self, unet: torch.nn.Module) -> torch.nn.Module:

@@ -169,7 +169,7 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     assert metadata["zeroconv.base_family"] == "SD1.5"
-    assert (metadata["zeroconv.steps"], metadata["zeroconv.samples"]) == ("2", "2")
+    assert (metadata["zeroconv.steps"], metadata["zeroconv.pairs"]) == ("2", "2")
     assert metadata["modelspec.license"] == "CC0-1.0"
     weights = load_file(path)
     assert torch.count_nonzero(weights["middle_block_out.0.weight"]) > 0

@@ -170,7 +170,7 @@ def test_unreadable_pairs_are_skipped_by_name(tmp_path: Path) -> None:
     assert len(dataset.problems) == 2
     assert "cut.png" in dataset.problems[0]
     assert "text.png" in dataset.problems[1]
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 3), (2, 3), (3, 3), (1, 1)], "the pairs, then the prompts"
     with pytest.raises(ValueError, match="No pair of 2"):
         prepare_pairs(ToyBase(), pairs[1:], Preparation(64), Cache())
 
@@ -226,7 +226,7 @@ def test_hints_are_made_by_a_preprocessor_once(tmp_path: Path) -> None:
     pairs = [Pair(FilePicture(picture(tmp_path / "a.png")), None, "")]
     cache = Cache(tmp_path / "cache")
     for _ in range(2):
-        dataset = prepare_pairs(ToyBase(), pairs, Preparation(64, hints=HintMaker("invert", invert)), cache)
+        dataset = prepare_pairs(ToyBase(), pairs, Preparation(64, hint_maker=HintMaker("invert", invert)), cache)
     target = to_tensor(pairs[0].target.open()).float() / 255
     torch.testing.assert_close(dataset.batch([0]).hints[0], 1 - target)
     assert calls == [(1, 64, 64, 3)]

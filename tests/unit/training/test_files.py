@@ -21,8 +21,8 @@ from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
 from zeroconv.training.plan import read_plan
 from zeroconv.training.plot import Curve, plot
-from zeroconv.training.recorder import Places, Recorder
-from zeroconv.training.samples import Example, Sampling, Strip, sample, take_examples
+from zeroconv.training.recorder import Recorder, TrainingPaths
+from zeroconv.training.samples import Example, SampleRow, Sampling, Strip, sample_image, take_examples
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 
@@ -38,7 +38,9 @@ def trainer_with(recorder: Recorder, settings: Settings = SETTINGS) -> Trainer:
 def recorder_at(folder: Path, maker: HintMaker | None = None) -> Recorder:
     base = ToyBase()
     strip = Strip(base, take_examples(toy_dataset(4), 2), Sampling(steps=3))
-    return Recorder(Places.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker)
+    return Recorder(
+        TrainingPaths.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker
+    )
 
 
 def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
@@ -91,7 +93,7 @@ def test_export_round_trips_in_ldm_keys_with_metadata(tmp_path: Path) -> None:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     assert metadata["zeroconv.base_fingerprint"] == "abc"
-    assert (metadata["zeroconv.steps"], metadata["zeroconv.samples"]) == ("12", "7")
+    assert (metadata["zeroconv.steps"], metadata["zeroconv.pairs"]) == ("12", "7")
     assert (metadata["zeroconv.base_family"], metadata["modelspec.license"]) == ("SD1.5", "CC0-1.0")
 
 
@@ -112,8 +114,8 @@ def test_recorder_leaves_all_files_and_goes_on_with_its_curves(tmp_path: Path) -
     curves = json.loads((tmp_path / "t" / "new" / "curves.json").read_text())
     assert [point[0] for point in curves["loss"]] == [1, 2, 3, 4]
     assert [point[0] for point in curves["adherence"]] == [0, 2, 4]
-    assert curves["adherence"][0] == curves["free"][0], "at first the control changes nothing"
-    assert curves["adherence"][2] != curves["free"][2]
+    assert curves["adherence"][0] == curves["uncontrolled"][0], "at first the control changes nothing"
+    assert curves["adherence"][2] != curves["uncontrolled"][2]
     with pytest.raises(ValueError, match="exists already"):
         recorder_at(tmp_path).begin(trainer_with(recorder_at(tmp_path)), resume=False)
 
@@ -121,19 +123,19 @@ def test_recorder_leaves_all_files_and_goes_on_with_its_curves(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])
 def test_names_stay_in_their_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no good name"):
-        Places.of(name, tmp_path, tmp_path)
+        TrainingPaths.of(name, tmp_path, tmp_path)
 
 
 def test_samples_repeat_by_seed_and_a_new_control_changes_no_bit() -> None:
     base, dataset = ToyBase(), toy_dataset(2)
     example, sampling = take_examples(dataset, 1)[0], Sampling(steps=4)
     control = trainable_copy(base.unet_weights())
-    free = sample(base, None, example, sampling)
+    free = sample_image(base, None, example, sampling)
     assert free.shape == (3, 32, 32)
-    assert torch.equal(sample(base, control, example, sampling), free)
-    assert not torch.equal(sample(base, None, example, Sampling(steps=4, seed=1)), free)
+    assert torch.equal(sample_image(base, control, example, sampling), free)
+    assert not torch.equal(sample_image(base, None, example, Sampling(steps=4, seed=1)), free)
     torch.nn.init.constant_(control.middle_block_out[0].bias, 1.0)
-    assert not torch.equal(sample(base, control, example, sampling), free)
+    assert not torch.equal(sample_image(base, control, example, sampling), free)
 
 
 def test_sampling_stops_within_a_step_and_the_training_is_saved(tmp_path: Path) -> None:
@@ -148,8 +150,8 @@ def test_sampling_stops_within_a_step_and_the_training_is_saved(tmp_path: Path) 
     trainer = trainer_with(recorder)
     assert trainer.run() is False
     assert len(asked) <= 6
-    assert recorder.drawn == []
-    assert load_state(recorder.places.state)["step"] == 0
+    assert recorder.rows == []
+    assert load_state(recorder.paths.state)["step"] == 0
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])
@@ -167,7 +169,9 @@ def test_sampling_is_ddim(prediction: str) -> None:
     plain = toy_dataset(1).batch([0])
     example = Example(plain.hints, plain.prompts, plain.empty)
     for guidance in (1.0, 5.0):
-        torch.testing.assert_close(sample(base, None, example, Sampling(7, guidance)), picture[0], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(
+            sample_image(base, None, example, Sampling(7, guidance)), picture[0], atol=1e-3, rtol=1e-3
+        )
 
 
 def test_adherence_measures_agreement() -> None:
@@ -183,13 +187,11 @@ def test_adherence_measures_agreement() -> None:
 
 
 def test_mean_adherence_tells_obeying_from_free() -> None:
-    from zeroconv.training.samples import Drawn
-
     hint = torch.zeros(3, 64, 64)
     hint[:, 10:30, 10:30] = 1
     other = hint.roll(32, -1)
     maker = HintMaker("same", lambda image: image)
-    controlled, free = mean_adherence([Drawn(hint, hint, other)], maker)
+    controlled, free = mean_adherence([SampleRow(hint, hint, other)], maker)
     assert controlled == pytest.approx(1, abs=1e-4)
     assert free < 0.1
 
