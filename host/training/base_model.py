@@ -6,7 +6,7 @@ The walk through the UNet follows `UNetModel._forward` in ComfyUI's `comfy/ldm/m
 
 import copy
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,8 @@ from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.layers import timestep_embedding
 from ...controlnet.residuals import Residuals
 from ...training.base import Interrupted, Phase, Prompt, Schedule
+from ...training.copy import COPIED
+from ..loading.model_weights import effective_weights
 
 
 @contextmanager
@@ -34,6 +36,8 @@ def interruptible() -> Iterator[None]:
 
 
 FAMILIES = ("SD1.5", "SD2.x", "SDXL")
+UNET = "diffusion_model."
+"""Prefix of the UNet's weights in a MODEL."""
 UNSET = ("text_projection.weight", "logit_scale")
 """Weights of text encoders that most checkpoints lack: the host leaves them as the memory was, and seldom uses them."""
 
@@ -50,14 +54,17 @@ class ComfyBase:
             raise ValueError(
                 f"ControlNets can be trained for {', '.join(FAMILIES)}; this MODEL is {self.family}. Load another one."
             )
-        self.schedule = _schedule(model.model.model_sampling)
+        self.schedule = _schedule(model.get_model_object("model_sampling"))
         self.device: torch.device = model.load_device
-        self.fingerprint = _fingerprint(model.model.diffusion_model, clip.cond_stage_model, vae.first_stage_model)
+        self.fingerprint = _fingerprint(model, clip, vae)
         self._reserved = 0
         self._unet: Any = None
 
     def unet_weights(self) -> Mapping[str, Tensor]:
-        return self._patcher.model.diffusion_model.state_dict()
+        """Those that a trainable copy takes, with the MODEL's LoRAs."""
+        names = tuple(UNET + name for name in COPIED)
+        weights = effective_weights(self._patcher, lambda key: key.startswith(names))
+        return {key.removeprefix(UNET): weight for key, weight in weights}
 
     def unet_bytes(self) -> int:
         """What the UNet occupies."""
@@ -161,13 +168,18 @@ def _schedule(sampling: Any) -> Schedule:
     return Schedule(shares.float().clone(), "v" if velocity else "eps")
 
 
-def _fingerprint(*modules: torch.nn.Module) -> str:
-    """SHA-256 of all weights that a checkpoint sets, with their names."""
+def _fingerprint(model: Any, clip: Any, vae: Any) -> str:
+    """SHA-256 of all weights that a checkpoint sets, with their names and LoRAs, and of the CLIP's last layer."""
     digest = hashlib.sha256()
-    for module in modules:
-        for key, value in sorted(module.state_dict().items()):
-            if key.endswith(UNSET):
-                continue
+    for patcher, prefix in ((model, UNET), (clip.patcher, ""), (vae.patcher, "")):
+        weights = {key.removeprefix(prefix): value for key, value in effective_weights(patcher, _is_set(prefix))}
+        for key, value in sorted(weights.items()):
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    if getattr(clip, "layer_idx", None) is not None:
+        digest.update(f"layer {clip.layer_idx}".encode())
     return digest.hexdigest()
+
+
+def _is_set(prefix: str) -> Callable[[str], bool]:
+    return lambda key: key.startswith(prefix) and not key.endswith(UNSET)
