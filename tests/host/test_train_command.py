@@ -1,4 +1,4 @@
-"""`zeroconv train run.toml` in this process, on a small SD1.5 checkpoint: what it refuses, and what it leaves behind."""
+"""`zeroconv train run.toml` in this process, on a small SD1.5 checkpoint: what it refuses, and what it writes."""
 
 import signal
 from collections.abc import Iterator

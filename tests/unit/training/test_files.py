@@ -2,8 +2,13 @@
 
 import dataclasses
 import json
+import random
+import re
 import shutil
+import signal
+import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +19,11 @@ from support.toy_base import ToyBase, toy_dataset
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
 from zeroconv.training.adherence import adherence, mean_adherence
+from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.dataset import HintMaker
-from zeroconv.training.export import Description, save_controlnet
+from zeroconv.training.export import Description, save_controlnet, write_safetensors
+from zeroconv.training.files import write_atomically
 from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
 from zeroconv.training.plan import read_plan
@@ -81,6 +88,105 @@ def test_damaged_or_foreign_states_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": 1}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="not a saved training"):
         load_state(tmp_path / "other.pt")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a process's files")
+@pytest.mark.parametrize("name", ["new.safetensors", "state.pt", "cache"])
+def test_a_disk_that_fills_while_writing_is_an_error_that_names_the_file(tmp_path: Path, name: str) -> None:
+    """The limit on the size of files stands for the disk: writing fails after the look at the free room."""
+    import resource
+
+    big = {"w": torch.zeros(1 << 18)}
+    write = {
+        "new.safetensors": lambda: write_safetensors(tmp_path / name, big, {"format": "pt"}),
+        "state.pt": lambda: save_state({**STATE, "control": big}, tmp_path / name),
+        "cache": lambda: Cache(tmp_path).get("cache", lambda: big),
+    }[name]
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=name):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_each_writer_has_a_part_name_of_its_own(tmp_path: Path) -> None:
+    """Two processes write the same file at once; one must not find its part gone."""
+    parts: list[Path] = []
+
+    def write(part: Path) -> None:
+        part.write_text("one")
+        if not parts:
+            parts.append(part)
+            write_atomically(tmp_path / "same", 0, lambda other: (parts.append(other), other.write_text("other")))
+
+    write_atomically(tmp_path / "same", 0, write)
+    assert len(set(parts)) == 2
+    assert (tmp_path / "same").read_text() == "one"
+    assert list(tmp_path.iterdir()) == [tmp_path / "same"]
+
+
+def lacking(*names: str) -> Callable[[dict], dict]:
+    return lambda state: {name: value for name, value in state.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lacking("random", "scaler"),
+        lacking("control"),
+        lambda state: {**state, "control": {}},
+        lambda state: {**state, "control": {key: value[:1] for key, value in state["control"].items()}},
+        lambda state: {**state, "optimizer": {}},
+        lambda state: {**state, "optimizer": {"state": {99: {"exp_avg": torch.zeros(1)}}, "param_groups": []}},
+        lambda state: {**state, "ema": {"other": torch.zeros(1)}},
+        lambda state: {**state, "step": "two"},
+        lambda state: {**state, "base": "another"},
+        lambda state: {**state, "random": {"seed": 5}},
+        lambda state: [state],
+    ],
+)
+def test_a_state_of_other_content_is_refused_by_its_name(tmp_path: Path, change: Callable[[dict], object]) -> None:
+    settings = dataclasses.replace(SETTINGS, steps=1)
+    first = recorder_at(tmp_path)
+    trainer_with(first, settings).run()
+    path = first.paths.state
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    second = recorder_at(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        second.begin(trainer_with(second, settings), resume=True)
+
+
+def test_curves_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    first = recorder_at(tmp_path)
+    trainer_with(first, dataclasses.replace(SETTINGS, steps=1)).run()
+    for garbage in ("{garbage", "[]", '{"loss": 3, "adherence": [], "uncontrolled": []}', "[" * 100_000):
+        first.paths.curves.write_text(garbage)
+        second = recorder_at(tmp_path)
+        with pytest.raises(ValueError, match=r"curves\.json"):
+            second.begin(trainer_with(second), resume=True)
+
+
+def test_every_damage_to_a_saved_state_ends_in_a_sentence(tmp_path: Path) -> None:
+    """Bytes changed, left out and cut off by chance: what is read is whole, or the error names the file."""
+    path = tmp_path / "state.pt"
+    save_state({**STATE, "control": {"w": torch.ones(20)}, "optimizer": {"state": {0: {"step": torch.ones(())}}}}, path)
+    whole, generator, said = path.read_bytes(), random.Random(0), []
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 8)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        cut = generator.randrange(len(damaged)) if generator.random() < 0.3 else len(damaged)
+        path.write_bytes(damaged[:cut])
+        try:
+            load_state(path)
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) > 50
+    assert all("state.pt" in message for message in said)
 
 
 def test_export_round_trips_in_ldm_keys_with_metadata(tmp_path: Path) -> None:
@@ -284,12 +390,27 @@ def test_plan_is_read(tmp_path: Path) -> None:
     assert plan.settings.batch == Settings().batch
 
 
+def test_a_plan_is_read_on_python_3_10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There TOML is read by the package tomli, which is among the requirements."""
+    import tomllib
+
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    monkeypatch.setitem(sys.modules, "tomli", tomllib)
+    (tmp_path / "run.toml").write_text(PLAN)
+    assert read_plan(tmp_path / "run.toml").settings.steps == 7
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('name = "new"\n', "", "lacks name"),
         ("steps = 7", "stepz = 7", "stepz"),
-        ("[pairs]", "[pairs", "no TOML"),
+        ("[pairs]", "[pairs", "not a TOML file"),
+        ("steps = 7", 'steps = "7"', "steps in .settings. must be a whole number"),
+        ("steps = 7", "learning_rate = true", "must be a number"),
+        ("resolution = 256", "flip = 1", "true or false"),
+        ('name = "new"', "name = 7", "name must be text"),
+        ("steps = 7", 'optimizer = "sgd"', "optimizer must be adamw"),
         ("steps = 7", "steps = 0", "steps must be at least 1"),
     ],
 )
