@@ -175,7 +175,7 @@ def _fingerprint(model: Any, clip: Any, vae: Any) -> str:
         weights = {key.removeprefix(prefix): value for key, value in effective_weights(patcher, _is_set(prefix))}
         for key, value in sorted(weights.items()):
             digest.update(key.encode())
-            digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     if getattr(clip, "layer_idx", None) is not None:
         digest.update(f"layer {clip.layer_idx}".encode())
     return digest.hexdigest()
