@@ -282,7 +282,7 @@ def test_cancel_saves_and_a_second_run_goes_on(pairs: ComfyServer) -> None:
 
 
 def test_mistakes_are_told_before_the_training(pairs: ComfyServer) -> None:
-    with pytest.raises(PromptError, match="no good name"):
+    with pytest.raises(PromptError, match="not a good name"):
         pairs.queue(training("../outside", steps=1)[0].to_api())
     (pairs.base / "models" / "controlnet" / "taken.safetensors").write_bytes(b"x")
     with pytest.raises(PromptError, match="exists already"):

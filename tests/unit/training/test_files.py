@@ -228,7 +228,7 @@ def test_recorder_leaves_all_files_and_goes_on_with_its_curves(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])
 def test_names_stay_in_their_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no good name"):
+    with pytest.raises(ValueError, match="not a good name"):
         TrainingPaths.of(name, tmp_path, tmp_path)
 
 
