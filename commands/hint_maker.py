@@ -59,7 +59,7 @@ class Maker:
 
 
 def read_image(path: Path) -> Tensor:
-    """(1, H, W, 3 or 4) 0..1, turned as the camera was held. Raises OSError for a file that is no image."""
+    """(1, H, W, 3 or 4) 0..1, turned as the camera was held. Raises OSError for a file that is not an image."""
     import numpy as np
     import torch
     from PIL import Image, ImageOps

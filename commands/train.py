@@ -1,7 +1,7 @@
 """`zeroconv train run.toml`: train a ControlNet without the canvas, on one GPU or, by `accelerate launch`, several.
 
-With several: `accelerate launch -m zeroconv.commands train run.toml`. Every process computes `batch` samples, so the
-batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, shared out over the
+With several: `accelerate launch -m zeroconv.commands train run.toml`. Every process computes `batch` pairs, so the
+batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, distributed over the
 processes like gradients and optimizer. The format of run.toml is described in `training/plan.py`.
 """
 

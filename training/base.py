@@ -16,7 +16,7 @@ encoder; the UNet; the UNet and the autoencoder."""
 
 
 class Interrupted(Exception):
-    """The user asked to stop. The loop saves what was finished before."""
+    """The user asked to stop. The loop saves the steps that are finished."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Schedule:
         return signal * latents + spread * noise
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the UNet should say: (B, C, h, w)."""
+        """What the UNet should predict: (B, C, h, w)."""
         if self.prediction == "eps":
             return noise
         signal, spread = self.levels(timesteps)
@@ -85,7 +85,7 @@ class Prompt:
 def equal_lengths(contexts: Sequence[Tensor]) -> list[Tensor]:
     """Repeat the tokens of each (B, tokens, C) to a common length.
 
-    Attention to repeated keys and values gives the same result, so nothing changes (ComfyUI does it alike).
+    Attention to repeated keys and values gives the same result, so nothing changes (ComfyUI does the same).
     """
     length = math.lcm(*(context.shape[1] for context in contexts))
     return [context.repeat(1, length // context.shape[1], 1) for context in contexts]
@@ -115,7 +115,7 @@ class BaseModel(Protocol):
         ...
 
     def prepare(self, phase: Phase) -> None:
-        """Bring to the device what the phase needs, and take off what it does not."""
+        """Move what the phase needs to the device, and the rest off it."""
         ...
 
     def predict(self, x: Tensor, timesteps: Tensor, prompt: Prompt, residuals: Residuals | None) -> Tensor:
@@ -130,7 +130,7 @@ class BaseModel(Protocol):
         ...
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """The way back: (B, 3, H, W), 0..1."""
+        """The inverse of `encode_images`: (B, 3, H, W), 0..1."""
         ...
 
     def encode_prompts(self, prompts: Sequence[str], height: int, width: int) -> Prompt:

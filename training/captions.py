@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".txt", ".caption")
-"""Of caption files, the first that exists counts. kohya-ss/sd-scripts expects `.caption` unless told otherwise."""
+"""Suffixes of caption files; the first that exists counts. `.caption` is the default of kohya-ss/sd-scripts."""
 COLUMNS = ("text", "prompt", "caption", "description")
-"""Of metadata, the first that is there counts."""
+"""Columns of metadata; the first that is there counts."""
 MAX_CAPTION_BYTES = 100_000
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 

@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Writes files whole or not at all."""
 
 import os
 import re
@@ -17,7 +17,9 @@ MARGIN = 1.05
 def check_name(name: str) -> str:
     """A new file's name without ending, as it is. Raises ValueError for one that would leave its folder."""
     if not re.fullmatch(r"[\w][\w .-]*", name):
-        raise ValueError(f"'{name}' is no good name for a ControlNet. Use letters, digits, '-', '_', '.' and spaces.")
+        raise ValueError(
+            f"'{name}' is not a good name for a ControlNet. Use letters, digits, '-', '_', '.' and spaces."
+        )
     return name
 
 

@@ -1,4 +1,4 @@
-"""What a training needs on the device, computed before it starts, and which option to turn when it will not fit."""
+"""Memory that a training needs on its device, and the options to change when it does not fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from ..controlnet.networks.dimensions import Block, Dimensions
 from .settings import Settings
 
 RESERVE = 0.6e9
-"""Bytes that kernels, their workspaces and fragmentation take besides."""
+"""Bytes for kernels, their workspaces and fragmentation."""
 RESIDUAL_FLOATS = (3, 4)
 """What a residual block keeps for its gradient, per pixel: so often its input channels, and its output channels
 (inputs and outputs of each norm and SiLU, the input of each convolution)."""
@@ -65,7 +65,7 @@ def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base
 
 
 def advise(dims: Dimensions, settings: Settings, height: int, width: int) -> list[str]:
-    """Options that would save memory and are not used yet, the cheapest first."""
+    """Options that would save memory and are not yet in use, the cheapest first."""
     options = []
     if settings.dtype == torch.float32:
         options.append("precision bfloat16 (float16 on older GPUs)")

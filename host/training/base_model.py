@@ -1,4 +1,4 @@
-"""A ComfyUI MODEL, CLIP and VAE as the base model that training asks for.
+"""A ComfyUI MODEL, CLIP and VAE as the base model of a training.
 
 The walk through the UNet follows `UNetModel._forward` in ComfyUI's `comfy/ldm/modules/diffusionmodules/openaimodel.py`
 (0.3.75), with the encoder outside of the gradient and the decoder recomputed block by block.
@@ -39,7 +39,7 @@ FAMILIES = ("SD1.5", "SD2.x", "SDXL")
 UNET = "diffusion_model."
 """Prefix of the UNet's weights in a MODEL."""
 UNSET = ("text_projection.weight", "logit_scale")
-"""Weights of text encoders that most checkpoints lack: the host leaves them as the memory was, and seldom uses them."""
+"""Weights of text encoders that most checkpoints lack: the host leaves them uninitialized, and rarely uses them."""
 
 
 class ComfyBase:
