@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..training.average import Average
+from ..training.ema import Ema
 from ..training.progress import Meter
 from ..training.state import save_state
 
@@ -61,7 +61,7 @@ class Fit:
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=self.peak, betas=(0.9, 0.99), weight_decay=self.weight_decay, fused=True
         )
-        self.average = Average(self.module, self.decay**AVERAGE_EVERY)
+        self.average = Ema(self.module, self.decay**AVERAGE_EVERY)
         if self.path.exists():
             self._restore(torch.load(self.path, weights_only=True))
 

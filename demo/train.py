@@ -32,7 +32,7 @@ from .world import draw_scenes
 
 STATE = Path(__file__).resolve().parent.parent / ".cache" / "demo"
 PICTURE_SEED = 1_000_000
-OBJECTIVE = Objective(empty_prompts=0.12, weighting="velocity", limit=10.0)
+OBJECTIVE = Objective(prompt_dropout=0.12, weighting="velocity", snr_gamma=10.0)
 """As the velocity counts: without it the noisy steps, where layout and color are decided, hardly count."""
 
 

@@ -1,4 +1,4 @@
-"""The state of a training on disk: all that is needed to go on as if nothing had happened."""
+"""The state of a training on disk: all that is needed to continue as if nothing had happened."""
 
 import pickle
 from pathlib import Path
@@ -7,6 +7,21 @@ from typing import Any
 import torch
 
 from .files import bytes_of, write_atomically
+
+TYPES = {"step": int, "base": str, "random": dict, "control": dict, "optimizer": dict, "ema": dict, "scaler": dict}
+"""What a state holds, by name."""
+READ_ERRORS = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    OverflowError,
+    AssertionError,
+)
+"""What `torch.load` raises for damaged and foreign files."""
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -18,8 +33,12 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read what `save_state` wrote. Raises ValueError when the file is damaged or something else."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
-        raise ValueError(f"'{path.name}' is no saved training, or it is damaged. Train under a new name.") from error
-    if not isinstance(state, dict) or not {"step", "base", "control", "optimiser"} <= state.keys():
-        raise ValueError(f"'{path.name}' is no saved training. Train under a new name.")
-    return state
+    except READ_ERRORS as error:
+        raise ValueError(f"'{path.name}' is damaged, or it is not a saved training. Train under a new name.") from error
+    content = state if isinstance(state, dict) else {}
+    wrong = [name for name, kind in TYPES.items() if not isinstance(content.get(name), kind)]
+    if wrong or "seed" not in content["random"]:
+        raise ValueError(
+            f"'{path.name}' is not a saved training: it lacks {', '.join(wrong) or 'the seed'}. Train under a new name."
+        )
+    return content

@@ -67,7 +67,7 @@ def test_mistakes_are_told_and_nothing_is_written(server: ComfyServer) -> None:
     before = {path: path.stat().st_mtime for path in folder.iterdir()}
     for values, message in (
         ({"name": "x", "lora_rank": 4}, "base model"),
-        ({"name": "../x"}, "no good name"),
+        ({"name": "../x"}, "not a good name"),
         ({"name": SOURCE.removesuffix(".safetensors")}, "exists already"),
     ):
         with pytest.raises(PromptError, match=message):

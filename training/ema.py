@@ -1,4 +1,7 @@
-"""Averaged (EMA) weights, which sample more steadily than the last ones."""
+"""Averaged (EMA) weights, which give steadier samples than the last ones.
+
+A file of its own although it is short: it is looked for by its name.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
-    """Exponential moving average of a module's weights; young averages forget faster (as in diffusers)."""
+class Ema:
+    """Exponential moving average of a module's weights. The decay rises over the first steps, as in diffusers."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -16,21 +19,22 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Take in the weights after `step` finished steps."""
+        """Add the weights after `step` finished steps to the average."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         for key, value in module.state_dict().items():
             self.weights[key].lerp_(value, share)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Replace the average."""
         for key, value in weights.items():
             self.weights[key].copy_(value)
 
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
-        """Let the module have the averaged weights inside the block."""
-        own = {key: value.detach().clone() for key, value in module.state_dict().items()}
+        """Give the module the averaged weights inside the block."""
+        trained = {key: value.detach().clone() for key, value in module.state_dict().items()}
         module.load_state_dict(self.weights)
         try:
             yield
         finally:
-            module.load_state_dict(own)
+            module.load_state_dict(trained)
