@@ -22,8 +22,7 @@ start_comfyui(comfyui_directory(), cpu=True)
 
 import comfy.controlnet
 
-from ..host.controls.controlnet import ZeroConvControl
-from ..host.loading.load import build_loaded
+from ..host.loading.load import control_from_tensors
 from .models import Models
 
 SIDES = ("core", "ours")
@@ -40,7 +39,7 @@ def make_control(side: str, model: Any, file: dict[str, Tensor]) -> Any:
             control = comfy.controlnet.ControlLora(file)
         else:
             merged = CONTROL_LORA.convert(file, model.diffusion_model.state_dict())
-            control = ZeroConvControl(build_loaded(merged))
+            control = control_from_tensors(merged)
     return control.set_cond_hint(torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(1)))
 
 

@@ -14,8 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..controlnet.caching.run_interval import Adaptive, EveryNthStep, RunInterval
-from ..controlnet.caching.tensor_cache import RunCache
+from ..controlnet.caching.run_interval import Adaptive, EveryNthStep, RunCache, RunInterval
 from ..controlnet.networks.blocks import KeysValues
 from ..controlnet.networks.build import build_controlnet
 from ..controlnet.networks.controlnet import ControlNet, Inputs

@@ -20,8 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..host.conditioning import Unit, apply_unit
-from ..host.controls.controlnet import ZeroConvControl
-from ..host.loading.load import FOLDER, build_loaded, load_control
+from ..host.loading.load import FOLDER, control_from_tensors, load_control
 from ..host.loading.precision import Precision
 from .models import Conditioning, Models, hint
 from .sampling import HostSide, Prepared
@@ -121,7 +120,7 @@ class Ours(Core):
     precision: Precision = "auto"
 
     def make(self, models: Models) -> Any:
-        return ZeroConvControl(build_loaded(dict(models.control), precision=self.precision))
+        return control_from_tensors(dict(models.control), precision=self.precision)
 
     def make_lora(self, models: Models, rank: int) -> Any:
         with tempfile.TemporaryDirectory() as folder:

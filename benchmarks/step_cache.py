@@ -63,7 +63,7 @@ class CachedModel:
     ) -> Tensor:
         model = self._model
         emb = model.time_embed(timestep_embedding(timesteps, model.shape.channels))
-        flow = Pass(nn.functional.silu(emb), projected, x.shape[0], {})
+        flow = Pass(nn.functional.silu(emb), projected, x.shape[0])
         self.cache.begin(self._step, inside=True)
         self._step += 1
         return self.cache.run(

@@ -22,7 +22,7 @@ from ..controlnet.networks.blocks import (
     Stage,
     TransformerLayer,
 )
-from ..controlnet.networks.layers import Options, timestep_embedding
+from ..controlnet.networks.layers import timestep_embedding
 from ..controlnet.residuals import Residuals
 
 CONTEXT_DIM = 768
@@ -30,8 +30,8 @@ HEADS = 8
 """ComfyUI gives Stable Diffusion 1.5 eight heads at every width."""
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, options: Options) -> Tensor:
-    """Attention by two matrix products, q (B, T, C), k and v (B, S, C) -> (B, T, C); `options` is not used.
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Attention by two matrix products, q (B, T, C), k and v (B, S, C) -> (B, T, C).
 
     With heads of 8 channels, PyTorch's fused attention takes eight times as long to go backward on a CPU.
     """
@@ -115,7 +115,7 @@ class BaseModel(nn.Module):
     ) -> Tensor:
         """Noise in `x` (N, 4, h, w) at `timesteps` (N,) of 0..999; `residuals` come from a ControlNet."""
         emb = self.time_embed(timestep_embedding(timesteps, self.shape.channels))
-        flow = Pass(nn.functional.silu(emb), projected, x.shape[0], {})
+        flow = Pass(nn.functional.silu(emb), projected, x.shape[0])
         h = self.input_blocks[0](x)
         skips = [h]
         for block in self.input_blocks[1:]:

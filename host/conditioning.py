@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ..controlnet.hint.image import as_rgb_hint
 from ..controlnet.strength.block_weights import BlockWeights
 from ..controlnet.strength.mask import Mask
 from ..controlnet.strength.schedule import Schedule
-from .controls.settings import with_factors
+from .sampling.prompts import NEGATIVE, POSITIVE, PROMPT_KEY
+from .settings import with_factors
 
 Conditioning = list[list[Any]]
 """ComfyUI's CONDITIONING: a list of [prompt embeddings, dictionary]."""
@@ -41,6 +42,11 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
     Positive and negative share one control object for each chain, or the sampler could not batch them together.
     Raises ValueError for a start after the end, a missing VAE, or a hint that is no picture.
     """
+    if unit.control is None:
+        raise ValueError(
+            "No ControlNet arrives at Apply ControlNet: the node that loads it gave nothing. Load the file with Load "
+            "ControlNet (ZeroConv), which says what is wrong with it."
+        )
     if unit.strength == 0:
         return positive, negative
     if unit.start > unit.end:
@@ -50,25 +56,29 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
         )
     if getattr(unit.control, "latent_format", None) is not None and unit.vae is None:
         raise ValueError("This ControlNet sees the hint through the model's VAE. Wire the VAE to Apply ControlNet.")
-    hint = hint_from_image(unit.image)
+    hint = as_rgb_hint(unit.image.movedim(-1, 1))
     chained: dict[Any, Any] = {}
 
-    def attach(conditioning: Conditioning) -> Conditioning:
+    def attach(conditioning: Conditioning, prompt: str) -> Conditioning:
         attached = []
         for embeddings, settings in conditioning:
             previous = settings.get("control")
             if previous not in chained:
-                control = shaped(unit.control, unit)
+                control = with_unit_factors(unit.control, unit)
                 control.set_cond_hint(hint, unit.strength, (unit.start, unit.end), vae=unit.vae)
                 chained[previous] = control.set_previous_controlnet(previous)
-            control_settings = {"control": chained[previous], "control_apply_to_uncond": False}
+            control_settings = {
+                "control": chained[previous],
+                "control_apply_to_uncond": False,
+                PROMPT_KEY: settings.get(PROMPT_KEY, prompt),
+            }
             attached.append([embeddings, {**settings, **control_settings}])
         return attached
 
-    return attach(positive), attach(negative)
+    return attach(positive, POSITIVE), attach(negative, NEGATIVE)
 
 
-def shaped(control: Any, unit: Unit) -> Any:
+def with_unit_factors(control: Any, unit: Unit) -> Any:
     """A copy of the control with the mask, schedule and weights of the unit, beside what it has already.
 
     Raises ValueError when it is to have one of them and is another pack's, which has no such factors.
@@ -82,22 +92,4 @@ def shaped(control: Any, unit: Unit) -> Any:
     if not given:
         return control.copy()
     what = ", ".join(given).replace("_", " ")
-    return with_factors(control, what, lambda factors: replace(factors, **given))
-
-
-def hint_from_image(image: Tensor) -> Tensor:
-    """The hint as networks take it: BHWC 0..1 with 1, 3 or 4 channels -> B3HW.
-
-    Transparent parts count as not drawn: black. Raises ValueError for an empty picture or one with NaN.
-    """
-    if image.dim() != 4 or 0 in image.shape or image.shape[-1] not in (1, 3, 4):
-        raise ValueError(
-            f"The hint is no picture: its shape is {tuple(image.shape)}, expected (batch, height, width, 3)."
-        )
-    if not torch.isfinite(image).all():
-        raise ValueError("The hint image holds NaN or infinite values. Look at the node that made it.")
-    if image.shape[-1] == 4:
-        image = image[..., :3] * image[..., 3:]
-    elif image.shape[-1] == 1:
-        image = image.expand(-1, -1, -1, 3)
-    return image.movedim(-1, 1)
+    return with_factors(control, what, lambda before: replace(before, **given))

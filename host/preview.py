@@ -13,11 +13,11 @@ from ..controlnet.caching.run_interval import plan_runs
 from ..controlnet.hint.fit import fit_hint
 from ..controlnet.hint.order import NO_HINT
 from ..controlnet.report.plan_plot import Forecast
-from ..controlnet.report.record_plot import Told
+from ..controlnet.report.record_plot import ControlRecord
 from ..controlnet.strength.factors import StepRows, StrengthFactors
 from ..controlnet.strength.timeline import SamplingTimeline
 from .conditioning import Conditioning
-from .controls.control import ShapedControl
+from .controls.control import Control
 
 
 @dataclass(frozen=True)
@@ -79,33 +79,29 @@ def forecast_steps(
     """
     forecasts = []
     for name, control in named_controls(conditioning):
-        factors = control.factors if isinstance(control, ShapedControl) else StrengthFactors()
+        factors = control.settings.factors if isinstance(control, Control) else StrengthFactors()
         plan = factors.plan(timeline, *control.timestep_percent_range)
         strengths = tuple(control.strength * factor for factor in plan)
-        forecasts.append(_shaped_forecast(name, strengths, control, pictures))
+        forecasts.append(_forecast(name, strengths, control, pictures))
     return forecasts
 
 
-def _shaped_forecast(name: str, strengths: tuple[float, ...], control: Any, pictures: int | None) -> Forecast:
+def _forecast(name: str, strengths: tuple[float, ...], control: Any, pictures: int | None) -> Forecast:
     acts = [strength != 0 for strength in strengths]
-    if not isinstance(control, ShapedControl):
+    if not isinstance(control, Control):
         return Forecast(name, strengths, plan_runs(None, acts))
-    cfg_weights, items, run_interval, notes = (
-        control.factors.cfg_weights,
-        control.factors.items,
-        control.run_interval,
-        [],
-    )
+    factors, run_interval, notes = control.settings.factors, control.settings.run_interval, []
+    cfg_weights, items = factors.cfg_weights, factors.items
     if cfg_weights is not None:
         notes.append(f"positive x {cfg_weights.cond:g}, negative x {cfg_weights.uncond:g}")
     if items is not None:
         notes.append(f"items {items}" + (", evenly between" if items.interpolated else ""))
     if run_interval is not None:
         notes.append(f"runs {run_interval}")
-    factors = (1.0, 1.0) if cfg_weights is None else (cfg_weights.cond, cfg_weights.uncond)
+    weights = (1.0, 1.0) if cfg_weights is None else (cfg_weights.cond, cfg_weights.uncond)
     of_items = items.factors(pictures) if items is not None and pictures else ()
     adaptive = run_interval is not None and run_interval.measures
-    return Forecast(name, strengths, plan_runs(run_interval, acts), adaptive, factors, of_items, tuple(notes))
+    return Forecast(name, strengths, plan_runs(run_interval, acts), adaptive, weights, of_items, tuple(notes))
 
 
 def named_controls(conditioning: Conditioning) -> list[tuple[str, Any]]:
@@ -114,10 +110,12 @@ def named_controls(conditioning: Conditioning) -> list[tuple[str, Any]]:
     return [(f"{number}. {getattr(control, 'name', type(control).__name__)}", control) for number, control in controls]
 
 
-def tell_records(conditioning: Conditioning) -> list[Told]:
+def records_of(conditioning: Conditioning) -> list[ControlRecord]:
     """What each control of ours did in the last sampling that it took part in."""
-    controls = [(name, c) for name, c in named_controls(conditioning) if isinstance(c, ShapedControl)]
-    return [Told(name, control.record, control.output_count) for name, control in controls]
+    controls = [(name, c) for name, c in named_controls(conditioning) if isinstance(c, Control)]
+    return [
+        ControlRecord(name, control.record, control.runner.abilities.output_count or 0) for name, control in controls
+    ]
 
 
 def hints_as_seen(conditioning: Conditioning, latent: Tensor) -> list[Tensor]:
@@ -133,16 +131,17 @@ def hints_as_seen(conditioning: Conditioning, latent: Tensor) -> list[Tensor]:
 
 def _hints(control: Any) -> list[Tensor]:
     """The hint that Apply gave, and those that a union network takes beside it."""
-    return [control.cond_hint_original, *(item.hint for item in getattr(control, "union_hints", ()))]
+    union_hints = control.settings.union_hints if isinstance(control, Control) else ()
+    return [control.cond_hint_original, *(item.hint for item in union_hints)]
 
 
 def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:
     height, width = (side * control.compression_ratio for side in latent.shape[-2:])
-    if not isinstance(control, ShapedControl):
+    if not isinstance(control, Control):
         seen = comfy.utils.common_upscale(hint, width, height, control.upscale_algorithm, "center")
     else:
-        fitted = fit_hint(hint, (height, width), control.fit)
-        order = control.given_out(hint.shape[0], StepRows((False,), latent.shape[0]))
+        fitted = fit_hint(hint, (height, width), control.settings.fit)
+        order = control.hint_index_per_item(hint.shape[0], StepRows((False,), latent.shape[0]))
         seen = fitted[list(order)]
         seen[[index == NO_HINT for index in order]] = 0
     return seen.movedim(1, -1).float().clamp(0, 1)

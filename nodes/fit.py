@@ -9,8 +9,8 @@ from ..controlnet.hint.fit import FIT_MODES, Fit, FitMode, pixel_perfect_resolut
 from ..controlnet.hint.order import HINT_ORDERS, HintOrder, parse_frames
 from ..controlnet.hint.resample import RESAMPLINGS, Resampling
 from ..host.conditioning import Conditioning
-from ..host.controls.settings import with_fit
 from ..host.preview import hints_as_seen
+from ..host.settings import with_fit
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

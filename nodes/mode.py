@@ -9,7 +9,7 @@ from ..controlnet.strength.control_mode import MODES, SOFT_KINDS, CfgWeights, Mo
 from ..controlnet.strength.per_item import ItemStrengths
 from ..controlnet.strength.preset import PRESETS, PresetName
 from ..controlnet.strength.timeline import RANGE_COUNTINGS, RangeCounting
-from ..host.controls.settings import with_factors, with_preset
+from ..host.settings import with_factors, with_preset
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

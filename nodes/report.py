@@ -8,8 +8,8 @@ from comfy_api.latest import io, ui
 from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.report.record_plot import draw_records
 from ..host.conditioning import Conditioning
-from ..host.controls.settings import with_record
-from ..host.preview import tell_records
+from ..host.preview import records_of
+from ..host.settings import with_record
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"
@@ -72,8 +72,8 @@ class ZeroConvReport(io.ComfyNode):
 
     @classmethod
     def execute(cls, conditioning: Conditioning, latent: dict[str, Any]) -> io.NodeOutput:
-        told = tell_records(conditioning)
-        plot, table = draw_records(told), "\n".join(str(one) for one in told)
+        records = records_of(conditioning)
+        plot, table = draw_records(records), "\n".join(str(one) for one in records)
         return io.NodeOutput(plot, table, ui=ui.PreviewImage(plot, cls=cast(Any, cls)))
 
 

@@ -7,8 +7,8 @@ from comfy_api.latest import io, ui
 from ..controlnet.caching.run_interval import MOST_STEPS, Adaptive, EveryNthStep, RunInterval
 from ..controlnet.report.plan_plot import draw_plan
 from ..host.conditioning import Conditioning
-from ..host.controls.settings import with_run_interval
 from ..host.preview import Run, forecast_steps, sampler_names, scheduler_names, timeline_of
+from ..host.settings import with_run_interval
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"

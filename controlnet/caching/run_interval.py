@@ -5,11 +5,21 @@ one step to the next (Li et al. 2023, "Faster Diffusion", arXiv 2312.09608).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
+from ..residuals import Residuals
+
 MOST_STEPS = 20
-"""Between two runs, for `EveryNthStep`."""
+"""Upper limit of `EveryNthStep.n`."""
+DECAY = 0.75
+"""Decay of the running maximum of the relative change, so that one small change does not stop the runs."""
+SMALLEST_NORM = 1e-12
+"""Smallest norm to divide by: the residuals of a network that was not trained yet are all zero."""
 
 
 class RunInterval(ABC):
@@ -68,11 +78,83 @@ class Adaptive(RunInterval):
         return f"adaptive, tolerance {self.tolerance:g}"
 
 
-def plan_runs(run_interval: RunInterval | None, acts: Sequence[bool]) -> tuple[bool, ...]:
-    """At which steps the network runs, of those at which the control acts; all that an adaptive one might need."""
+def plan_runs(run_interval: RunInterval | None, active: Sequence[bool]) -> tuple[bool, ...]:
+    """At which steps the network runs, of those at which the control is active; all that an adaptive one might need."""
     runs: list[bool] = []
     last: int | None = None
-    for step, acting in enumerate(acts):
-        runs.append(acting and (run_interval is None or last is None or run_interval.due(step - last, None)))
+    for step, is_active in enumerate(active):
+        runs.append(is_active and (run_interval is None or last is None or run_interval.due(step - last, None)))
         last = step if runs[-1] else last
     return tuple(runs)
+
+
+Defer = Callable[[Tensor, Callable[[float], None]], None]
+"""Hands a number on the device to a function, some time before the next step: reading it at once stops the CPU."""
+
+
+@dataclass
+class Run:
+    """Residuals of one evaluation, at a step of the sampling. change: as `RunInterval.due` takes it."""
+
+    step: int
+    residuals: Residuals
+    change: float | None
+
+    def raise_change(self, value: float, before: float) -> None:
+        """Take a measured change, or what is left of an earlier greater one."""
+        self.change = max(value, DECAY * before)
+
+
+class RunCache:
+    """The last evaluation of one control for each kind of call that a step makes (prompts, regions, windows).
+
+    capacity: kinds; each holds a set of residuals. With more kinds than that the network runs as if nothing was kept.
+    """
+
+    def __init__(self, capacity: int = 4) -> None:
+        self._capacity = capacity
+        self._runs: OrderedDict[Hashable, Run] = OrderedDict()
+
+    def residuals(
+        self,
+        key: Hashable,
+        step: int,
+        run_interval: RunInterval,
+        evaluate: Callable[[], Residuals],
+        defer: Defer,
+    ) -> tuple[Residuals, bool]:
+        """Residuals that the caller may change, and whether they were evaluated now.
+
+        key: the kind of call. step: a sampler that evaluates twice in a step, or goes back, gets no earlier ones.
+        defer: reads the measured change with the next step.
+        """
+        last = self._runs.get(key)
+        if last is not None and last.step < step and not run_interval.due(step - last.step, last.change):
+            return last.residuals.copy(), False
+        residuals = evaluate()
+        run = Run(step, residuals.copy(), None if last is None else last.change)
+        if run_interval.measures and last is not None and last.step < step:
+            before = last.change or 0.0
+            change = greatest_change(last.residuals, residuals) / (step - last.step)
+            defer(change, lambda value: run.raise_change(value, before))
+        self._runs[key] = run
+        self._runs.move_to_end(key)
+        if len(self._runs) > self._capacity:
+            self._runs.popitem(last=False)
+        return residuals, True
+
+    def clear(self) -> None:
+        self._runs.clear()
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+
+def greatest_change(before: Residuals, after: Residuals) -> Tensor:
+    """The greatest of |after - before| / |after| over the residuals (L2 norms), a number on their device."""
+    shares = [_norm(b - a) / _norm(b).clamp_min(SMALLEST_NORM) for a, b in zip(before.flat, after.flat, strict=True)]
+    return torch.stack(shares).amax()
+
+
+def _norm(residual: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(residual, dtype=torch.float32)

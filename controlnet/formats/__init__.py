@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from ..networks.dimensions import Shapes
-from .comfy_controlnet import HOSTED
+from .comfy_controlnet import COMFY_CONTROLNETS
 from .control_lora import CONTROL_LORA
 from .ctrlora import CTRLORA, CTRLORA_BASE, CTRLORA_FULL
 from .diffusers import DIFFUSERS
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 Source = Callable[[], Mapping[str, Tensor]]
 
 OURS = (CONTROL_LORA, LDM, DIFFUSERS, CTRLORA, CTRLORA_FULL, SPARSE_CTRL, T2I_ADAPTER, LLLITE)
-FORMATS: tuple[Format, ...] = (*OURS, *HOSTED, *MODEL_PATCHES, CTRLORA_BASE, *KNOWN)
+FORMATS: tuple[Format, ...] = (*OURS, *COMFY_CONTROLNETS, *MODEL_PATCHES, CTRLORA_BASE, *KNOWN)
 
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "load_tensors", "recognise"]
 
@@ -41,7 +41,7 @@ def recognise(shapes: Shapes) -> Format:
             return form
     groups = Counter(key.split(".")[0] for key in shapes)
     seen = ", ".join(f"{name[:60]} ({count})" for name, count in groups.most_common(5))
-    known = "; ".join(form.label for form in FORMATS if form.network != "nothing")
+    known = "; ".join(form.label for form in FORMATS if form.kind)
     raise ValueError(
         f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. "
         f"{nearest(shapes)}Known: {known}."
@@ -69,7 +69,7 @@ def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[st
     Raises ValueError for a control that is no ControlNet, such as a T2I-Adapter.
     """
     form, tensors = load_tensors(path, base)
-    if form.network != "controlnet":
+    if form.kind != "controlnet":
         raise ValueError(f"'{Path(path).name}' is a file of the kind {form.label}; a ControlNet is needed here.")
     return tensors
 

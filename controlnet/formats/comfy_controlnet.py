@@ -103,23 +103,24 @@ def _as_they_are(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) 
     return tensors
 
 
-def _hosted(
+def _of_comfy(
     identifier: str,
     label: str,
     recognise: Callable[[Shapes], bool],
     describe: Callable[[Shapes], Description],
+    kind: str = "comfy_controlnet",
 ) -> Format:
-    return Format(identifier, label, recognise, _as_they_are, describe, network="host")
+    return Format(identifier, label, recognise, _as_they_are, describe, kind=kind)
 
 
-HOSTED = (
-    _hosted("hunyuan-dit", "Hunyuan-DiT ControlNet", _is_hunyuan, _describe_hunyuan),
-    _hosted("flux-xlabs", "Flux ControlNet of XLabs", _is_xlabs, _describe_flux),
-    _hosted("flux-mistoline", "Flux ControlNet of Mistoline", _is_mistoline, _describe_flux),
-    _hosted("sd35", "SD3.5 ControlNet", _is_sd35, _describe_sd35),
-    _hosted("sd3", "SD3 ControlNet", _is_sd3, _describe_sd3),
-    _hosted("qwen-image", "Qwen-Image ControlNet", _is_qwen, _describe_qwen),
-    _hosted("qwen-fun", "Qwen-Image Fun ControlNet", _is_qwen_fun, _describe_qwen_fun),
-    _hosted("flux", "Flux ControlNet", _is_instantx, _describe_flux),
-    _hosted("stable-cascade", "Stable Cascade ControlNet", _is_cascade, _describe_cascade),
+COMFY_CONTROLNETS = (
+    _of_comfy("hunyuan-dit", "Hunyuan-DiT ControlNet", _is_hunyuan, _describe_hunyuan),
+    _of_comfy("flux-xlabs", "Flux ControlNet of XLabs", _is_xlabs, _describe_flux),
+    _of_comfy("flux-mistoline", "Flux ControlNet of Mistoline", _is_mistoline, _describe_flux),
+    _of_comfy("sd35", "SD3.5 ControlNet", _is_sd35, _describe_sd35),
+    _of_comfy("sd3", "SD3 ControlNet", _is_sd3, _describe_sd3),
+    _of_comfy("qwen-image", "Qwen-Image ControlNet", _is_qwen, _describe_qwen),
+    _of_comfy("qwen-fun", "Qwen-Image Fun ControlNet", _is_qwen_fun, _describe_qwen_fun),
+    _of_comfy("flux", "Flux ControlNet", _is_instantx, _describe_flux),
+    _of_comfy("stable-cascade", "Stable Cascade ControlNet", _is_cascade, _describe_cascade, "stable_cascade"),
 )

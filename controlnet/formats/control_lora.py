@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..networks.build import build_controlnet
 from ..networks.dimensions import Shapes, family_name
 from .format import ENCODER_PARTS, Description, Format, require_base
 
@@ -62,4 +63,13 @@ def _describe(shapes: Shapes) -> Description:
     )
 
 
-CONTROL_LORA = Format("control-lora", "Control-LoRA", _recognise, _convert, _describe, needs_base=True)
+CONTROL_LORA = Format(
+    "control-lora",
+    "Control-LoRA",
+    _recognise,
+    _convert,
+    _describe,
+    needs_base=True,
+    kind="controlnet",
+    build=build_controlnet,
+)

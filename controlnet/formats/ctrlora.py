@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..networks.build import build_ctrlora
 from ..networks.dimensions import Shapes, family_name
 from .control_lora import add_low_rank
 from .format import Description, Format, describe_controlnet, has
 from .ldm import CTRLORA_MARK, MARK, PREFIX, is_ctrlora, is_whole, own
 
-NETWORK = "ctrlora"
 UP, DOWN = f".{CTRLORA_MARK}.up.weight", f".{CTRLORA_MARK}.down.weight"
 SWITCHED = re.compile(rf"{CTRLORA_MARK}|zero_convs|middle_block_out|norm")
 """Parts that a CtrLoRA replaces."""
@@ -89,14 +89,17 @@ def _refuse(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> di
 
 BASE_NEEDS = "To use it, choose a CtrLoRA in Load ControlNet (ZeroConv) and this file as its base_file."
 
-CTRLORA = Format("ctrlora", "CtrLoRA", _recognise, _convert, _describe, needs_controlnet=True, network=NETWORK)
+CTRLORA = Format(
+    "ctrlora", "CtrLoRA", _recognise, _convert, _describe, needs_controlnet=True, kind="ctrlora", build=build_ctrlora
+)
 CTRLORA_FULL = Format(
     "ctrlora-full",
     "ControlNet of the CtrLoRA kind",
     _recognise_full,
     lambda tensors, base: own(tensors),
     _describe_full,
-    network=NETWORK,
+    kind="ctrlora",
+    build=build_ctrlora,
 )
 CTRLORA_BASE = Format(
     "ctrlora-base",
@@ -104,6 +107,5 @@ CTRLORA_BASE = Format(
     _recognise_base,
     _refuse,
     _describe_full,
-    network="nothing",
     needs=BASE_NEEDS,
 )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..networks.build import build_controlnet
 from ..networks.dimensions import Shapes, infer_dimensions
 from .format import Description, Format, Value, describe_controlnet, rename, union_name
 from .known import is_cross, is_video
@@ -142,4 +143,12 @@ def _part(part: str, name: str) -> str:
     return f"{part}.{_RESNET_NAMES.get(name, name) if part.startswith('resnets') else name}"
 
 
-DIFFUSERS = Format("diffusers", "ControlNet, diffusers layout", _recognise, _convert, _describe)
+DIFFUSERS = Format(
+    "diffusers",
+    "ControlNet, diffusers layout",
+    _recognise,
+    _convert,
+    _describe,
+    kind="controlnet",
+    build=build_controlnet,
+)

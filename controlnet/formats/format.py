@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..networks.dimensions import Shapes, infer_dimensions
+from ..networks.layers import Attention, Ops
 from ..networks.union import UNION_TYPES
 
 Value = TypeVar("Value")
 
+Build = Callable[[Mapping[str, Tensor], Ops, Attention], nn.Module]
 Convert = Callable[[dict[str, Tensor], Mapping[str, Tensor] | None], dict[str, Tensor]]
 
 ENCODER_PARTS = ("input_blocks.", "middle_block.", "time_embed.", "label_emb.")
@@ -31,11 +33,13 @@ class Description:
 class Format:
     """One way to store a control.
 
-    recognise: by keys and shapes alone. convert: (tensors, UNet of the base model in LDM keys or None) -> tensors
-    under the names of our network; they are passed on, not copied, and keys that belong to other networks of a whole
+    recognise: by keys and shapes alone. convert: (tensors, UNet of the base model in LDM keys or None) -> tensors under
+    the names of our network; they are passed on, not copied, and keys that belong to other networks of a whole
     checkpoint are dropped. describe: what the shapes of such a file tell. needs_base: cannot be converted without the
     base model. needs_controlnet: not without the tensors of another file, which `convert` gets in the base's place.
-    network: what runs the file, one of NETWORKS.
+    kind: what runs the file, by the name of its module in `networks/` and in `host/controls/`; empty for a file that is
+    known and not run. build: (converted tensors, layers, attention) -> a network of ours around them; None where
+    ComfyUI's own network runs it.
     """
 
     id: str
@@ -45,13 +49,10 @@ class Format:
     describe: Callable[[Shapes], Description]
     needs_base: bool = False
     needs_controlnet: bool = False
-    network: str = "controlnet"
+    kind: str = ""
+    build: Build | None = None
     needs: str = ""
     """For a format that ZeroConv does not run: what does, in one sentence."""
-
-
-NETWORKS = ("controlnet", "ctrlora", "sparse-ctrl", "t2i-adapter", "lllite", "host", "patch", "nothing")
-"""Ours (all before host), ComfyUI's own ControlNets (host) and its model patches (patch), or known and not run."""
 
 
 def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, Tensor]:

@@ -104,7 +104,7 @@ def inspect_file(path: str | Path) -> Report:
         found = form.describe(header.shapes)
     except ValueError as error:
         raise ValueError(f"'{path.name}': {error}") from error
-    pooling = find_pooling(path, header.metadata) if form.network == "controlnet" else None
+    pooling = find_pooling(path, header.metadata) if form.kind == "controlnet" else None
     return Report(
         file=path.name,
         bytes=header.bytes,
@@ -126,7 +126,7 @@ def inspect_file(path: str | Path) -> Report:
 
 
 def _preprocessors(form: Format, path: Path) -> tuple[str, ...]:
-    if form.network == "nothing":
+    if not form.kind:
         return ()
     words = re.findall(r"[a-z]+", path.stem.lower())
     return tuple(dict.fromkeys(name for word in words for name in HINTS_BY_NAME.get(word, ())))

@@ -20,7 +20,7 @@ def _known(identifier: str, label: str, recognise: Callable[[Shapes], bool], nee
     def describe(shapes: Shapes) -> Description:
         return Description("another kind of model")
 
-    return Format(identifier, label, recognise, refuse, describe, network="nothing", needs=needs)
+    return Format(identifier, label, recognise, refuse, describe, needs=needs)
 
 
 def _starts(*beginnings: str) -> Callable[[Shapes], bool]:

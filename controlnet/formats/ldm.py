@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..networks.build import build_controlnet
 from ..networks.dimensions import Shapes
 from . import control_lora
 from .format import Description, Format, Value, describe_controlnet, has, rename, require_base, union_name
@@ -89,4 +90,6 @@ def own(values: Mapping[str, Value]) -> dict[str, Value]:
     return rename(held, union_name)
 
 
-LDM = Format("ldm", "ControlNet, LDM layout", _recognise, _convert, _describe)
+LDM = Format(
+    "ldm", "ControlNet, LDM layout", _recognise, _convert, _describe, kind="controlnet", build=build_controlnet
+)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..networks.dimensions import Shapes
-from ..networks.lllite import PREFIX, infer_lllite
+from ..networks.lllite import PREFIX, build_lllite, infer_lllite
 from .format import Description, Format
 
 
@@ -22,4 +22,4 @@ def _describe(shapes: Shapes) -> Description:
     return Description("SDXL", hint_channels=3)
 
 
-LLLITE = Format("lllite", "ControlNet-LLLite", _recognise, _convert, _describe, network="lllite")
+LLLITE = Format("lllite", "ControlNet-LLLite", _recognise, _convert, _describe, kind="lllite", build=build_lllite)

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..networks.build import build_sparse_ctrl
 from ..networks.dimensions import Shapes
 from . import diffusers
 from .format import Description, Format, Value, describe_controlnet, has, rename
 
-NETWORK = "sparse-ctrl"
 COLOURS = 3
 """The hint's channels before the VAE and without its mask."""
 FRAMES = 32
@@ -86,4 +86,6 @@ def _inner(name: str) -> str:
     return name
 
 
-SPARSE_CTRL = Format("sparse-ctrl", "SparseCtrl", _recognise, _convert, _describe, network=NETWORK)
+SPARSE_CTRL = Format(
+    "sparse-ctrl", "SparseCtrl", _recognise, _convert, _describe, kind="sparse_ctrl", build=build_sparse_ctrl
+)

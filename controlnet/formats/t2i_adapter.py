@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..networks.dimensions import Shapes
-from ..networks.t2i_adapter import infer_t2i_adapter
+from ..networks.t2i_adapter import build_t2i_adapter, infer_t2i_adapter
 from .format import Description, Format, rename
 
 PREFIX = "adapter."
@@ -55,4 +55,6 @@ def _describe(shapes: Shapes) -> Description:
     return Description(dims.family, dims.hint_channels, len(dims.levels))
 
 
-T2I_ADAPTER = Format("t2i-adapter", "T2I-Adapter", _recognise, _convert, _describe, network="t2i-adapter")
+T2I_ADAPTER = Format(
+    "t2i-adapter", "T2I-Adapter", _recognise, _convert, _describe, kind="t2i_adapter", build=build_t2i_adapter
+)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .layers import Attention, Ops, Options, match_rows, repeat_rows
+from .layers import Attention, Ops, match_rows, repeat_rows
 
 KeysValues = tuple[Tensor, Tensor]
 """Projected context of one cross-attention: two tensors (rows, tokens, channels)."""
@@ -27,14 +27,13 @@ class Parts:
 
 @dataclass(frozen=True)
 class Pass:
-    """What flows beside the picture through one request of the network."""
+    """What flows beside the picture through one evaluation of the network."""
 
     emb: Tensor
     """SiLU of the time (and label) embedding: (1, E), (group, E) or (rows, E)."""
     projected: Sequence[KeysValues]
     """Keys and values of every cross-attention, by the layer's index."""
     rows: int
-    options: Options
     frames: int = 1
     """Rows in a group: the frames of a video, for layers along the time."""
 
@@ -129,11 +128,11 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor, flow: Pass) -> Tensor:
         own, cross = self.attn1, self.attn2
         n = self.norm1(x)
-        attended = self.attention(own.to_q(n), own.to_k(n), own.to_v(n), self.heads, flow.options)
+        attended = self.attention(own.to_q(n), own.to_k(n), own.to_v(n), self.heads)
         x = x + own.to_out(attended)
         q = repeat_rows(cross.to_q(self.norm2(x)), flow.rows)
         keys, values = flow.projected[self.index]
-        attended = self.attention(q, keys, values, self.heads, flow.options)
+        attended = self.attention(q, keys, values, self.heads)
         x = repeat_rows(x, flow.rows) + cross.to_out(attended)
         return x + self.ff(self.norm3(x))
 

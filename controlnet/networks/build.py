@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from .controlnet import ControlNet
+from .ctrlora import CtrLoRANetwork
 from .dimensions import Dimensions, infer_dimensions
-from .hint_only import CtrLoRANetwork, SparseControlNet
 from .layers import Attention, Ops, torch_attention
+from .sparse_ctrl import SparseControlNet
 from .union import UnionControlNet
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -18,22 +19,36 @@ Network = TypeVar("Network", bound=nn.Module)
 def build_controlnet(
     state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
 ) -> ControlNet:
-    """Make the network that a state dict in LDM keys describes, around the very tensors given (no copy).
+    """Make the ControlNet that a state dict in LDM keys describes, around the very tensors given (no copy).
 
     Raises ValueError when keys are missing or left over.
     """
     dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    return _build(UnionControlNet if dims.union_types else ControlNet, dims, state_dict, ops, attention)
+
+
+def build_ctrlora(
+    state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
+) -> ControlNet:
+    """The same for a CtrLoRA that is merged with its base."""
+    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    return _build(CtrLoRANetwork, dims, state_dict, ops, attention)
+
+
+def build_sparse_ctrl(
+    state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
+) -> ControlNet:
+    """The same for a SparseCtrl."""
+    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    return _build(SparseControlNet, dims, state_dict, ops, attention)
+
+
+def _build(
+    kind: type[ControlNet], dims: Dimensions, state_dict: Mapping[str, Tensor], ops: Ops, attention: Attention
+) -> ControlNet:
     with torch.device("meta"):
-        network = _kind(dims)(dims, ops, attention)
+        network = kind(dims, ops, attention)
     return fill(network, state_dict, "ControlNet")
-
-
-def _kind(dims: Dimensions) -> type[ControlNet]:
-    if dims.union_types:
-        return UnionControlNet
-    if dims.frames:
-        return SparseControlNet
-    return CtrLoRANetwork if dims.sees_latents else ControlNet
 
 
 def fill(network: Network, state_dict: Mapping[str, Tensor], what: str) -> Network:

@@ -5,7 +5,7 @@ so that official files load unchanged.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ..residuals import Residuals
 from .blocks import Downsample, KeysValues, Parts, Pass, ResBlock, SpatialTransformer, Stage, TransformerLayer
 from .dimensions import HINT_STRIDES, Block, Dimensions
-from .layers import Attention, Ops, Options, match_rows, repeat_rows, timestep_embedding, torch_attention
+from .layers import Attention, Ops, match_rows, repeat_rows, timestep_embedding, torch_attention
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Inputs:
     shared_y: bool = False
     uniform_time: bool = False
     union_types: tuple[int, ...] = ()
-    options: Options = field(default_factory=dict)
 
 
 class ControlNet(nn.Module):
@@ -104,7 +103,7 @@ class ControlNet(nn.Module):
         rows = inputs.x.shape[0]
         x = inputs.x[: rows // inputs.groups] if inputs.shared else inputs.x
         emb = nn.functional.silu(self._embed_time(inputs))
-        flow = Pass(emb, projected, rows, inputs.options, frames=rows // inputs.groups)
+        flow = Pass(emb, projected, rows, frames=rows // inputs.groups)
         h = self._enter(x, hint)
         outputs = [repeat_rows(self.zero_convs[0](h), rows)]
         blocks = list(zip(self.input_blocks[1:], self.zero_convs[1:], strict=True))

@@ -1,13 +1,9 @@
 """What a network is built from, injected: torch's own layers and attention, or those of the host."""
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-
-Options = Mapping[str, Any]
-"""Opaque per-step options of the host, handed through to its attention (ComfyUI: `transformer_options`)."""
 
 
 class Ops(Protocol):
@@ -22,13 +18,13 @@ class Ops(Protocol):
 class Attention(Protocol):
     """Scaled dot-product attention over `heads` heads packed in the last dimension."""
 
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, heads: int, options: Options) -> Tensor:
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         """q (B, T, C), k and v (B, S, C) -> (B, T, C)."""
         ...
 
 
-def torch_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, options: Options) -> Tensor:
-    """PyTorch's fused attention; `options` is not used.
+def torch_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """PyTorch's fused attention.
 
     q: (B, T, C); k, v: (B, S, C); C divisible by `heads`. Returns (B, T, C).
     """

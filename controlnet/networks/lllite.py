@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .build import fill
 from .dimensions import Shapes, shape_of
-from .layers import Ops, match_rows
+from .layers import Attention, Ops, match_rows, torch_attention
 
 PREFIX = "lllite_unet_"
 PLACE = re.compile(
@@ -120,6 +120,11 @@ class LLLite(nn.Module):
         self.blocks = tuple(dict.fromkeys((place.side, place.block) for place in sorted(self.places, key=_by_depth)))
         """The UNet's blocks that have modules, in order of depth."""
 
+    @property
+    def module_names(self) -> tuple[str, ...]:
+        """Names of all modules, in the order in which `embed_hint` gives their hints."""
+        return tuple(name for name, module in self.named_children() if isinstance(module, LLLiteModule))
+
     def at(self, place: Place) -> LLLiteModule | None:
         """The module of a place."""
         name = self.places.get(place)
@@ -142,10 +147,10 @@ def _by_depth(place: Place) -> tuple[int, int]:
     return ("input", "middle", "output").index(place.side), place.block
 
 
-def build_lllite(state_dict: Mapping[str, Tensor], ops: Ops = nn) -> LLLite:
+def build_lllite(state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention) -> LLLite:
     """Make the modules that a state dict describes, around the very tensors given (no copy).
 
-    Raises ValueError when keys are missing or left over.
+    attention: not used. Raises ValueError when keys are missing or left over.
     """
     dims = infer_lllite({key: tuple(value.shape) for key, value in state_dict.items()})
     with torch.device("meta"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .build import fill
 from .dimensions import Shapes, shape_of
-from .layers import Ops
+from .layers import Attention, Ops, torch_attention
 
 LEVELS = 4
 SDXL_CHANNELS = (256, 768)
@@ -200,10 +200,12 @@ def _full_level(before: int, level: Level, dims: T2IAdapterDimensions, ops: Ops)
     return [Residual(level.channels, dims.kernel, part, ops) for part in parts]
 
 
-def build_t2i_adapter(state_dict: Mapping[str, Tensor], ops: Ops = nn) -> T2IAdapter:
+def build_t2i_adapter(
+    state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
+) -> T2IAdapter:
     """Make the adapter that a state dict in the authors' keys describes, around the very tensors given (no copy).
 
-    Raises ValueError when keys are missing or left over.
+    attention: not used. Raises ValueError when keys are missing or left over.
     """
     dims = infer_t2i_adapter({key: tuple(value.shape) for key, value in state_dict.items()})
     with torch.device("meta"):

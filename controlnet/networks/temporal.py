@@ -31,7 +31,7 @@ class TemporalAttention(Projections):
     def forward(self, x: Tensor, flow: Pass) -> Tensor:
         """(B, frames, channels) -> the same."""
         x = x + self.pos_encoder.pe[:, : x.shape[1]].to(x)
-        return self.to_out(self.attention(self.to_q(x), self.to_k(x), self.to_v(x), HEADS, flow.options))
+        return self.to_out(self.attention(self.to_q(x), self.to_k(x), self.to_v(x), HEADS))
 
 
 class TemporalLayer(nn.Module):
@@ -71,7 +71,7 @@ class TemporalTransformer(nn.Module):
         return x + h.flatten(0, 1)
 
 
-class Motion(nn.Module):
+class TemporalModule(nn.Module):
     """What AnimateDiff puts behind each block of an encoder. frames: of the longest video that it knows."""
 
     def __init__(self, channels: int, frames: int, parts: Parts) -> None:

@@ -19,7 +19,7 @@ DECADES = 3
 
 
 @dataclass(frozen=True)
-class Told:
+class ControlRecord:
     """A control's record under its name. outputs: how many of its residuals go to the skips; the rest to the middle."""
 
     name: str
@@ -47,45 +47,45 @@ class Told:
         return f"output {index}" if index < self.outputs else "middle"
 
 
-def draw_records(told: Sequence[Told], width: int = 768) -> Tensor:
+def draw_records(records: Sequence[ControlRecord], width: int = 768) -> Tensor:
     """(1, H, width, 3) in 0..1.
 
     Each row is scaled to its own greatest size, which stands at its right; the brighter a row, the stronger it is
     beside the others of its control. Dim bars are of steps whose residuals were kept from an earlier one.
     """
-    heights = [LABEL + ROW * len(_rows(t)) + MARGIN for t in told]
+    heights = [LABEL + ROW * len(_rows(t)) + MARGIN for t in records]
     picture = Image.new("RGB", (width, MARGIN + (sum(heights) or LABEL) + LABEL), PAPER)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(TEXT)
     top = MARGIN
-    for one, height in zip(told, heights, strict=True):
+    for one, height in zip(records, heights, strict=True):
         draw.text((MARGIN, top), one.summary, fill=INK, font=font)
         _draw_rows(draw, one, (MARGIN, top + LABEL, width - MARGIN), font)
         top += height
     note = "root mean square of what is added at each step; each row has its own scale, its greatest at the right"
-    if any(one.record.saved for one in told):
+    if any(one.record.saved for one in records):
         note += "; dim: kept"
-    draw.text((MARGIN, top), note if told else "no ControlNet", fill=SOFT, font=font)
+    draw.text((MARGIN, top), note if records else "no ControlNet", fill=SOFT, font=font)
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]
 
 
-def _rows(told: Told) -> list[tuple[float, ...]]:
+def _rows(record: ControlRecord) -> list[tuple[float, ...]]:
     """Sizes of each residual over the steps."""
-    return list(zip(*(sizes for _, _, sizes in told.record.sizes()), strict=True))
+    return list(zip(*(sizes for _, _, sizes in record.record.sizes()), strict=True))
 
 
 def _draw_rows(
     draw: ImageDraw.ImageDraw,
-    told: Told,
+    record: ControlRecord,
     corner: tuple[int, int, int],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     """corner: left, top, right."""
     left, top, right = corner
-    rows, runs = _rows(told), [ran for _, ran, _ in told.record.sizes()]
+    rows, runs = _rows(record), [ran for _, ran, _ in record.record.sizes()]
     strongest = max((max(row) for row in rows), default=0.0)
     for index, row in enumerate(rows):
         y, greatest = top + index * ROW, max(row)
-        draw.text((left, y + 2), told.label(index), fill=INK, font=font)
+        draw.text((left, y + 2), record.label(index), fill=INK, font=font)
         draw.text((right - NUMBERS + 8, y + 2), f"{greatest:.3g}", fill=INK, font=font)
         x, column = left + NAMES, (right - NUMBERS - left - NAMES) / len(row)
         colour = _shade(greatest, strongest) if greatest else BAR

@@ -16,7 +16,7 @@ from .mask import Mask
 class Scales:
     """Factors for the residuals of one step; None is a factor of one.
 
-    strength: for all. blocks: one for each residual, in the order input, output, middle (by depth). rows: one for
+    strength: for all. blocks: one for each residual, in order of depth. rows: one for
     each row of the batch. mask: laid over the picture; `mask_rows` says which of its pictures each row takes, and
     `latent_size` is height and width of the latent.
     """
@@ -109,11 +109,9 @@ class _Multipliers:
         return joined
 
 
-def spread_rows(residuals: Residuals, kept: Sequence[int], rows: int) -> Residuals:
-    """Put residuals that were computed for the `kept` rows alone back into a batch of `rows`; zeros elsewhere."""
-
-    def spread(part: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        index = torch.tensor(kept, dtype=torch.int64)
-        return tuple(t.new_zeros(rows, *t.shape[1:]).index_copy_(0, index.to(t.device), t) for t in part)
-
-    return Residuals(spread(residuals.output), spread(residuals.middle), spread(residuals.input))
+def spread_rows(residuals: Residuals, active: Sequence[int], row_count: int) -> Residuals:
+    """Put residuals of the `active` rows alone back into a batch of `row_count`; zeros elsewhere."""
+    if not residuals.count:
+        return residuals
+    index = torch.tensor(active, dtype=torch.int64).to(residuals.flat[0].device)
+    return residuals.map(lambda t: t.new_zeros(row_count, *t.shape[1:]).index_copy_(0, index, t))

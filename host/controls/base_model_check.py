@@ -1,8 +1,10 @@
-"""Which base models the host's ControlNet families belong to."""
+"""Whether a network and a base model belong together."""
 
 from typing import Any
 
 import comfy.model_base
+
+from ...controlnet.networks.dimensions import family_name
 
 BASES: dict[str, tuple[str, ...]] = {
     "SD3": ("SD3",),
@@ -16,23 +18,48 @@ BASES: dict[str, tuple[str, ...]] = {
 """Names of the host's classes in `comfy.model_base`, by the family of the ControlNet."""
 
 
-def check_base(family: str, width: int | None, model: Any) -> None:
-    """Raise ValueError when a control of the host and a base model (`BaseModel`) are of two families or sizes.
+def check_unet_family(
+    kind: str, family: str, context_dim: int | None, adm_channels: int | None, base_model: Any
+) -> None:
+    """Raise ValueError when a network for Stable Diffusion and a base model are of two families.
 
-    width: channels of the control's residuals; None where its network does not say.
+    kind: of the network, for the message. context_dim: width of the prompt's tokens, None for a network without
+    attention: then the size vector alone tells. adm_channels: width of the size vector, None for SD1.5 and SD2.x.
     """
-    kinds = tuple(getattr(comfy.model_base, name) for name in BASES[family])
-    if not isinstance(model, kinds):
+    config = base_model.model_config.unet_config
+    if context_dim in (None, config.get("context_dim")) and adm_channels == config.get("adm_in_channels"):
+        return
+    base = family_name(config.get("context_dim"), config.get("adm_in_channels"))
+    raise ValueError(
+        f"The {kind} is for {family}, but the MODEL is {base}. "
+        f"Load a {kind} made for {base}, or a checkpoint of {family}."
+    )
+
+
+def check_transformer_family(family: str, width: int | None, base_model: Any) -> None:
+    """Raise ValueError when a network of a family that the host runs and a base model are of two families or sizes.
+
+    width: channels of the control's residuals; None where its network does not say. The base model's class is compared
+    exactly: Flux.2, Chroma and LongCat inherit from Flux, and are other models.
+    """
+    base = _host_class(base_model)
+    if base not in BASES[family]:
         raise ValueError(
-            f"The ControlNet is for {family}, but the MODEL is {type(model).__name__}. Load a ControlNet made for this "
-            f"model, or a checkpoint of {family}."
+            f"The ControlNet is for {family}, but the MODEL is {base}. Load a ControlNet made for this model, or a "
+            f"checkpoint of {family}."
         )
-    base = width_of(model.diffusion_model)
-    if width is not None and base is not None and width != base:
+    base_width = width_of(base_model.diffusion_model)
+    if width is not None and base_width is not None and width != base_width:
         raise ValueError(
             f"The ControlNet is for another size of {family}: its residuals have {width} channels, the MODEL's blocks "
-            f"{base}. Load a ControlNet made for this model."
+            f"{base_width}. Load a ControlNet made for this model."
         )
+
+
+def _host_class(base_model: Any) -> str:
+    """Name of a base model's class in the host; packs may have derived one of their own from it."""
+    own = (kind.__name__ for kind in type(base_model).__mro__ if kind.__module__ == comfy.model_base.__name__)
+    return next(own, type(base_model).__name__)
 
 
 def width_of(network: Any) -> int | None:

@@ -1,187 +1,140 @@
-"""ControlNets of families that the host's own networks run, in our contract: the same schedule, masks, weights, batch
-rules, preview and errors as for ours.
+"""ControlNets of families that the host's own networks run: the same schedule, masks, weights and errors as for ours.
 
 The host loads the file and knows how its network is called (`comfy.controlnet`, ComfyUI 0.3.75 and 0.33): which
 conditionings it takes, whether its hint goes through the VAE. Ours are the hint's way to the network and all factors,
-so that the host's control object (`inner`) never scales, chains or keeps a hint itself.
+so that the host's control object (`core`) never scales, chains or keeps a hint itself.
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import comfy.controlnet
 import comfy.model_management
 import comfy.utils
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.formats.format import Description
-from ...controlnet.hint.fit import fit_hint
-from ...controlnet.residuals import Residuals
-from ..sampling.chain_sum import Places
+from ...controlnet.residuals import PARTS, Residuals
+from ..compat import qwen_fun_controls
 from ..sampling.request import StepRequest
-from ..sampling.step import Step
-from .base_model_check import check_base, width_of
-from .latent_hint import LatentHintControl, through_vae
+from .base_model_check import check_transformer_family, width_of
+from .loaded_network import LoadedNetwork
+from .runner import Abilities, HintView, PreparedHint, ResidualRunner, for_rows
 
-MAX_HINTS = 8
-PARTS = ("input", "output", "middle")
 ACTIVATIONS = 24
 """Times the width of a token that a transformer block holds at its largest: queries, keys, values and the inner layer
 of the feed-forward part, with copies."""
 
 
-class WrappedControl(LatentHintControl):
-    """One control of the host with its hint.
+class ComfyControlNetRunner(ResidualRunner):
+    """One network of the host.
 
-    inner: the host's own, alone in its chain. found: what its file says of it.
+    core: the host's own control, alone in its chain. found: what its file says of it.
     """
 
-    acts_at_once = True
-    """The VAE may have to make room for itself, which is no time for in the middle of the base model's run."""
-    rounds_as_host = True
-    """It is the host's own network: so are all bits of the result."""
-    last_first = False
-    """Whether the base model takes its residuals from the end of the host's list on."""
+    def __init__(self, name: str, core: Any, found: Description) -> None:
+        abilities = Abilities(found.residuals or 0, rounds_as_core=True)
+        super().__init__(self._load(name, core), found.family, abilities)
+        self.core = core
+        self.union_types = found.union_types
+        self.stride, self.preprocess_image = core.compression_ratio, core.preprocess_image
+        self.latent_format, self.concat_mask = core.latent_format, core.concat_mask
 
-    def __init__(self, name: str, inner: Any, found: Description) -> None:
-        super().__init__()
-        self.name, self.inner, self.found = name, inner, found
-        self.family, self.residual_count = found.family, found.residuals or 0
-        self.output_count = 0
-        self.compression_ratio = self.latent_step = inner.compression_ratio
-        self.latent_format, self.concat_mask = inner.latent_format, inner.concat_mask
-        self._places: dict[str, tuple[tuple[int, ...], int]] = {}
-        self._hints: TensorCache[Tensor] = TensorCache(MAX_HINTS)
+    def _load(self, name: str, core: Any) -> LoadedNetwork:
+        network = core.control_model
+        dtype = core.manual_cast_dtype or network.dtype
+        return LoadedNetwork(name, network, core.control_model_wrapped, dtype, core.load_device)
 
-    def copy(self) -> "WrappedControl":
-        twin = type(self)(self.name, self.inner.copy(), self.found)
-        self.copy_to(twin)
+    def on_device(self, device: torch.device) -> "ComfyControlNetRunner":
+        twin = copy.copy(self)
+        twin.core = self.core.deepclone_multigpu(device)
+        twin.loaded = self._load(self.name, twin.core)
         return twin
 
-    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> "WrappedControl":
-        """A twin whose network lives on another device (newer hosts)."""
-        twin = self.copy()
-        twin.inner = self.inner.deepclone_multigpu(load_device)
-        if autoregister:
-            self.multigpu_clones[load_device] = twin
-        return twin
+    def check_base_model(self, base_model: Any) -> None:
+        check_transformer_family(self.family, width_of(self.loaded.network), base_model)
 
-    @property
-    def network(self) -> Any:
-        return self.inner.control_model
+    def begin(self, base_model: Any) -> None:
+        """SD3.5's networks take an embedder of the base model's."""
+        self.core.pre_run(base_model, float)
 
-    @property
-    def union_types(self) -> tuple[str, ...]:
-        """Names of the kinds of hint by number; none for a network that knows one kind."""
-        return self.found.union_types
+    def release(self) -> None:
+        super().release()
+        self.core.cleanup()
 
-    def set_cond_hint(self, *arguments: Any, **named: Any) -> "WrappedControl":
-        """Raises ValueError for a missing VAE, or a union network that was not told the kind of its hint."""
-        if self.union_types and "control_type" not in self.extra_args:
+    def check_union_types(self, union_types: tuple[int, ...], chosen: bool) -> None:
+        if self.union_types and not chosen:
             raise ValueError(
                 f"'{self.name}' is a union ControlNet and must be told what its hint shows: put Set Union ControlNet "
                 f"Type before Apply ControlNet. It knows: {', '.join(self.union_types)}; auto tells it nothing."
             )
-        super().set_cond_hint(*arguments, **named)
-        return self
 
-    def get_models(self) -> list[Any]:
-        return [*super().get_models(), *self.inner.get_models()]
+    def strength(self, strength: float) -> float:
+        """The host runs the Fun network of Qwen-Image at the square root of the strength."""
+        return math.sqrt(strength) if isinstance(self.core, qwen_fun_controls()) else strength
 
-    def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
-        """Raises ValueError when the base model is of another family."""
-        check_base(self.found.family, width_of(getattr(self.inner, "control_model", None)), model)
-        super().pre_run(model, percent_to_timestep_function)
-        self.inner.pre_run(model, percent_to_timestep_function)
+    def memory(self, hint_shape: torch.Size, dtype: torch.dtype, sets: int) -> int:
+        width = getattr(self.loaded.network, "hidden_size", getattr(self.loaded.network, "inner_dim", None))
+        if width is None:
+            return 0
+        image_count, _, height, image_width = hint_shape
+        tokens = 2 * image_count * (height // 16) * (image_width // 16)
+        names = (name for name, _ in self.loaded.network.named_parameters())
+        blocks = sum(name.endswith(".weight") for name in names if "controlnet_" in name)
+        return tokens * width * (sets * blocks + ACTIVATIONS) * comfy.model_management.dtype_size(dtype)
 
-    def forget(self) -> None:
-        super().forget()
-        self.inner.cleanup()
-        self._hints.clear()
+    def prepare_hint(self, view: HintView) -> PreparedHint:
+        """Pixels, or latents with the masks of inpainting networks as further channels."""
+        seen = view.pixels()
+        if view.vae is not None:
+            seen = view.through_vae(seen)
+        if self.latent_format is not None:
+            seen = self.latent_format.process_in(seen)
+        seen = torch.cat([seen, *(_beside(mask, seen) for mask in view.masks)], dim=1)
+        return (seen.to(view.device, self.loaded.dtype),)
 
-    def inference_memory_requirements(self, dtype: torch.dtype) -> int:
-        """Bytes of the residuals and of the largest activations, for cond and uncond at the size of the hint."""
-        before = super().inference_memory_requirements(dtype)
-        width = getattr(self.network, "hidden_size", getattr(self.network, "inner_dim", None))
-        if self.strength == 0 or self.cond_hint_original is None or width is None:
-            return before
-        pictures, _, height, image_width = self.cond_hint_original.shape
-        tokens = 2 * pictures * (height // 16) * (image_width // 16)
-        sets = 1 if self.run_interval is None else 2
-        blocks = sum(name.endswith(".weight") for name, _ in self.network.named_parameters() if "controlnet_" in name)
-        return before + tokens * width * (sets * blocks + ACTIVATIONS) * comfy.model_management.dtype_size(dtype)
-
-    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
+    def run(self, request: StepRequest, hint: Callable[[], PreparedHint]) -> Residuals:
         """All residuals: the host's networks do not stop before their end."""
-        inner, select = self.inner, request.select
-        dtype = inner.manual_cast_dtype or self.network.dtype
+        dtype, select = self.loaded.dtype, request.select
         x, t = select(request.x), select(request.t)
-        # Hunyuan-DiT writes its padding into the prompt it is given.
-        context = select(request.step.context).to(x.device, dtype, copy=True)
-        given = self.network(
-            x=inner.model_sampling_current.calculate_input(t, x).to(dtype),
-            hint=self._hint_rows(request, dtype),
-            timesteps=inner.model_sampling_current.timestep(t).to(dtype),
-            context=context,
-            **{**inner.extra_args, **self.extra_args},
-            **self._conditions(request, dtype),
+        given = self.loaded.network(
+            x=request.model_sampling.calculate_input(t, x).to(dtype),
+            hint=for_rows(hint()[0], request),
+            timesteps=request.model_sampling.timestep(t).to(dtype),
+            # A copy, since Hunyuan-DiT writes its padding into the prompt it is given.
+            context=select(request.step.context).to(x.device, dtype, copy=True),
+            **{**self.core.extra_args, **request.extra_args},
+            **self._conditions(request),
         )
-        return self._residuals(given)
+        return _without_gaps(given)
 
-    def places(self) -> Places:
-        return self._places
-
-    def _strength(self, step: Step, options: dict[str, Any]) -> float:
-        strength = super()._strength(step, options)
-        # The host runs the Fun network of Qwen-Image at the square root of the strength.
-        fun = getattr(comfy.controlnet, "QwenFunControlNet", ())
-        return math.sqrt(strength) if isinstance(self.inner, fun) else strength
-
-    def _conditions(self, request: StepRequest, dtype: torch.dtype) -> dict[str, Any]:
-        """What the network takes beside the prompt, for the rows that count."""
-        rows, chosen = request.x.shape[0], {}
-        for name in self.inner.extra_conds:
+    def _conditions(self, request: StepRequest) -> dict[str, Any]:
+        """What the network takes beside the prompt, for the active rows."""
+        chosen = {}
+        for name in self.core.extra_conds:
             value = request.cond.get(name)
             if value is None:
                 continue
             if isinstance(value, Tensor):
-                value = request.select(value) if value.dim() and value.shape[0] == rows else value
-                value = value.to(request.x.device, dtype if value.is_floating_point() else value.dtype)
+                by_rows = value.dim() and value.shape[0] == request.row_count
+                value = request.select(value) if by_rows else value
+                value = value.to(request.x.device, self.loaded.dtype if value.is_floating_point() else value.dtype)
             chosen[name] = value
         return chosen
 
-    def _residuals(self, given: Mapping[str, Any]) -> Residuals:
-        """The host's lists without their gaps, which are the same at every step."""
-        parts: dict[str, tuple[Tensor, ...]] = {}
-        for part in PARTS:
-            slots = given.get(part) or ()
-            places = tuple(place for place, value in enumerate(slots) if value is not None)
-            places = places[::-1] if self.last_first else places
-            self._places[part] = places, len(slots)
-            parts[part] = tuple(slots[place] for place in places)
-        return Residuals(**parts)
 
-    def _hint_rows(self, request: StepRequest, dtype: torch.dtype) -> Tensor:
-        """What the network sees of the hints: one for all rows, or one for each that counts."""
-        x, rows, image = request.x, request.rows, self.cond_hint_original
-        hints = self._hints.get(image, (x.shape[-2:], self.fit, dtype), lambda: self._see(x).to(x.device, dtype))
-        if hints.shape[0] == 1:
-            return hints
-        order = self.given_out(hints.shape[0], rows)
-        return hints[[order[picture] for picture in request.pictures] * len(request.groups)]
-
-    def _see(self, x: Tensor) -> Tensor:
-        """All hints at the size of the latent, as pixels or through the VAE, with the masks of inpainting networks."""
-        size = (x.shape[-2] * self.compression_ratio, x.shape[-1] * self.compression_ratio)
-        seen = self.inner.preprocess_image(fit_hint(self.cond_hint_original, size, self.fit))
-        if self.vae is not None:
-            seen = through_vae(self.vae, seen)
-        if self.latent_format is not None:
-            seen = self.latent_format.process_in(seen)
-        return torch.cat([seen, *(_beside(mask, seen) for mask in self.extra_concat_orig)], dim=1)
+def _without_gaps(given: Mapping[str, Any]) -> Residuals:
+    """The host's lists, which may hold None, as residuals that know their places in these."""
+    parts: dict[str, tuple[Tensor, ...]] = {}
+    placement: dict[str, tuple[tuple[int, ...], int]] = {}
+    for part in PARTS:
+        values = given.get(part) or ()
+        indices = tuple(index for index, value in enumerate(values) if value is not None)
+        placement[part] = indices, len(values)
+        parts[part] = tuple(values[index] for index in indices)
+    return Residuals(**parts, placement=placement)
 
 
 def _beside(mask: Tensor, hint: Tensor) -> Tensor:

@@ -1,214 +1,379 @@
-"""What all controls of ours share inside the host: their place in a chain, and how much, where and when they act.
+"""A control in ComfyUI's contract: its place in a chain, its hint, and how much, where and when it acts.
 
-The contract is `comfy.controlnet.ControlBase` (ComfyUI 0.3.75): set_cond_hint, pre_run, get_control, cleanup, copy.
-Core never calls `cleanup` when a run fails or is cancelled, so `pre_run` resets as well.
+The contract is `comfy.controlnet.ControlBase` (ComfyUI 0.3.75 and 0.33): set_cond_hint, pre_run, get_control, cleanup,
+copy. Whatever of its attributes others write is heeded, in the middle of a sampling too. Core never calls `cleanup`
+when a run fails or is cancelled, so `pre_run` and the end of the model's run let go as well.
 """
 
+from __future__ import annotations
+
 import functools
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, final
 
+import torch
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
-from ...controlnet.caching.run_interval import RunInterval
-from ...controlnet.caching.tensor_cache import RunCache
+from ...controlnet.caching.run_interval import RunCache
+from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.hint.fit import Fit
-from ...controlnet.hint.order import HintOrder, hint_indices
+from ...controlnet.hint.image import as_rgb_hint
+from ...controlnet.hint.order import hint_indices, spread_hints
+from ...controlnet.hint.region import Region
 from ...controlnet.report.record import Record
-from ...controlnet.residuals import Residuals
-from ...controlnet.strength.factors import StepRows, StrengthFactors
+from ...controlnet.residuals import PARTS, Residuals
+from ...controlnet.strength.factors import StepRows
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
-from ...controlnet.strength.timeline import SamplingTimeline
-from ..sampling.chain_sum import Places, merge
-from ..sampling.cleanup import when_sampling_ends
-from ..sampling.lazy_residuals import PARTS, Control, known_length, pending
+from ...controlnet.strength.timeline import SamplingTimeline, Span
+from ..sampling.chain_sum import chain_sum
+from ..sampling.lazy_residuals import HostResiduals, known_length, lazy_residuals
+from ..sampling.patches import add_patch
 from ..sampling.regions import read_regions
-from ..sampling.request import StepRequest, acting, read_rows
+from ..sampling.request import FrameWindow, StepRequest, active_rows, read_rows
+from ..sampling.skip_sizes import SIZES_OPTION, SkipSizes
 from ..sampling.step import STEP_OPTION, Step, StepReader
-from ..sampling.step_wrapper import of_conditionings, step_hooks
+from ..sampling.step_wrapper import conditioning_hooks, step_hooks, when_sampling_ends
+from .control_settings import ControlSettings
+from .runner import HintView, PatchRunner, PreparedHint, ResidualRunner, Runner
 
 
-class ShapedControl(ControlBase):
-    """A control with its hint, strength, range and factors, and the controls before it in the chain."""
+@final
+class Control(ControlBase):
+    """One network with its hint and its settings, and the controls before it in the chain.
 
-    name: str
-    """What people know it by: the file."""
-    residual_count: int
-    """How many residuals the network gives, for weights over the depth."""
-    output_count: int
-    """How many of them go to the skips, `output`."""
-    supports_regions = False
-    """Whether `evaluate` heeds `StepRequest.regions`."""
-    acts_at_once = False
-    """Whether it changes the step's options, which the base model reads, and so cannot wait."""
-    takes_frames = False
-    """Whether its hints are for some frames of a video, `frames`, and its network sees all of them together."""
-    rounds_as_host = False
-    """Whether to round after scaling and after adding, as the host does, and not only once."""
-    divisible = True
-    """Whether it can be asked for a part of a step's rows, and acts on no others then."""
+    A new kind of network brings a `Runner`; nothing here is to be overridden. sub_idxs, full_latent_length,
+    context_length: written by AnimateDiff-Evolved, the frames of the window that is sampled, of how many, and its
+    length.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, runner: Runner, settings: ControlSettings | None = None) -> None:
         super().__init__()
-        self.extra_hooks = step_hooks()
-        self.factors = StrengthFactors()
-        self.fit = Fit()
-        self.hint_order: HintOrder = "one each"
-        self.frames: tuple[int, ...] = ()
-        """Of a video: the frame of each hint; none: evenly spread."""
-        self.own_region = False
-        """Whether a region of the picture gets the part of the hint that lies there, and not all of it."""
-        self.run_interval: RunInterval | None = None
-        self.measured = False
-        """Whether to take the sizes of what it adds; they are in `record` after a sampling."""
+        self.runner = runner
+        self.settings = settings or ControlSettings()
         self.record = Record()
-        self._kept_runs = RunCache()
+        """What it did in its last sampling."""
+        self.extra_hooks = step_hooks()
+        self.latent_format, self.concat_mask = runner.latent_format, runner.concat_mask
+        self.compression_ratio, self.preprocess_image = runner.stride, runner.preprocess_image
+        self.sub_idxs: list[int] | None = None
+        self.full_latent_length = 0
+        self.context_length = 0
+        self._hints: TensorCache[PreparedHint] = TensorCache()
+        self._runs = RunCache()
         self._steps = StepReader()
+        self._model_sampling: Any = None
         self._percent_to_sigma: Callable[[float], float] = float
-        self._progress: SamplingTimeline | None = None
+        self._timeline: SamplingTimeline | None = None
+        self._own_range: Any = None
 
-    def copy_to(self, c: "ShapedControl") -> None:
-        super().copy_to(c)
-        c.factors, c.fit, c.hint_order = self.factors, self.fit, self.hint_order
-        c.own_region, c.run_interval, c.measured, c.frames = (
-            self.own_region,
-            self.run_interval,
-            self.measured,
-            self.frames,
-        )
+    @property
+    def name(self) -> str:
+        return self.runner.name
+
+    @property
+    def divisible(self) -> bool:
+        """Whether it can be asked for a part of a step's rows, and acts on no others then."""
+        return self.runner.abilities.divisible
+
+    @property
+    def union_types(self) -> tuple[int, ...]:
+        """Kinds of all hints, the one of Apply first; empty when none was chosen or the network knows one kind."""
+        if not self.runner.union_types:
+            return ()
+        return (*self.extra_args.get("control_type", ()), *(hint.type for hint in self.settings.union_hints))
+
+    # What ComfyUI does with a control before and after a sampling
+
+    def set_cond_hint(
+        self,
+        cond_hint: Tensor,
+        strength: float = 1.0,
+        timestep_percent_range: tuple[float, float] = (0.0, 1.0),
+        vae: Any = None,
+        extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
+    ) -> Control:
+        """Raises ValueError for a hint that is no picture, a range that never acts, a missing VAE or kind of hint."""
+        Span(*timestep_percent_range)
+        self.runner.check_union_types(self.union_types, "control_type" in self.extra_args)
+        if self.latent_format is not None:
+            if vae is None:
+                raise ValueError(
+                    f"'{self.name}' ({self.runner.family}) sees the hint through the VAE. Wire the model's VAE to "
+                    "Apply ControlNet."
+                )
+            self.compression_ratio = self.runner.stride * vae.spacial_compression_encode()
+        super().set_cond_hint(as_rgb_hint(cond_hint), strength, timestep_percent_range, vae, extra_concat)
+        return self
+
+    def with_settings(self, **changes: Any) -> Control:
+        """A copy with other `ControlSettings`."""
+        twin = self.copy()
+        twin.settings = replace(self.settings, **changes)
+        return twin
+
+    def copy(self) -> Control:
+        twin = Control(self.runner, self.settings)
+        self.copy_to(twin)
+        return twin
+
+    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> Control:
+        """A twin whose network lives on another device (newer hosts)."""
+        twin = self.copy()
+        twin.runner = self.runner.on_device(load_device)
+        if autoregister:
+            self.multigpu_clones[load_device] = twin
+        return twin
+
+    def get_models(self) -> list[Any]:
+        return [*super().get_models(), *self.runner.models()]
 
     def get_extra_hooks(self) -> list[Any]:
-        return of_conditionings(super().get_extra_hooks())
+        return conditioning_hooks(super().get_extra_hooks())
+
+    def inference_memory_requirements(self, dtype: torch.dtype) -> int:
+        """Bytes that a step takes, for the chain. With a run interval a second set of residuals is held."""
+        before = super().inference_memory_requirements(dtype)
+        if self.strength == 0 or self.cond_hint_original is None:
+            return before
+        sets = 1 if self.settings.run_interval is None else 2
+        return before + self.runner.memory(self.cond_hint_original.shape, dtype, sets)
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
+        """Raises ValueError when the network was made for another base model. model: the host's `BaseModel`."""
+        self.runner.check_base_model(model)
         # Kept, since the host's function reads a value from the device, which would stop every step.
         percent_to_sigma = functools.cache(percent_to_timestep_function)
         super().pre_run(model, percent_to_sigma)
-        self.forget()
-        self.record = Record(self.measured)
-        self._percent_to_sigma = percent_to_sigma
-        when_sampling_ends(model, f"zeroconv {id(self)}", self.forget)
+        self._release()
+        self.runner.begin(model)
+        self.record = Record(self.settings.measured)
+        self._percent_to_sigma, self._model_sampling = percent_to_sigma, model.model_sampling
+        self._own_range = self.timestep_range
+        when_sampling_ends(model, f"zeroconv {id(self)}", self.cleanup)
 
     def cleanup(self) -> None:
         super().cleanup()
-        self.forget()
+        self._own_range = self.timestep_range
+        self._release()
 
-    def forget(self) -> None:
+    def _release(self) -> None:
         """Let go of all that belongs to one sampling."""
         self._steps.clear()
-        self._kept_runs.clear()
-        self._progress = None
+        self._runs.clear()
+        self._hints.clear()
+        self._timeline = self._model_sampling = None
+        self.runner.release()
 
-    def given_out(self, hints: int, rows: StepRows) -> tuple[int, ...]:
-        """Index of the hint of each picture, or NO_HINT. Raises ValueError when the numbers do not fit."""
-        return hint_indices(hints, rows.item_count, self.hint_order, rows.window)
-
-    @abstractmethod
-    def evaluate(self, request: StepRequest, needed: int) -> Residuals:
-        """Residuals of the rows that count; those behind the first `needed` in depth may be left out."""
-
-    def announce(self, request: StepRequest, needed: int) -> None:
-        """Called when `evaluate` will be, before the chain's other controls are evaluated."""
+    # One step: the whole of it is told in `sampling/__init__.py`
 
     def get_control(
         self, x_noisy: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int, transformer_options: dict[str, Any]
-    ) -> Control | None:
+    ) -> HostResiduals | None:
         """Residuals of this control and of those before it, computed when one is taken; None when none acts."""
-        step = transformer_options.get(STEP_OPTION) or self._steps.read(x_noisy, t, cond, batched_number)
+        outer: Step | None = transformer_options.get(STEP_OPTION)
+        step = outer or self._steps.read(x_noisy, t, cond, batched_number, transformer_options)
         previous = None
         if self.previous_controlnet is not None:
             options = {**transformer_options, STEP_OPTION: step}
             previous = self.previous_controlnet.get_control(x_noisy, t, cond, batched_number, options)
-            if "patches" in options:  # of a control that acts on the attention: the host reads its own dictionary
-                transformer_options["patches"] = options["patches"]
-        strength = self._strength(step, transformer_options)
-        rows = read_rows(x_noisy, batched_number, transformer_options)
-        factors = self.factors.rows(rows)
-        groups, pictures = acting(factors, rows)
-        if self.takes_frames:
-            pictures = tuple(range(rows.item_count))
-        needed = self.factors.needed(self.residual_count)
-        if strength == 0 or not groups or not needed:
+        request = self._request(step, x_noisy, t, cond, batched_number, transformer_options)
+        if not request.is_active:
             return previous
-        regions = read_regions(x_noisy, transformer_options) if self.own_region else ()
-        if len(set(regions)) > 1:  # equal noise, but other hints
-            step = replace(step, shared=False)
-        # A copy, since the base model writes into the options as it goes; who acts at once writes for it to read.
-        options = transformer_options if self.acts_at_once else dict(transformer_options)
-        request = StepRequest(step, x_noisy, t, cond, rows, groups, pictures, options, regions)
+        if self.latent_format is not None:  # the VAE may have to make room, and cannot while the base model runs
+            self._hint(request)
+        if isinstance(self.runner, PatchRunner):
+            self._patch(request)
+            return previous or {part: [] for part in PARTS}
+        if self.settings.run_interval is None:  # with one, the network may not run
+            self._announce(request)
+        sizes = None if outer else transformer_options.get(SIZES_OPTION)
+        return lazy_residuals(functools.partial(self._add, request, previous, sizes), self._lengths(request, previous))
 
-        def act() -> Control:
-            return self._act(request, needed, strength, previous)
-
-        if self.acts_at_once:
-            return act()
-        if self.run_interval is None:  # which may let the network rest
-            self.announce(request, needed)
-        return pending(act, self._lengths(needed, previous))
-
-    def _act(self, request: StepRequest, needed: int, strength: float, previous: Control | None) -> Control:
-        """Residuals of all rows with all factors in them, and those of the controls before."""
-        x, rows, step = request.x, request.rows, request.step
-        residuals, ran = self._evaluate_or_keep(request, needed)
-        if request.kept is not None:
-            residuals = spread_rows(residuals, request.kept, x.shape[0])
-        if self.global_average_pooling:
-            residuals = residuals.map(_pool)
-        size = (x.shape[-2], x.shape[-1])
-        scales = self.factors.scales(strength, self.residual_count, rows, size, self.hint_order)
-        if scales.blocks is not None:
-            scales = replace(scales, blocks=scales.blocks[: residuals.count])
-        scales = scales.in_regions(request.regions)
-        # Sizes are those of its own part alone; a copy, so that measuring changes no rounding.
-        own = scale_residuals(residuals.copy(), scales) if self.measured else residuals
-        self.record.note(step.sigma, ran, own)
-        if self.rounds_as_host:
-            residuals, scales = scale_residuals(residuals, scales), Scales()
-        return merge(residuals, scales, self.places(), previous)
-
-    def _lengths(self, needed: int, previous: Control | None) -> dict[str, int | None]:
-        """How long the lists will be; None where only the network tells."""
-        if not self.output_count:
-            return dict.fromkeys(PARTS)
-        own = {"input": 0, "middle": max(0, needed - self.output_count), "output": self.output_count}
-        before = {part: known_length(previous, part) for part in PARTS}
-        return {part: None if (length := before[part]) is None else max(own[part], length) for part in PARTS}
-
-    def places(self) -> Places:
-        """Where the host's model looks for the residuals of the last request."""
-        middle = self.residual_count - self.output_count
-        return {
-            "input": ((), 0),
-            "output": (range(self.output_count), self.output_count),
-            "middle": (range(middle), 0),
-        }
-
-    def _evaluate_or_keep(self, request: StepRequest, needed: int) -> tuple[Residuals, bool]:
-        """Residuals to change at will, and whether the network ran for them or `run_interval` let it rest."""
-        if self.run_interval is None or self._progress is None:
-            return self.evaluate(request, needed), True
-        rows, options = request.rows, request.options
-        conditions = tuple(options.get("uuids") or rows.negative)
-        key = (request.x.shape, request.kept, conditions, rows.window, needed)
-        step = request.step
-        return self._kept_runs.residuals(
-            key, self._progress.step(step.sigma), self.run_interval, lambda: self.evaluate(request, needed), step.later
+    def _request(
+        self, step: Step, x: Tensor, t: Tensor, cond: dict[str, Any], group_count: int, options: dict[str, Any]
+    ) -> StepRequest:
+        """What is asked of the network at this step."""
+        factors, abilities = self.settings.factors, self.runner.abilities
+        rows = read_rows(x, group_count, options, self._window())
+        groups, items = active_rows(factors.rows(rows), rows)
+        return StepRequest(
+            step,
+            x,
+            t,
+            cond,
+            rows,
+            strength=self._strength(step, options),
+            needed=factors.needed(abilities.residual_count),
+            active_groups=groups,
+            active_items=tuple(range(rows.item_count)) if abilities.frames else items,
+            regions=read_regions(x, options) if self.settings.own_region else (),
+            union_types=self.union_types,
+            extra_args=self.extra_args,
+            model_sampling=self._model_sampling,
         )
+
+    def _window(self) -> FrameWindow | None:
+        if not self.sub_idxs:
+            return None
+        return FrameWindow(tuple(self.sub_idxs), self.full_latent_length or None)
 
     def _strength(self, step: Step, options: dict[str, Any]) -> float:
         """The strength at this step; 0 outside the range."""
-        if self.strength == 0 or self.factors.is_zero:
+        factors = self.settings.factors
+        if self.strength == 0 or factors.is_zero:
             return 0.0
-        if self._progress is None:
+        if self._timeline is None:
             sigmas = options.get("sample_sigmas")
-            counts = self.factors.counts_steps or self.run_interval is not None
+            counts = factors.counts_steps or self.settings.run_interval is not None
             levels = tuple(sigmas.tolist()) if sigmas is not None and counts else ()
-            self._progress = SamplingTimeline(levels, self._percent_to_sigma)
+            self._timeline = SamplingTimeline(levels, self._percent_to_sigma)
         start, end = self.timestep_percent_range
-        return self.strength * self.factors.step_factor(self._progress, step.sigma, start, end)
+        if self.timestep_range is not self._own_range:  # another pack gave noise levels of its own
+            start, end = 0.0, 1.0
+            if self.timestep_range is not None and not self.timestep_range[1] <= step.sigma <= self.timestep_range[0]:
+                return 0.0
+        return self.runner.strength(self.strength * factors.step_factor(self._timeline, step.sigma, start, end))
+
+    def _announce(self, request: StepRequest) -> None:
+        if isinstance(self.runner, ResidualRunner):
+            self.runner.announce(request, functools.partial(self._hint, request))
+
+    def _patch(self, request: StepRequest) -> None:
+        """Add this step's patches to the host's own options: they act inside the base model's run."""
+        if isinstance(self.runner, PatchRunner):
+            self.record.note(request.step.sigma, True, Residuals((), ()))
+            for place, patch in self.runner.patches(request, self._hint(request), self._scales(request)):
+                add_patch(request.step.options, place, patch)
+
+    def _add(self, request: StepRequest, previous: HostResiduals | None, sizes: SkipSizes | None) -> HostResiduals:
+        """Run, bring the residuals to all rows, and add them with all factors to those of the controls before.
+
+        sizes: of the UNet's skips, where other nodes may have resized them.
+        """
+        residuals, ran = self._residuals(request)
+        if request.active_rows is not None:
+            residuals = spread_rows(residuals, request.active_rows, request.row_count)
+        if self.global_average_pooling:
+            residuals = residuals.map(_pool)
+        scales = self._scales(request, residuals.count)
+        # Sizes are those of its own part alone; a copy, so that measuring changes no rounding.
+        self.record.note(
+            request.step.sigma, ran, scale_residuals(residuals.copy(), scales) if self.settings.measured else residuals
+        )
+        if self.runner.abilities.rounds_as_core:
+            residuals, scales = scale_residuals(residuals, scales), Scales()
+        total = chain_sum(residuals, scales, previous)
+        return total if sizes is None else sizes.fit(total)
+
+    def _residuals(self, request: StepRequest) -> tuple[Residuals, bool]:
+        """Residuals of the active rows, to change at will, and whether the network ran for them."""
+        runner, hint = self.runner, functools.partial(self._hint, request)
+        if not isinstance(runner, ResidualRunner):
+            return Residuals((), ()), False
+        if self.settings.run_interval is None or self._timeline is None:
+            return runner.run(request, hint), True
+        rows, step = request.rows, request.step
+        prompts = tuple(step.options.get("uuids") or rows.negative)
+        key = (request.x.shape, request.active_rows, prompts, rows.window, request.needed)
+        return self._runs.residuals(
+            key,
+            self._timeline.step(step.sigma),
+            self.settings.run_interval,
+            lambda: runner.run(request, hint),
+            step.deferred.add,
+        )
+
+    def _scales(self, request: StepRequest, count: int | None = None) -> Scales:
+        """All factors of this step together. count: of the residuals there are, where the last ones are missing."""
+        scales = self.settings.factors.scales(
+            request.strength,
+            self.runner.abilities.residual_count,
+            request.rows,
+            request.latent_size,
+            self.settings.hint_order,
+        )
+        if scales.blocks is not None and count is not None:
+            scales = replace(scales, blocks=scales.blocks[:count])
+        return scales.in_regions(request.regions)
+
+    def _lengths(self, request: StepRequest, previous: HostResiduals | None) -> dict[str, int | None]:
+        """How long the lists will be; None where only the network tells."""
+        output_count = self.runner.abilities.output_count
+        if output_count is None:
+            return dict.fromkeys(PARTS)
+        own = {"input": 0, "middle": max(0, request.needed - output_count), "output": output_count}
+        before = {part: known_length(previous, part) for part in PARTS}
+        return {part: None if (length := before[part]) is None else max(own[part], length) for part in PARTS}
+
+    # Its hint
+
+    def hint_index_per_item(self, hint_count: int, rows: StepRows) -> tuple[int, ...]:
+        """Index of the hint of each item, or NO_HINT. Raises ValueError when the numbers do not fit."""
+        if self.runner.abilities.frames:
+            total = rows.item_count if rows.window is None else rows.total
+            return spread_hints(hint_count, rows.frames, total, self.settings.frames)
+        return hint_indices(hint_count, rows.item_count, self.settings.hint_order, rows.window)
+
+    def _hint(self, request: StepRequest) -> PreparedHint:
+        """The hint as the network takes it: one row for all, one for each active item, or one for each active row."""
+        if not request.regions:
+            return self._hint_in(None, request)
+        parts = {region: self._hint_in(region, request) for region in dict.fromkeys(request.regions)}
+        if len(parts) == 1:
+            return parts[request.regions[0]]
+        item_count = len(request.active_items)
+        groups = [parts[request.regions[group]] for group in request.active_groups]
+        return tuple(
+            torch.cat([part.expand(item_count, *part.shape[1:]) for part in parts])
+            for parts in zip(*groups, strict=True)
+        )
+
+    def _hint_in(self, region: Region | None, request: StepRequest) -> PreparedHint:
+        """The hint in a region, or all of it: one row, or one for each active item or row."""
+        size, fit, image = (
+            request.latent_size if region is None else region.whole,
+            self.settings.fit,
+            self.cond_hint_original,
+        )
+        order = None
+        if self._fits(self.cond_hint, size):  # another pack gave this tile's part
+            image, fit = self.cond_hint, Fit()
+            if image.shape[0] == request.row_count:
+                order = request.active_rows or tuple(range(request.row_count))
+        view = HintView(
+            image,
+            size,
+            region,
+            self.compression_ratio,
+            fit,
+            request.x.device,
+            union_hints=self.settings.union_hints,
+            union_types=request.union_types,
+            preprocess=self.preprocess_image,
+            vae=self.vae,
+            masks=self.extra_concat_orig,
+        )
+        token = (size, region, fit, request.x.dtype, self.runner.loaded.weights_state, request.union_types)
+        hint = self._hints.get(image, token, lambda: self.runner.prepare_hint(view))
+        if order is None:
+            indices = self.hint_index_per_item(image.shape[0], request.rows)
+            order = tuple(indices[item] for item in request.active_items)
+        return _choose(hint, order)
+
+    def _fits(self, hint: Tensor | None, size: tuple[int, int]) -> bool:
+        """Whether a hint has the size at which the network sees such a latent, as core asks it of `cond_hint`."""
+        ratio = self.compression_ratio
+        return hint is not None and tuple(hint.shape[-2:]) == (size[0] * ratio, size[1] * ratio)
+
+
+def _choose(hint: PreparedHint, order: tuple[int, ...]) -> PreparedHint:
+    """The rows of a prepared hint in this order; a single hint stands for all."""
+    count = hint[0].shape[0]
+    if count == 1 or order == tuple(range(count)):
+        return hint
+    return tuple(tensor[list(order)] for tensor in hint)
 
 
 def _pool(residual: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""Model patches in the host's contract: networks of the host that add to the tokens behind the base model's blocks.
+"""Model patches: networks of the host that add to the tokens behind the base model's blocks.
 
 The host's own nodes patch the MODEL for a whole sampling at one strength (`comfy_extras/nodes_model_patch.py`,
 ComfyUI 0.3.75 and 0.33). Here the same networks act through the conditioning, as every control does: at a step, at a
 strength that may change, on a part of the picture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,52 +13,49 @@ import comfy.model_management
 import torch
 from torch import Tensor, nn
 
-from ...controlnet.caching.tensor_cache import TensorCache
 from ...controlnet.formats.format import Description
 from ...controlnet.formats.model_patch import REFINING_BLOCKS
-from ...controlnet.hint.fit import fit_hint
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
+from ..sampling.patches import ControlPatch
 from ..sampling.request import StepRequest
-from .base_model_check import check_base
-from .comfy_controlnet import ACTIVATIONS, MAX_HINTS
-from .latent_hint import LatentHintControl, through_vae
+from .base_model_check import check_transformer_family
+from .comfy_controlnet import ACTIVATIONS
 from .loaded_network import LoadedNetwork
-from .patches import OurPatch, PatchingControl, add_patch
+from .runner import Abilities, HintView, PatchRunner, PreparedHint, for_rows
 
 Z_IMAGE_BLOCKS = 30
 """Blocks of the base model, over which the control's layers are spread evenly."""
 
 
-@dataclass
-class TokenPatch(OurPatch):
+@dataclass(eq=False)
+class TokenPatch(ControlPatch):
     """What the host calls behind every block of one step.
 
-    hint: what the network sees of it, of one row or of each row that counts. scales: for its residuals, with a factor
-    for each. kept: rows that count, None for all. rows: of the batch.
+    hint: what the network sees of it, of one row or of each active row. scales: for its residuals, with a factor for
+    each.
     """
 
     network: Any
     hint: Tensor
     scales: Scales
-    kept: tuple[int, ...] | None
-    rows: int
+    request: StepRequest
 
     def own(self, values: Tensor) -> Tensor:
-        """The rows that count, of values for every row or for all together."""
-        return values if self.kept is None or values.shape[0] != self.rows else values[list(self.kept)]
+        """The active rows, of values for every row or for all together."""
+        return self.request.select(values) if values.shape[0] == self.request.row_count else values
 
-    def factor(self, place: int) -> float:
-        """Of a residual alone."""
-        return 1.0 if self.scales.blocks is None else self.scales.blocks[place]
+    def factor(self, index: int) -> float:
+        """The block weight of one residual, in order of depth."""
+        return 1.0 if self.scales.blocks is None else self.scales.blocks[index]
 
-    def add(self, tokens: Tensor, residual: Tensor, place: int) -> None:
-        """Add a residual to the first tokens, in place. place: of the residual, in order of depth."""
-        given = Residuals((residual,), ())
-        if self.kept is not None:
-            given = spread_rows(given, self.kept, self.rows)
-        factors = None if self.scales.blocks is None else (self.factor(place),)
-        scaled = scale_residuals(given, replace(self.scales, blocks=factors)).output[0]
+    def add(self, tokens: Tensor, residual: Tensor, index: int) -> None:
+        """Add a residual to the first tokens, in place. index: of the residual, in order of depth."""
+        residuals = Residuals((residual,), ())
+        if self.request.active_rows is not None:
+            residuals = spread_rows(residuals, self.request.active_rows, self.request.row_count)
+        factors = None if self.scales.blocks is None else (self.factor(index),)
+        scaled = scale_residuals(residuals, replace(self.scales, blocks=factors)).output[0]
         tokens[:, : scaled.shape[1]] += scaled
 
 
@@ -73,7 +70,7 @@ class BlockwisePatch(TokenPatch):
         return given
 
 
-@dataclass
+@dataclass(eq=False)
 class ZImagePatch(TokenPatch):
     """Z-Image: a second row of blocks runs beside the base model's; each gives a residual to one of those.
 
@@ -105,8 +102,8 @@ class ZImagePatch(TokenPatch):
 class PatchKind:
     """A kind of model patch. places: in the base model. patch: called there.
 
-    see: (network, latent of the hint, of a grey picture, masks) -> what the network sees. grey: whether it wants the
-    grey picture's latent.
+    see: (network, latent of the hint, of a grey picture, masks) -> what the network sees. latent_format: the host's.
+    width: channels of a token. grey: whether it wants the grey picture's latent. masked: whether it takes a mask.
     """
 
     places: tuple[str, ...]
@@ -118,61 +115,29 @@ class PatchKind:
     masked: bool = False
 
 
-class ModelPatchControl(LatentHintControl, PatchingControl[nn.Module]):
-    """One model patch with its hint. found: what its file says of it."""
+class ModelPatchRunner(PatchRunner):
+    """One model patch. found: what its file says of it."""
+
+    stride = 1
 
     def __init__(self, loaded: LoadedNetwork[nn.Module], kind: PatchKind, found: Description) -> None:
-        super().__init__(loaded)
-        self.kind, self.found, self.family = kind, found, found.family
-        self.residual_count = found.residuals or 0
-        self.compression_ratio = 1
-        self.latent_format, self.concat_mask = kind.latent_format, kind.masked
-        self._hints: TensorCache[Tensor] = TensorCache(MAX_HINTS)
+        super().__init__(loaded, found.family, Abilities(found.residuals or 0, output_count=0, divisible=False))
+        self.kind, self.latent_format, self.concat_mask = kind, kind.latent_format, kind.masked
 
-    def copy(self) -> "ModelPatchControl":
-        twin = type(self)(self.loaded, self.kind, self.found)
-        self.copy_to(twin)
-        return twin
+    def check_base_model(self, base_model: Any) -> None:
+        check_transformer_family(self.family, self.kind.width, base_model)
 
-    def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
-        """Raises ValueError when the base model is of another family."""
-        check_base(self.found.family, self.kind.width, model)
-        super().pre_run(model, percent_to_timestep_function)
+    def memory(self, hint_shape: torch.Size, dtype: torch.dtype, sets: int) -> int:
+        image_count, _, height, width = hint_shape
+        tokens = 2 * image_count * (height // 16) * (width // 16)
+        return tokens * self.kind.width * ACTIVATIONS * comfy.model_management.dtype_size(dtype)
 
-    def forget(self) -> None:
-        super().forget()
-        self._hints.clear()
+    def prepare_hint(self, view: HintView) -> PreparedHint:
+        self.loaded.cache.counts.hint_embeddings += 1
+        pixels = view.pixels()
+        grey = view.through_vae(torch.full_like(pixels, 0.5)) if self.kind.grey else None
+        return (self.kind.see(self.loaded.network, view.through_vae(pixels), grey, list(view.masks)),)
 
-    def inference_memory_requirements(self, dtype: torch.dtype) -> int:
-        """Bytes of the largest activations, for cond and uncond at the size of the hint."""
-        before = super().inference_memory_requirements(dtype)
-        if self.strength == 0 or self.cond_hint_original is None:
-            return before
-        pictures, _, height, width = self.cond_hint_original.shape
-        tokens = 2 * pictures * (height // 16) * (width // 16)
-        return before + tokens * self.kind.width * ACTIVATIONS * comfy.model_management.dtype_size(dtype)
-
-    def patch(self, request: StepRequest) -> None:
-        rows, hints = request.x.shape[0], self._hint_rows(request)
-        patch = self.kind.patch(self.loaded.network, hints, self.scales(request), request.kept, rows)
-        for place in self.kind.places:
-            add_patch(request.options, place, patch)
-
-    def _hint_rows(self, request: StepRequest) -> Tensor:
-        """What the network sees of the hints: one for all rows, or one for each that counts."""
-        x, image = request.x, self.cond_hint_original
-        key = (x.shape[-2:], self.fit, self.loaded.weights_state)
-        hints = self._hints.get(image, key, lambda: self._see(x))
-        if hints.shape[0] == 1:
-            return hints
-        chosen = self.hint_of_pictures(request)
-        return (hints if chosen is None else hints[chosen]).repeat(len(request.groups), *(1,) * (hints.dim() - 1))
-
-    def _see(self, x: Tensor) -> Tensor:
-        """All hints at the size of the latent as the network takes them."""
-        self.loaded.reuse.counts.hint_embeddings += 1
-        size = (x.shape[-2] * self.compression_ratio, x.shape[-1] * self.compression_ratio)
-        pixels = fit_hint(self.cond_hint_original, size, self.fit)
-        grey = through_vae(self.vae, torch.full_like(pixels, 0.5)).to(x.device) if self.kind.grey else None
-        seen = through_vae(self.vae, pixels).to(x.device)
-        return self.kind.see(self.loaded.network, seen, grey, self.extra_concat_orig)
+    def patches(self, request: StepRequest, hint: PreparedHint, scales: Scales) -> Iterable[tuple[str, ControlPatch]]:
+        patch = self.kind.patch(self.loaded.network, for_rows(hint[0], request), scales, request)
+        return [(place, patch) for place in self.kind.places]

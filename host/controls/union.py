@@ -5,11 +5,10 @@ from typing import Any
 from torch import Tensor
 
 from ...controlnet.formats.comfy_controlnet import FLUX_UNION_TYPES
-from ...controlnet.networks.union import UNION_TYPES, UnionControlNet, UnionHint
-from ..conditioning import hint_from_image
-from .comfy_controlnet import WrappedControl
-from .control import ShapedControl
-from .controlnet import ZeroConvControl
+from ...controlnet.hint.image import as_rgb_hint
+from ...controlnet.networks.union import UNION_TYPES, UnionHint
+from .comfy_controlnet import ComfyControlNetRunner
+from .control import Control
 
 SAME_HINTS = {"openpose": "pose", "pose": "openpose", "lines": "canny", "canny": "lines"}
 """Kinds that networks of two families name in two ways."""
@@ -21,7 +20,7 @@ TYPE_NAMES = (*UNION_TYPES, *(name for name in FLUX_UNION_TYPES if name not in U
 def set_union_type(control: Any, kind: str) -> Any:
     """A copy of the control that is told the kind of its hint, by the order of its own family; `auto` tells nothing.
 
-    Raises ValueError when the network is no union network or lacks the kind.
+    Raises ValueError when the network is not a union network or lacks the kind.
     """
     number = [] if kind == "auto" else [type_number(kind, _types(control))]
     twin = control.copy()
@@ -29,23 +28,22 @@ def set_union_type(control: Any, kind: str) -> Any:
     return twin
 
 
-def add_union_hint(control: Any, kind: str, image: Tensor, strength: float) -> ZeroConvControl:
+def add_union_hint(control: Any, kind: str, image: Tensor, strength: float) -> Control:
     """A copy of the control with one more hint. image: BHWC, 0..1.
 
-    Raises ValueError for a control that is not ours, no union network, or without a type for its first hint.
+    Raises ValueError for a control that is not ours, is not a union network, or has no type for its first hint.
     """
-    if isinstance(control, WrappedControl):
-        raise ValueError(
-            f"'{control.name}' ({control.found.family}) takes one hint at a time. Chain two Apply ControlNet instead."
-        )
-    if not isinstance(control, ZeroConvControl):
+    if not isinstance(control, Control):
         raise ValueError("Several hints at once need a ControlNet from Load ControlNet (ZeroConv).")
+    if isinstance(control.runner, ComfyControlNetRunner):
+        raise ValueError(
+            f"'{control.name}' ({control.runner.family}) takes one hint at a time. Chain two Apply ControlNet instead."
+        )
     number = type_number(kind, _types(control))
     if not control.union_types:
         raise ValueError("Set the type of the first hint with Set Union ControlNet Type, then add more hints.")
-    twin = control.copy()
-    twin.union_hints = (*twin.union_hints, UnionHint(hint_from_image(image), number, strength))
-    return twin
+    hint = UnionHint(as_rgb_hint(image.movedim(-1, 1)), number, strength)
+    return control.with_settings(union_hints=(*control.settings.union_hints, hint))
 
 
 def type_number(kind: str, types: tuple[str, ...]) -> int:
@@ -58,13 +56,8 @@ def type_number(kind: str, types: tuple[str, ...]) -> int:
 
 def _types(control: Any) -> tuple[str, ...]:
     """Kinds of hint that a control knows, by number. Raises ValueError for a network that knows one kind."""
-    if isinstance(control, ZeroConvControl):
-        network, family = control.loaded.network, control.loaded.network.dims.family
-        types = UNION_TYPES[: network.dims.union_types or 0] if isinstance(network, UnionControlNet) else ()
-    elif isinstance(control, WrappedControl):
-        types, family = control.union_types, control.found.family
-    elif isinstance(control, ShapedControl):
-        types, family = (), control.name
+    if isinstance(control, Control):
+        types, family = control.runner.union_types, control.runner.family
     else:
         # Core's own control: only its Flux networks tell how many kinds they know.
         modes = getattr(getattr(control, "control_model", None), "num_union_modes", None)

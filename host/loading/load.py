@@ -11,31 +11,36 @@ import folder_paths
 import torch
 from torch import Tensor
 
-from ...controlnet.formats import load_tensors
+from ...controlnet.formats import Format, load_tensors
 from ...controlnet.formats.files import read_header, read_state_dict
 from ...controlnet.formats.folder import is_later_shard
+from ...controlnet.formats.format import Build
 from ...controlnet.formats.inspect import Report, inspect_file
+from ...controlnet.formats.ldm import LDM
 from ...controlnet.formats.pooling import find_pooling
 from ...controlnet.networks.build import build_controlnet
-from ...controlnet.networks.controlnet import ControlNet
-from ...controlnet.networks.dimensions import infer_dimensions
-from ...controlnet.networks.hint_only import CtrLoRANetwork, SparseControlNet
-from ...controlnet.networks.layers import Attention, Options
-from ...controlnet.networks.lllite import build_lllite
-from ...controlnet.networks.t2i_adapter import build_t2i_adapter
+from ...controlnet.networks.layers import Attention
 from ...controlnet.strength.control_mode import CfgWeights
-from ..controls import t2i_adapter as adapter
-from ..controls.control import ShapedControl
-from ..controls.controlnet import ZeroConvControl, check_family
-from ..controls.hint_only import CtrLoRAControl, SparseControl
-from ..controls.lllite import LLLiteControl, check_base
+from ..controls.comfy_controlnet import ComfyControlNetRunner
+from ..controls.control import Control
+from ..controls.controlnet import ControlNetRunner
+from ..controls.ctrlora import CtrLoRARunner
+from ..controls.lllite import LLLiteRunner
 from ..controls.loaded_network import LoadedNetwork
-from ..controls.t2i_adapter import AdapterControl
-from .comfy_controlnet import load_wrapped
-from .model_patch import load_model_patch
+from ..controls.runner import Runner
+from ..controls.sparse_ctrl import SparseCtrlRunner
+from ..controls.stable_cascade import StableCascadeRunner
+from ..controls.t2i_adapter import T2IAdapterRunner
+from .comfy_controlnet import load_comfy_controlnet
+from .model_patch import build_qwen, build_z_image, load_model_patch
 from .precision import Precision, check_host_chooses, choose
 
 FOLDER = "controlnet"
+SD2_CONTEXT = 1024
+"""Width of the prompt's tokens in SD2.x."""
+
+LoadRunner = Callable[[Format, dict[str, Tensor], str, Precision], Runner]
+"""(format, converted tensors, name, precision) -> runner. Raises ValueError."""
 
 PoolingChoice = Literal["auto", "off", "on", "on, both sides"]
 POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both sides")
@@ -57,7 +62,7 @@ def load_control(
     pooling: PoolingChoice = "auto",
     precision: Precision = "auto",
     base_file: str | None = None,
-) -> ShapedControl:
+) -> Control:
     """Load a control file by its name in the `controlnet` folder.
 
     model: a MODEL to check the family against, or None. pooling: whether residuals are replaced by their mean over
@@ -69,16 +74,13 @@ def load_control(
     path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
     base = None if model is None else functools.partial(unet_weights, model)
     form, tensors = load_tensors(path, base, None if base_file is None else functools.partial(_read, base_file))
-    base_model = None if model is None else model.model
     try:
-        if form.network in HOST_LOADERS:
-            check_host_chooses(precision)
-            control = HOST_LOADERS[form.network](tensors, path.stem, base_model)
-        else:
-            control = LOADERS[form.network](tensors, path.stem, base_model, precision)
+        control = control_from_tensors(tensors, path.stem, precision, form)
+        if model is not None:
+            control.runner.check_base_model(model.model)
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
-    return _pooled(control, path, pooling) if form.network == "controlnet" else control
+    return _pooled(control, path, pooling) if form.kind == "controlnet" else control
 
 
 def _read(name: str) -> dict[str, Tensor]:
@@ -95,66 +97,70 @@ def unet_weights(model: Any) -> dict[str, Tensor]:
     return weights
 
 
-def build_loaded(
-    tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto"
-) -> LoadedNetwork[ControlNet]:
-    """Build the network of a state dict in LDM keys, from the layers that the host chooses."""
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
+def control_from_tensors(
+    tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto", form: Format = LDM
+) -> Control:
+    """A control from the converted tensors of a format, by default a ControlNet in LDM keys.
+
+    Raises ValueError when they do not fit the format, or this ComfyUI cannot run them.
+    """
+    return Control(RUNNERS[form.kind](form, tensors, name, precision))
+
+
+def load_network(
+    tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto", build: Build = build_controlnet
+) -> LoadedNetwork[Any]:
+    """Build the network of converted tensors, by default of a ControlNet in LDM keys, from the host's own layers."""
     choice = choose(tensors, precision)
-    network = build_controlnet(choice.cast(tensors), choice.ops, _attention(upcast=dims.context_dim == 1024))
+    network = build(choice.cast(tensors), choice.ops, _attention(upcast=_is_sd2(tensors)))
     return LoadedNetwork.wrap(name, network, choice.compute, choice.device)
 
 
-def _load_controlnet(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
-    loaded = build_loaded(tensors, name, precision)
-    if model is not None:
-        check_family(loaded.network, model.model_config.unet_config)
-    return CONTROLS.get(type(loaded.network), ZeroConvControl)(loaded)
+def _of_ours(runner: Callable[[LoadedNetwork[Any]], Runner]) -> LoadRunner:
+    """Load a network that is built by its format."""
+
+    def load(form: Format, tensors: dict[str, Tensor], name: str, precision: Precision) -> Runner:
+        return runner(load_network(tensors, name, precision, form.build or build_controlnet))
+
+    return load
 
 
-CONTROLS = {CtrLoRANetwork: CtrLoRAControl, SparseControlNet: SparseControl}
-"""Of our ControlNets that are more than one."""
+def _of_comfy(load: Callable[[Format, dict[str, Tensor], str], Runner]) -> LoadRunner:
+    """Load a network that is ComfyUI's own."""
+
+    def load_with_precision(form: Format, tensors: dict[str, Tensor], name: str, precision: Precision) -> Runner:
+        check_host_chooses(precision)
+        return load(form, tensors, name)
+
+    return load_with_precision
 
 
-def _load_adapter(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
-    choice = choose(tensors, precision)
-    network = build_t2i_adapter(choice.cast(tensors), choice.ops)
-    if model is not None:
-        adapter.check_family(network, model.model_config.unet_config)
-    return AdapterControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
-
-
-def _load_lllite(tensors: dict[str, Tensor], name: str, model: Any, precision: Precision) -> ShapedControl:
-    choice = choose(tensors, precision)
-    network = build_lllite(choice.cast(tensors), choice.ops)
-    if model is not None:
-        check_base(network, model)
-    return LLLiteControl(LoadedNetwork.wrap(name, network, choice.compute, choice.device))
-
-
-LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any, Precision], ShapedControl]] = {
-    "controlnet": _load_controlnet,
-    "ctrlora": _load_controlnet,
-    "sparse-ctrl": _load_controlnet,
-    "t2i-adapter": _load_adapter,
-    "lllite": _load_lllite,
+RUNNERS: dict[str, LoadRunner] = {
+    "controlnet": _of_ours(ControlNetRunner),
+    "ctrlora": _of_ours(CtrLoRARunner),
+    "sparse_ctrl": _of_ours(SparseCtrlRunner),
+    "t2i_adapter": _of_ours(T2IAdapterRunner),
+    "lllite": _of_ours(LLLiteRunner),
+    "comfy_controlnet": _of_comfy(functools.partial(load_comfy_controlnet, ComfyControlNetRunner)),
+    "stable_cascade": _of_comfy(functools.partial(load_comfy_controlnet, StableCascadeRunner)),
+    "qwen_blockwise": _of_comfy(functools.partial(load_model_patch, build_qwen)),
+    "z_image": _of_comfy(functools.partial(load_model_patch, build_z_image)),
 }
-"""By the network of ours that runs a format: (tensors, name, base model or None, precision) -> control."""
-
-HOST_LOADERS: dict[str, Callable[[dict[str, Tensor], str, Any], ShapedControl]] = {
-    "host": load_wrapped,
-    "patch": load_model_patch,
-}
-"""The same for networks of the host."""
+"""The one way from a format (its `kind`) to a control."""
 
 
-def _pooled(control: ShapedControl, path: Path, choice: PoolingChoice) -> ShapedControl:
+def _pooled(control: Control, path: Path, choice: PoolingChoice) -> Control:
     """Set the rule of the shuffle network, as chosen or as found."""
     found = find_pooling(path, read_header(path).metadata).pooled if choice == "auto" else choice != "off"
     control.global_average_pooling = found
-    if found and choice != "on, both sides":
-        control.factors = replace(control.factors, cfg_weights=CfgWeights(1, 0))
-    return control
+    if not found or choice == "on, both sides":
+        return control
+    return control.with_settings(factors=replace(control.settings.factors, cfg_weights=CfgWeights(1, 0)))
+
+
+def _is_sd2(tensors: dict[str, Tensor]) -> bool:
+    """Whether the prompt has the width of SD2.x."""
+    return any(key.endswith("attn2.to_k.weight") and value.shape[1] == SD2_CONTEXT for key, value in tensors.items())
 
 
 def _attention(upcast: bool) -> Attention:
@@ -164,9 +170,9 @@ def _attention(upcast: bool) -> Attention:
     """
     precision = torch.float32 if upcast else None
 
-    def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, options: Options) -> Tensor:
+    def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         cpu = q.device.type == "cpu"
         function = host_attention.attention_pytorch if cpu else host_attention.optimized_attention
-        return function(q, k, v, heads, attn_precision=precision, transformer_options=options)
+        return function(q, k, v, heads, attn_precision=precision)
 
     return attention

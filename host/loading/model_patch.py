@@ -13,43 +13,40 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...controlnet.formats import recognise
+from ...controlnet.formats import Format
 from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
 from ...controlnet.networks.build import fill
 from ...controlnet.networks.dimensions import Shapes
 from ..compat import model_patch_nodes, z_image_networks
-from ..controls.base_model_check import check_base
 from ..controls.loaded_network import LoadedNetwork
-from ..controls.model_patch import BlockwisePatch, ModelPatchControl, PatchKind, ZImagePatch
+from ..controls.model_patch import BlockwisePatch, ModelPatchRunner, PatchKind, ZImagePatch
 
 QWEN_MASK_PARTS = 4
 """Channels of a token for one channel of the latent."""
 Built = tuple[nn.Module, PatchKind]
+Build = Callable[[dict[str, Tensor], Shapes], Built]
 
 
-def load_model_patch(tensors: dict[str, Tensor], name: str, model: Any = None) -> ModelPatchControl:
-    """A control from the tensors of a file, under the file's own names.
+def load_model_patch(build: Build, form: Format, tensors: dict[str, Tensor], name: str) -> ModelPatchRunner:
+    """A runner for the tensors of a file, under the file's own names.
 
-    model: the host's `BaseModel` to check the family against, or None. Raises ValueError when the host has no such
-    network, or the file does not fit it, or it is for another family.
+    build: of this kind of model patch. Raises ValueError when the host has no such network, or the file does not fit
+    it.
     """
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
-    form = recognise(shapes)
-    found = form.describe(shapes)
     try:
-        network, kind = BUILDERS[form.id](tensors, shapes)
+        network, kind = build(tensors, shapes)
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"This file is a {form.label}, which this version of ComfyUI cannot run yet. Update ComfyUI."
         ) from error
-    if model is not None:
-        check_base(found.family, kind.width, model)
     stored = comfy.utils.weight_dtype(tensors) or torch.float32
     loaded = LoadedNetwork.wrap(name, network, stored, comfy.model_management.get_torch_device())
-    return ModelPatchControl(loaded, kind, found)
+    return ModelPatchRunner(loaded, kind, form.describe(shapes))
 
 
-def _build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+def build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+    """DiffSynth's block-wise ControlNet of Qwen-Image."""
     dims = infer_qwen(shapes)
     with torch.device("meta"):
         network = model_patch_nodes().QwenImageBlockWiseControlNet(
@@ -77,7 +74,8 @@ def _see_qwen(network: Any, latent: Tensor, grey: Tensor | None, masks: list[Ten
     return network.process_input_latent_image(latent.clone())
 
 
-def _build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+def build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+    """The Fun ControlNet of Z-Image."""
     dims = infer_z_image(shapes)
     tensors = model_patch_nodes().z_image_convert(tensors)
     with torch.device("meta"):
@@ -108,10 +106,3 @@ def _see_z_image(network: Any, latent: Tensor, grey: Tensor | None, masks: list[
     parts = [scale(latent)] if grey is None else [scale(latent), torch.zeros_like(latent[:, :1]), scale(grey)]
     border = (0, latent.shape[-1] % 2, 0, latent.shape[-2] % 2)  # a token is 2 x 2 points
     return nn.functional.pad(torch.cat(parts, dim=1), border, mode="replicate")
-
-
-BUILDERS: dict[str, Callable[[dict[str, Tensor], Shapes], Built]] = {
-    "qwen-blockwise": _build_qwen,
-    "z-image": _build_z_image,
-}
-"""By the id of the format."""

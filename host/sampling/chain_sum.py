@@ -1,33 +1,45 @@
-"""Join residuals to what the controls before gave, in the form that the host's models read."""
+"""Add residuals to those of the controls before, in the form that the host's models read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from ...controlnet.residuals import Residuals
+from ...controlnet.residuals import PARTS, Placement, Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals
-from .lazy_residuals import Control
-
-Places = Mapping[str, tuple[Sequence[int], int]]
-"""Of `input`, `output` and `middle`: where in the host's list each residual goes, and how long that list is."""
+from .lazy_residuals import HostResiduals
 
 
-def merge(residuals: Residuals, scales: Scales, places: Places, previous: Control | None) -> Control:
-    """Scale and add what the controls before gave; in place, since the residuals are ours.
+def chain_sum(residuals: Residuals, scales: Scales, previous: HostResiduals | None) -> HostResiduals:
+    """Scale residuals and add what the controls before gave; in place, since the residuals are ours.
 
     Where neither gives anything is None: the host's models pass over it. The longer list sets the length.
     """
-    merged: Control = {}
+    summed: HostResiduals = {}
     slots: list[tuple[list[Tensor | None], int]] = []
-    for part in ("input", "output", "middle"):  # as `Residuals.flat`
-        where, length = places[part]
-        taken = where[: len(getattr(residuals, part))]  # the last ones may be missing
+    placement = residuals.placement or _in_order(residuals)
+    for part in PARTS:
+        indices, length = placement[part]
+        taken = indices[: len(getattr(residuals, part))]  # the last ones may be missing
         values = list((previous or {}).get(part) or [])
-        wanted = max([length, *(place + 1 for place in taken)])
+        wanted = max([length, *(index + 1 for index in taken)])
         values += [None] * (wanted - len(values))
-        merged[part] = values
-        slots += [(values, place) for place in taken]
-    summed = scale_residuals(residuals, scales, [values[place] for values, place in slots])
-    for (values, place), residual in zip(slots, summed.flat, strict=True):
-        values[place] = residual
-    return merged
+        summed[part] = values
+        slots += [(values, index) for index in taken]
+    scaled = scale_residuals(residuals, scales, [values[index] for values, index in slots])
+    for (values, index), residual in zip(slots, scaled.flat, strict=True):
+        values[index] = residual
+    return summed
+
+
+def unet_placement(output_count: int, residual_count: int) -> Placement:
+    """A residual for each skip in encoder order, the rest for the middle block: ControlNets of Stable Diffusion."""
+    return {
+        "input": ((), 0),
+        "output": (range(output_count), output_count),
+        "middle": (range(residual_count - output_count), 0),
+    }
+
+
+def _in_order(residuals: Residuals) -> Placement:
+    lists: dict[str, Sequence[Tensor]] = {part: getattr(residuals, part) for part in PARTS}
+    return {part: (range(len(values)), len(values)) for part, values in lists.items()}

@@ -6,7 +6,6 @@ mostly waits for: two hints take 0.70 of the time of two runs at 128 px, 0.86 at
 """
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,57 +16,58 @@ MOST_POINTS = 4 * 64 * 64
 """Latent points in all rows of a joint run, as of two hints at 512 px with cond and uncond. Beyond that nothing is
 gained, and the memory of one run must not grow with the chain."""
 
-Asking = TypeVar("Asking")
 
-
-class JointRuns(Generic[Asking]):
-    """What the controls of a chain ask of their networks at one step."""
+class HintBatches:
+    """The hints that the controls of a chain want to run through their networks at one step."""
 
     def __init__(self) -> None:
-        self._asked: dict[Hashable, list[Asking]] = {}
-        self._given: dict[int, Residuals] = {}
+        self._waiting: dict[Hashable, dict[Hashable, Callable[[], Tensor]]] = {}
+        self._results: dict[Hashable, Residuals] = {}
 
-    def announce(self, question: Hashable, control: Asking) -> None:
-        """Say that a control will ask for residuals. question: equal for all that one run can answer."""
-        self._asked.setdefault(question, []).append(control)
+    def announce(self, question: Hashable, asker: Hashable, hint: Callable[[], Tensor]) -> None:
+        """Say that residuals will be asked for.
+
+        question: equal for all that one run can answer. asker: whose residuals they are. hint: gives the embedded hints
+        of this asker, (1 or items, width, h, w).
+        """
+        self._waiting.setdefault(question, {})[asker] = hint
 
     def residuals(
         self,
         question: Hashable,
-        control: Asking,
+        asker: Hashable,
         rows: tuple[int, int],
-        embed: Callable[[Asking], Tensor],
+        hint: Callable[[], Tensor],
         run: Callable[[Tensor, int], Residuals],
     ) -> Residuals:
-        """Those of one control, from a run of its own or from one for all that announced the same question.
+        """The residuals of one asker, from a run of its own or from one for all that announced the same question.
 
-        rows: groups, and pictures in each. embed: gives the embedded hints of a control, (1 or pictures, width, h, w).
-        run: evaluates the network for hints (copies * pictures, ...): residuals of (groups, copies, pictures) rows.
+        rows: groups, and items in each. run: evaluates the network for hints of (copies * items, ...) and gives
+        residuals of (groups, copies, items) rows.
         """
-        if id(control) in self._given:
-            return self._given.pop(id(control))
-        own, waiting = embed(control), self._asked.get(question, [])
-        if control not in waiting:
+        if asker in self._results:
+            return self._results.pop(asker)
+        own, waiting = hint(), self._waiting.get(question, {})
+        if waiting.pop(asker, None) is None:
             return run(own, 1)
-        waiting.remove(control)
-        groups, pictures = rows
-        copies = max(1, MOST_POINTS // (groups * pictures * own.shape[-2] * own.shape[-1]))
-        others, self._asked[question] = waiting[: copies - 1], waiting[copies - 1 :]
+        group_count, item_count = rows
+        copies = max(1, MOST_POINTS // (group_count * item_count * own.shape[-2] * own.shape[-1]))
+        others = list(waiting)[: copies - 1]
         if not others:
             return run(own, 1)
-        hints = [hint.expand(pictures, -1, -1, -1) for hint in (own, *map(embed, others))]
-        together = run(torch.cat(hints), len(hints))
-        mine, *theirs = (_part(together, groups, len(hints), index) for index in range(len(hints)))
-        self._given.update(zip(map(id, others), theirs, strict=True))
+        hints = [own, *(waiting.pop(other)() for other in others)]
+        together = run(torch.cat([one.expand(item_count, -1, -1, -1) for one in hints]), len(hints))
+        mine, *theirs = (_part(together, group_count, len(hints), index) for index in range(len(hints)))
+        self._results.update(zip(others, theirs, strict=True))
         return mine
 
 
-def repeat_pictures(values: Tensor, groups: int, copies: int) -> Tensor:
-    """(groups * pictures, ...) -> (groups * copies * pictures, ...): the pictures of each group several times."""
+def repeat_items(values: Tensor, group_count: int, copies: int) -> Tensor:
+    """(groups * items, ...) -> (groups * copies * items, ...): the items of each group several times."""
     if copies == 1:
         return values
-    return torch.cat([part for group in values.chunk(groups) for part in (group,) * copies])
+    return torch.cat([part for group in values.chunk(group_count) for part in (group,) * copies])
 
 
-def _part(together: Residuals, groups: int, copies: int, index: int) -> Residuals:
-    return together.map(lambda values: values.unflatten(0, (groups, copies, -1))[:, index].flatten(0, 1))
+def _part(together: Residuals, group_count: int, copies: int, index: int) -> Residuals:
+    return together.map(lambda values: values.unflatten(0, (group_count, copies, -1))[:, index].flatten(0, 1))

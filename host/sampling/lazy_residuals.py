@@ -10,48 +10,48 @@ from typing import Any
 
 from torch import Tensor
 
-Control = dict[str, list[Tensor | None]]
-"""Lists `input`, `middle`, `output`; the host's models take them by index or from the end."""
+from ...controlnet.residuals import PARTS
 
-PARTS = ("input", "middle", "output")
+HostResiduals = dict[str, list[Tensor | None]]
+"""Lists `input`, `output`, `middle`; the host's models take them by index or from the end."""
 
 
-def pending(make: Callable[[], Control], lengths: Mapping[str, int | None]) -> Control:
-    """A control whose lists are filled by one call of `make`, when one of them is first looked at.
+def lazy_residuals(make: Callable[[], HostResiduals], lengths: Mapping[str, int | None]) -> HostResiduals:
+    """Lists that are filled by one call of `make`, when one of them is first looked at.
 
     lengths: of the lists, where they are known before; a list of no residuals is an ordinary one.
     """
     source = _Source(make)
-    return {part: [] if lengths[part] == 0 else PendingList(source, part, lengths[part]) for part in PARTS}
+    return {part: [] if lengths[part] == 0 else LazyList(source, part, lengths[part]) for part in PARTS}
 
 
-def known_length(control: Control | None, part: str) -> int | None:
+def known_length(residuals: HostResiduals | None, part: str) -> int | None:
     """Length of a list without computing it; None when only that would tell."""
-    residuals = None if control is None else control.get(part)
-    if isinstance(residuals, PendingList):
-        return residuals.length
-    return 0 if residuals is None else len(residuals)
+    values = None if residuals is None else residuals.get(part)
+    if isinstance(values, LazyList):
+        return values.length
+    return 0 if values is None else len(values)
 
 
 class _Source:
     """Computes once, and lets each list take its part: what is taken and used up is not held any longer."""
 
-    def __init__(self, make: Callable[[], Control]) -> None:
-        self._make: Callable[[], Control] | None = make
-        self._control: Control = {}
+    def __init__(self, make: Callable[[], HostResiduals]) -> None:
+        self._make: Callable[[], HostResiduals] | None = make
+        self._residuals: HostResiduals = {}
 
     def take(self, part: str) -> list[Tensor | None]:
         if self._make is not None:
-            self._control = self._make()
+            self._residuals = self._make()
             self._make = None
-        return self._control.pop(part)
+        return self._residuals.pop(part)
 
 
 def _filling(name: str) -> Any:
     """A method of `list` that fills the list before it acts."""
     method = getattr(list, name)
 
-    def act(self: "PendingList", *arguments: Any, **named: Any) -> Any:
+    def act(self: "LazyList", *arguments: Any, **named: Any) -> Any:
         self.fill()
         return method(self, *arguments, **named)
 
@@ -59,8 +59,13 @@ def _filling(name: str) -> Any:
     return act
 
 
-class PendingList(list[Tensor | None]):
-    """A list that fills itself when it is read or changed; asking for a known length does not count."""
+class LazyList(list[Tensor | None]):
+    """A list that fills itself when it is read or changed; asking for a known length does not count.
+
+    The host's UNets take `len(control[part])` and `control[part].pop()` (`openaimodel.apply_control`), its transformer
+    models an item by its index; `control_merge` of core's own controls iterates. Other packs may do anything that a
+    list can, so all methods of a list are covered.
+    """
 
     def __init__(self, source: _Source, part: str, length: int | None) -> None:
         super().__init__()
@@ -70,6 +75,7 @@ class PendingList(list[Tensor | None]):
 
     @property
     def waits(self) -> bool:
+        """Whether nothing was computed yet."""
         return self._source is not None
 
     @property

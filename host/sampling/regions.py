@@ -1,4 +1,4 @@
-"""Tells controls which region of the picture a call of the model is for.
+"""Tells controls which region of the picture a pass of the base model is for.
 
 The host hands a control the latent of the region only. Around the step the regions are known; they go to the controls
 by the identities of the conditionings, which the host hands to every control.
@@ -17,25 +17,23 @@ REGIONS_OPTION = "zeroconv_regions"
 
 @dataclass(frozen=True)
 class Regions:
-    """whole: height and width of the latent. corners: (top, left) of the conditionings that have a region."""
+    """whole: height and width of the latent. corners: (top, left) of the conditionings that have an area."""
 
     whole: tuple[int, int]
     corners: Mapping[Any, tuple[int, int]]
 
 
-def write_regions(conds: Sequence[Any], x: Tensor, options: dict[str, Any]) -> dict[str, Any]:
-    """The model's options, with the regions of the step's conditionings for the controls to see.
+def regions_of(conds: Sequence[Any], x: Tensor) -> dict[str, Any]:
+    """Options that tell the regions of a step's conditionings; none where all are for the whole picture.
 
     x: the whole latent.
     """
-    entries = [entry for side in conds if side is not None for entry in side if "area" in entry]
+    entries = [entry for prompt in conds if prompt is not None for entry in prompt if "area" in entry]
     if not entries:
-        return options
+        return {}
     # An area lists sizes and then offsets, for each dimension of the latent; height and width come last.
     corners = {entry["uuid"]: (entry["area"][-2], entry["area"][-1]) for entry in entries}
-    regions = Regions((x.shape[-2], x.shape[-1]), corners)
-    told = {**options.get("transformer_options", {}), REGIONS_OPTION: regions}
-    return {**options, "transformer_options": told}
+    return {REGIONS_OPTION: Regions((x.shape[-2], x.shape[-1]), corners)}
 
 
 def read_regions(x: Tensor, options: Mapping[str, Any]) -> tuple[Region, ...]:

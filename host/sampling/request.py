@@ -1,6 +1,8 @@
-"""What a network is asked for at one step: which rows there are, and which of them count."""
+"""What one control is asked for at one step: which rows there are, which of them it acts on, and how strongly."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -8,16 +10,29 @@ from torch import Tensor
 
 from ...controlnet.hint.region import Region
 from ...controlnet.strength.factors import StepRows
+from ..compat import video_length
+from .prompts import read_negative
 from .step import Step
 
 
-@dataclass(frozen=True)
-class StepRequest:
-    """What a network is asked for at one step.
+@dataclass(frozen=True, eq=False)
+class FrameWindow:
+    """The frames of a video that are sampled together. frames: their numbers. total: of the whole video, if known."""
 
-    x: (rows, ...) latents, t: (rows,) sigmas, cond: the host's conditioning, all with every row of the step.
-    groups, pictures: which of them count; the others get no control. regions: of every group of rows, where the control
-    takes its own part of the hint; empty where the whole hint is laid over what the rows show.
+    frames: tuple[int, ...]
+    total: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class StepRequest:
+    """What one control is asked for at one step.
+
+    x: (rows, ...) latents, t: (rows,) sigmas, cond: the host's conditioning, all with every row of the step. strength:
+    of the control at this step, 0 outside its range. needed: how many residuals, from the shallowest on.
+    active_groups, active_items: the rows it acts on; the others get no control. regions: of every group of rows, where
+    the control takes its own part of the hint; empty where the whole hint is laid over what the rows show. union_types:
+    kinds of all hints of a union network. extra_args: what other nodes set for the host's networks. model_sampling: the
+    base model's, which says how its network takes noise levels and latents.
     """
 
     step: Step
@@ -25,40 +40,68 @@ class StepRequest:
     t: Tensor
     cond: dict[str, Any]
     rows: StepRows
-    groups: tuple[int, ...]
-    pictures: tuple[int, ...]
-    options: dict[str, Any]
+    strength: float
+    needed: int
+    active_groups: tuple[int, ...]
+    active_items: tuple[int, ...]
     regions: tuple[Region, ...] = ()
+    union_types: tuple[int, ...] = ()
+    extra_args: Mapping[str, Any] = field(default_factory=dict)
+    model_sampling: Any = None
 
     @property
-    def kept(self) -> tuple[int, ...] | None:
-        """Indices of the rows that count, group after group; None when all do."""
-        kept = tuple(g * self.rows.item_count + p for g in self.groups for p in self.pictures)
-        return None if len(kept) == self.x.shape[0] else kept
+    def is_active(self) -> bool:
+        return self.strength != 0 and self.needed > 0 and bool(self.active_groups)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all groups of rows hold the same noise and see the same hint."""
+        return self.step.shared and len(set(self.regions)) <= 1
+
+    @property
+    def row_count(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def latent_size(self) -> tuple[int, int]:
+        """Height and width of the latent."""
+        return self.x.shape[-2], self.x.shape[-1]
+
+    @cached_property
+    def active_rows(self) -> tuple[int, ...] | None:
+        """Indices of the rows it acts on, group after group; None when those are all."""
+        active = tuple(g * self.rows.item_count + i for g in self.active_groups for i in self.active_items)
+        return None if len(active) == self.row_count else active
 
     def select(self, values: Tensor) -> Tensor:
-        """The rows that count."""
-        return values if self.kept is None else values[list(self.kept)]
+        """The active rows of values for every row."""
+        return values if self.active_rows is None else values[list(self.active_rows)]
 
 
-def read_rows(x: Tensor, groups: int, options: dict[str, Any]) -> StepRows:
-    """The rows x of a step in so many groups. options: the host's `transformer_options`."""
-    negative = tuple(mark == 1 for mark in options.get("cond_or_uncond") or (0,) * groups)
+def read_rows(x: Tensor, group_count: int, options: dict[str, Any], window: FrameWindow | None) -> StepRows:
+    """The rows x of a step in so many groups.
+
+    options: the host's `transformer_options`. window: of a pack that samples a video in parts of its own.
+    """
+    window = _window_of_host(options) or window
+    frames, total = (None, None) if window is None else (window.frames, window.total)
+    return StepRows(read_negative(options, group_count), x.shape[0] // group_count, frames, total)
+
+
+def _window_of_host(options: dict[str, Any]) -> FrameWindow | None:
     window = options.get("context_window")
     if window is None or window.dim != 0:
-        return StepRows(negative, x.shape[0] // groups)
-    # Only newer hosts tell how long the whole video is.
-    total = getattr(window, "total_frames", 0) or None
-    return StepRows(negative, x.shape[0] // groups, tuple(window.index_list), total)
+        return None
+    return FrameWindow(tuple(window.index_list), video_length(window))
 
 
-def acting(factors: tuple[float, ...] | None, rows: StepRows) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Groups and pictures of which any row has a factor but zero."""
-    groups, pictures = range(len(rows.negative)), range(rows.item_count)
+def active_rows(factors: tuple[float, ...] | None, rows: StepRows) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Groups and items of which any row has a factor but zero."""
+    groups, items = range(len(rows.negative)), range(rows.item_count)
     if factors is None:
-        return tuple(groups), tuple(pictures)
-    acts = torch.tensor(factors).view(len(groups), len(pictures)) != 0
+        return tuple(groups), tuple(items)
+    acts = torch.tensor(factors).view(len(groups), len(items)) != 0
     return (
         tuple(g for g in groups if acts[g].any()),
-        tuple(p for p in pictures if acts[:, p].any()),
+        tuple(i for i in items if acts[:, i].any()),
     )

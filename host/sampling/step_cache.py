@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...controlnet.caching.step_cache import Features, StepCache, StepCacheSettings
 from ...controlnet.strength.timeline import SamplingTimeline
-from .lazy_residuals import Control
+from .lazy_residuals import HostResiduals
 from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
 
 NAME = "zeroconv_step_cache"
@@ -89,7 +89,7 @@ def _around_unet(
     timesteps: Tensor,
     context: Tensor | None,
     y: Tensor | None,
-    control: Control | None,
+    control: HostResiduals | None,
     options: dict[str, Any],
     **named: Any,
 ) -> Tensor:

@@ -16,7 +16,7 @@ from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 from torch import Tensor
 
 from ...controlnet.caching.step_cache import Features, Method
-from .lazy_residuals import Control
+from .lazy_residuals import HostResiduals
 
 OUTPUT_PATCH = "output_block_patch"
 
@@ -51,10 +51,10 @@ class Capture:
     control: the lists of residuals, from which the UNet takes the last one at each block.
     """
 
-    def __init__(self, unet: UNetModel, method: Method, control: Control | None) -> None:
+    def __init__(self, unet: UNetModel, method: Method, control: HostResiduals | None) -> None:
         self._last = len(unet.output_blocks) - 1
         self._deep = method == "deep cache"
-        self._control: Control = control or {}
+        self._control: HostResiduals = control or {}
         self._h: Tensor | None = None
         self._skips: list[Tensor] = []
         self._residual: Tensor | None = None

@@ -18,8 +18,8 @@ from ...training.progress import Progress
 from ...training.recorder import Display
 from ...training.settings import Settings
 from ...training.setup import Job, Training, set_up
-from ..controls.controlnet import ZeroConvControl
-from ..loading.load import FOLDER, build_loaded
+from ..controls.control import Control
+from ..loading.load import FOLDER, control_from_tensors
 from ..preprocessing.run import Progress as EncodingProgress
 from .base_model import ComfyBase, interruptible
 
@@ -33,7 +33,7 @@ PREVIEW_SIZE = 768
 class Trained:
     """The result. strip, curves: IMAGE, (1, H, W, 3)."""
 
-    control: ZeroConvControl
+    control: Control
     strip: Tensor
     curves: Tensor
 
@@ -101,7 +101,7 @@ def _finish(training: Training) -> Trained:
     recorder = training.recorder
     if not recorder.rows:  # the training was complete before
         recorder.sample(training.trainer)
-    control = ZeroConvControl(build_loaded(load_ldm_state_dict(recorder.paths.network)))
+    control = control_from_tensors(load_ldm_state_dict(recorder.paths.network))
     return Trained(control, _to_image(recorder.strip_image()), _to_image(recorder.curves_image()))
 
 

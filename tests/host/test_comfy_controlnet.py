@@ -1,13 +1,12 @@
 """Families that ComfyUI's own networks run: at default settings the bits of core alone; else our own factors."""
 
 import functools
-from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from support.comfy_host import import_host
-from support.hosted import FAMILIES, base_model, step, tiny, vae_of
+from support.hosted import FAMILIES, base_model, from_tensors, step, tiny, vae_of
 
 import_host()
 
@@ -15,10 +14,10 @@ import comfy.controlnet
 import folder_paths
 from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.union import set_union_type
-from zeroconv.host.loading.comfy_controlnet import load_wrapped
 from zeroconv.host.loading.load import inspect_control, load_control
 
 DIT = [name for name in FAMILIES if name != "stable cascade"]
@@ -27,8 +26,8 @@ DIT = [name for name in FAMILIES if name != "stable cascade"]
 @functools.cache
 def ours(name):
     with tiny(FAMILIES[name]):
-        control = load_wrapped(FAMILIES[name].tensors(), name)
-    return set_union_type(control, "auto") if control.union_types else control
+        control = from_tensors(FAMILIES[name].tensors(), name)
+    return set_union_type(control, "auto") if control.runner.union_types else control
 
 
 @functools.cache
@@ -63,7 +62,8 @@ def run(name, control, pictures=1, sides=(0, 1), sigma=0.8):
     t = torch.full((x.shape[0],), sigma if family.flow else 4.0)
     control.pre_run(model, model.model_sampling.percent_to_sigma)
     with torch.inference_mode():
-        return control.get_control(x, t, cond, len(sides), {"cond_or_uncond": list(sides)})
+        result = control.get_control(x, t, cond, len(sides), {"cond_or_uncond": list(sides)})
+        return result and {part: list(values) for part, values in result.items()}
 
 
 def flat(result):
@@ -106,7 +106,7 @@ def test_two_in_a_chain_give_the_bits_of_core(name):
 def test_the_file_tells_how_many_residuals_there_are(name):
     family = FAMILIES[name]
     control = ours(name)
-    assert control.residual_count == family.count
+    assert control.runner.abilities.residual_count == family.count
     assert sum(value is not None for value in flat(run(name, applied(name, control)))) == family.count
     assert recognise({key: tuple(value.shape) for key, value in family.tensors().items()}).id == family.format
 
@@ -156,7 +156,7 @@ def test_block_factors_scale_each_residual_alone(name):
 def test_a_side_or_item_that_counts_nothing_gets_zeros_and_the_others_stay(name):
     """Rows of factor zero are not computed: the others must be what they are together, to rounding."""
     control = ours(name).copy()
-    control.factors = replace(control.factors, items=ItemStrengths.parse("0 = 0"))
+    control = control.with_settings(factors=StrengthFactors(items=ItemStrengths.parse("0 = 0")))
     plain = run(name, applied(name, ours(name), 2), 2)
     partly = run(name, applied(name, control, 2), 2)
     for before, after in zip(flat(plain), flat(partly), strict=True):
@@ -214,7 +214,7 @@ def test_a_flux_union_counts_its_kinds_in_its_own_order():
 
 def test_a_flux_union_without_a_type_is_refused_at_apply():
     with tiny(FAMILIES["flux union"]):
-        control = load_wrapped(FAMILIES["flux union"].tensors(), "union")
+        control = from_tensors(FAMILIES["flux union"].tensors(), "union")
     with pytest.raises(ValueError, match="Set Union ControlNet Type"):
         applied("flux union", control)
 
@@ -234,4 +234,4 @@ def test_a_damaged_file_is_refused_in_words():
     tensors = FAMILIES["sd3"].tensors()
     tensors["controlnet_blocks.0.weight"] = torch.zeros(3, 3)
     with pytest.raises(ValueError, match="damaged or of a new kind"):
-        load_wrapped(tensors, "sd3")
+        from_tensors(tensors, "sd3")

@@ -4,14 +4,13 @@ import pytest
 import torch
 from support.comfy_host import import_host
 from support.dit_models import dit_model, sample_dit
-from support.hosted import FAMILIES, tiny, vae_of
+from support.hosted import FAMILIES, from_tensors, tiny, vae_of
 
 import_host()
 
 import comfy.controlnet
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.union import set_union_type
-from zeroconv.host.loading.comfy_controlnet import load_wrapped
 
 CASES = {
     "sd3": "sd3",
@@ -42,9 +41,9 @@ def unit(name, control, **settings):
 def both(name):
     """Our control and core's, of the same file."""
     with tiny(FAMILIES[name]):
-        mine = load_wrapped(FAMILIES[name].tensors(), name)
+        mine = from_tensors(FAMILIES[name].tensors(), name)
         theirs = comfy.controlnet.load_controlnet_state_dict(FAMILIES[name].tensors())
-    return set_union_type(mine, "auto") if mine.union_types else mine, theirs
+    return set_union_type(mine, "auto") if mine.runner.union_types else mine, theirs
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -77,7 +77,7 @@ def test_a_sampling_multiplies_nothing_out(model, lora):
     steps = 2
     theirs = comfy.controlnet.ControlLora({key: value.clone() for key, value in lora.items()})
     ours = loading.load_control("lora.safetensors", model)
-    whole = loading.ZeroConvControl(loading.build_loaded(dict(ours.loaded.network.state_dict())))
+    whole = loading.control_from_tensors(dict(ours.runner.loaded.network.state_dict()))
     counts = {
         name: flops(lambda control=control: sample(model, [Unit(control, hint())], Run(steps)))
         for name, control in (("core", theirs), ("ours", ours), ("whole", whole))

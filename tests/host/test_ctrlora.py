@@ -93,7 +93,7 @@ def test_equal_to_the_authors_rule(model, files, name, base, pictures):
 def test_the_hint_is_seen_and_embedded_once(model, files):
     control, vae = load("lora", base="base"), Vae(4)
     sample(model, [Unit(control, hint(), vae=vae)], Run(steps=3))
-    counts = control.loaded.reuse.counts
+    counts = control.runner.loaded.cache.counts
     assert (vae.calls, counts.hint_embeddings, counts.forwards) == (1, 1, 3)
 
 

@@ -15,8 +15,7 @@ from support.sampling import Run, hint, prompts, sample, weights
 from support.sampling import core as core_control
 from zeroconv.benchmarks.machine import attending_by
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.controls.controlnet import ZeroConvControl
-from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.loading.load import control_from_tensors
 
 import_host()
 
@@ -67,9 +66,9 @@ def core(dtype):
 
 def ours(dtype):
     precision = "bf16" if dtype == torch.bfloat16 else "auto"
-    loaded = build_loaded(rounded_weights(), precision=precision)
-    assert loaded.dtype == dtype
-    return ZeroConvControl(loaded)
+    control = control_from_tensors(rounded_weights(), precision=precision)
+    assert control.runner.loaded.dtype == dtype
+    return control
 
 
 def low_rank():

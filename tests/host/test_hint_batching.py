@@ -50,7 +50,7 @@ def test_equal_to_core(model, run, hints):
     expected = sample(model, chain(lambda: core(1), hints), run)
     given = sample(model, units, run)
     assert torch.linalg.norm(given - expected) / torch.linalg.norm(expected) <= 1e-5
-    assert control.loaded.reuse.counts.forwards == run.steps
+    assert control.runner.loaded.cache.counts.forwards == run.steps
     only_one = sample(model, units[:1], run)
     assert torch.linalg.norm(given - only_one) / torch.linalg.norm(given) > 1e-3, "the other hints must matter"
 
@@ -58,7 +58,7 @@ def test_equal_to_core(model, run, hints):
 def test_the_network_runs_once_a_step_for_all_hints(model):
     control, units = one_network(ends=(1.0, 1.0, 1.0))
     sample(model, units, Run(steps=5))
-    counts = control.loaded.reuse.counts
+    counts = control.runner.loaded.cache.counts
     assert (counts.hint_embeddings, counts.context_projections) == (HINTS, 1)
     assert (counts.forwards, counts.rows) == (5, 5 * 2 * HINTS)
 
@@ -68,7 +68,7 @@ def test_no_run_is_larger_than_the_bound(model, monkeypatch):
     control, units = one_network(ends=(1.0, 1.0, 1.0))
     units.append(Unit(control, hint(seed=HINTS), strength=0.9))
     everything = [*chain(lambda: core(1), ends=(1.0, 1.0, 1.0)), Unit(core(1), hint(seed=HINTS), strength=0.9)]
-    expected, counts = sample(model, everything, Run(steps=3)), control.loaded.reuse.counts
+    expected, counts = sample(model, everything, Run(steps=3)), control.runner.loaded.cache.counts
     for bound, forwards in ((2 * 2 * 8 * 8, 2 * 3), (1, (2 + 4) * 3)):
         monkeypatch.setattr(joint_runs, "MOST_POINTS", bound)
         assert torch.linalg.norm(sample(model, units, Run(steps=3)) - expected) / torch.linalg.norm(expected) <= 1e-5
@@ -84,7 +84,7 @@ def test_other_networks_and_resting_ones_run_apart(model):
     expected = sample(model, [Unit(core(n), hint(seed=seed)) for seed, n in enumerate((1, 2, 1, 1))], Run(steps=1))
     given = sample(model, units, Run(steps=1))
     assert torch.linalg.norm(given - expected) / torch.linalg.norm(expected) <= 1e-5
-    assert (control.loaded.reuse.counts.forwards, other.loaded.reuse.counts.forwards) == (2, 1)
+    assert (control.runner.loaded.cache.counts.forwards, other.runner.loaded.cache.counts.forwards) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_hints_for_other_rows_or_residuals_run_apart(model, factors):
     expected = sample(model, units(ours(1), ours(1)), run)
     given = sample(model, units(control, control.copy()), run)
     assert torch.linalg.norm(given - expected) / torch.linalg.norm(expected) <= 1e-6
-    assert control.loaded.reuse.counts.forwards == 2 * run.steps
+    assert control.runner.loaded.cache.counts.forwards == 2 * run.steps
 
 
 def test_each_step_has_runs_of_its_own(model):
@@ -123,4 +123,4 @@ def test_each_step_has_runs_of_its_own(model):
         left = outermost.get_control(x[1], sigma, cond, 1, options)["output"][0].clone()
         again = outermost.get_control(x[1], sigma, cond, 1, options)["output"][0].clone()
     assert torch.equal(left, again)
-    assert control.loaded.reuse.counts.forwards == 2
+    assert control.runner.loaded.cache.counts.forwards == 2

@@ -8,8 +8,8 @@ from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_factors, with_run_interval
 from zeroconv.host.sampling.joint_control import JointControl, join_controls
+from zeroconv.host.settings import with_factors, with_run_interval
 
 RUN = Run(steps=3)
 
@@ -54,7 +54,7 @@ def on_positive_only(control):
 def test_a_control_on_the_positive_prompt_costs_one_pass_and_half_the_rows(model, passes):
     control = ours(1)
     sampled = sample(model, [], RUN, on_positive_only(control))
-    counts = control.loaded.reuse.counts
+    counts = control.runner.loaded.cache.counts
     assert passes == [2] * RUN.steps
     assert (counts.forwards, counts.rows) == (RUN.steps, RUN.steps)
     passes.clear()
@@ -101,7 +101,7 @@ def test_one_control_for_two_of_three_conditionings_runs_once(model, passes):
     control = ours(1)
     shared = controlled([positive[0], [positive[0][0].roll(3, 2), {}]], Unit(control, hint()))
     sampled = sample(model, [], RUN, ([shared[0], positive[0], shared[1]], negative))
-    counts = control.loaded.reuse.counts
+    counts = control.runner.loaded.cache.counts
     assert passes == [4] * RUN.steps
     assert (counts.forwards, counts.rows) == (RUN.steps, 2 * RUN.steps)
     other = core(1)
@@ -130,7 +130,7 @@ def test_a_step_that_a_cache_skips_costs_no_run(model, passes):
     control = ours(1)
     sample(cached.args[0], [], run, on_positive_only(control))
     assert 1 < len(passes) < run.steps, "the cache must skip steps, or this test shows nothing"
-    assert control.loaded.reuse.counts.forwards == len(passes)
+    assert control.runner.loaded.cache.counts.forwards == len(passes)
 
 
 class Foreign:

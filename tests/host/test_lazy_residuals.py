@@ -9,7 +9,7 @@ import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.sampling.lazy_residuals import PARTS, PendingList, known_length, pending
+from zeroconv.host.sampling.lazy_residuals import PARTS, LazyList, known_length, lazy_residuals
 
 STEPS = 12
 
@@ -32,7 +32,7 @@ class Made:
 
 def lists(**lengths):
     made = Made()
-    return made, pending(made, dict.fromkeys(PARTS) | lengths)
+    return made, lazy_residuals(made, dict.fromkeys(PARTS) | lengths)
 
 
 READS = {
@@ -103,7 +103,7 @@ def test_a_failure_is_told_each_time():
     def fail():
         raise RuntimeError("out of memory")
 
-    control = pending(fail, dict.fromkeys(PARTS))
+    control = lazy_residuals(fail, dict.fromkeys(PARTS))
     for _ in range(2):
         with pytest.raises(RuntimeError, match="out of memory"):
             control["output"].pop()
@@ -136,7 +136,7 @@ def ask(control, model, options=None):
 
 def test_a_chain_computes_nothing_before_the_first_residual_is_taken(model):
     controls = [ours(1), ours(2)]
-    counts = [control.loaded.reuse.counts for control in controls]
+    counts = [control.runner.loaded.cache.counts for control in controls]
     given = ask(outermost(*(Unit(control, hint()) for control in controls)), model)
     assert (len(given["input"]), len(given["middle"]), len(given["output"])) == (0, 1, 12)
     assert [count.forwards for count in counts] == [0, 0]
@@ -152,7 +152,7 @@ def test_what_the_base_model_writes_into_the_options_is_not_seen(model):
     """Attention functions of other packs read `block` there: it is the base model's, not ours."""
     seen = []
     control = ours(1)
-    layer = control.loaded.network.input_blocks[1][1].transformer_blocks[0]
+    layer = control.runner.loaded.network.input_blocks[1][1].transformer_blocks[0]
     attention = layer.attention
     layer.attention = lambda q, k, v, heads, options: (
         seen.append("block" in options),
@@ -192,7 +192,7 @@ def test_a_step_that_a_cache_skips_costs_no_run(model, kind, monkeypatch):
     passes, control = Passes(monkeypatch, model), ours(1)
     sampled = sample(cached(model, kind), [Unit(control, hint())], run)
     assert 1 < passes.count < STEPS, "the cache must skip steps, or this test shows nothing"
-    assert control.loaded.reuse.counts.forwards == passes.count
+    assert control.runner.loaded.cache.counts.forwards == passes.count
     by_core = sample(cached(model, kind), [Unit(core(1), hint())], run)
     assert torch.linalg.norm(sampled - by_core) / torch.linalg.norm(by_core) <= 1e-5
 
@@ -221,4 +221,4 @@ def test_a_compiled_base_model_takes_them(model):
 
 def test_an_ordinary_list_stands_for_no_residuals():
     control = lists(input=0)[1]
-    assert not isinstance(control["input"], PendingList)
+    assert not isinstance(control["input"], LazyList)

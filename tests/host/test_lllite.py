@@ -11,7 +11,7 @@ from torch.nn import functional
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
 from zeroconv.controlnet.networks.lllite import parse_place
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.controls.lllite import LLLiteControl
+from zeroconv.host.controls.lllite import LLLiteRunner
 from zeroconv.host.loading import load as loading
 
 WIDTH = 64
@@ -36,7 +36,7 @@ def control(tmp_path, monkeypatch, weights):
     save_file(weights, tmp_path / "lllite.safetensors")
     save_file(tensors(adapter(768, WIDTH)(), seed=2), tmp_path / "adapter.safetensors")
     loaded = loading.load_control("lllite.safetensors")
-    assert isinstance(loaded, LLLiteControl)
+    assert isinstance(loaded.runner, LLLiteRunner)
     return loaded
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_left_in_the_model(model, control):
 
 def test_the_hint_is_embedded_once(model, control):
     draw(model, [Unit(control, hint())], run_of())
-    assert control.loaded.reuse.counts.hint_embeddings == 1
+    assert control.runner.loaded.cache.counts.hint_embeddings == 1
 
 
 def test_range_mask_and_strength_act_as_on_every_control(model, control):

@@ -14,7 +14,7 @@ from support.sampling import comfy
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.controlnet.strength.control_mode import CfgWeights
-from zeroconv.host.controls.controlnet import ZeroConvControl
+from zeroconv.host.controls.controlnet import ControlNetRunner
 from zeroconv.host.loading import load as loading
 
 PROMPT_SIDE = CfgWeights(1, 0)
@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def rule(control):
-    return control.global_average_pooling, control.factors.cfg_weights
+    return control.global_average_pooling, control.settings.factors.cfg_weights
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_diffusers_folder_is_listed_once_and_loads_whole(folder):
     (model / "config.json").write_text(json.dumps({"_class_name": "ControlNetModel", "global_pool_conditions": True}))
     (name,) = loading.list_controlnets()
     control = loading.load_control(name)
-    assert isinstance(control, ZeroConvControl)
+    assert isinstance(control.runner, ControlNetRunner)
     assert rule(control) == (True, PROMPT_SIDE)
     assert loading.inspect_control(name).pooled_by == "config.json"
 
@@ -139,9 +139,11 @@ def test_precision_is_as_asked(folder, weights, precision, dtype, share, error):
     save_file(weights, folder / "canny.safetensors")
     exact = loading.load_control("canny.safetensors")
     control = loading.load_control("canny.safetensors", precision=precision)
-    assert control.loaded.dtype == dtype
-    assert control.loaded.patcher.model_size() <= share * exact.loaded.patcher.model_size()
-    for mine, other in zip(residuals(control.loaded.network, dtype), residuals(exact.loaded.network), strict=True):
+    assert control.runner.loaded.dtype == dtype
+    assert control.runner.loaded.patcher.model_size() <= share * exact.runner.loaded.patcher.model_size()
+    for mine, other in zip(
+        residuals(control.runner.loaded.network, dtype), residuals(exact.runner.loaded.network), strict=True
+    ):
         assert torch.linalg.norm(mine - other) <= error * torch.linalg.norm(other)
         assert (precision == "fp32") == torch.equal(mine, other)
 

@@ -11,9 +11,9 @@ from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.controls.model_patch import ModelPatchControl
-from zeroconv.host.controls.settings import with_factors
+from zeroconv.host.controls.model_patch import ModelPatchRunner
 from zeroconv.host.loading import load as loading
+from zeroconv.host.settings import with_factors
 
 HERE = [name for name, base in PATCHES.items() if base != "z-image" or has_z_image()]
 STEPS = 2
@@ -37,7 +37,7 @@ def control(folder):
     def load(name, model=None):
         save_file({key: value.contiguous() for key, value in tensors(name).items()}, folder / "any.safetensors")
         loaded = loading.load_control("any.safetensors", model)
-        assert isinstance(loaded, ModelPatchControl)
+        assert isinstance(loaded.runner, ModelPatchRunner)
         return loaded
 
     return load
@@ -91,8 +91,8 @@ def test_range_mask_sides_and_blocks_act_as_on_every_control(name, models, contr
     plain, whole = draw(name, models, []), draw(name, models, [unit(name, net)])
     black = draw(name, models, [unit(name, net, mask=torch.zeros(1, 8, 8))])
     white = draw(name, models, [unit(name, net, mask=torch.ones(1, 8, 8))])
-    none = draw(name, models, [unit(name, net, block_weights=Listed((0.0,) * net.residual_count))])
-    half = Listed((0.5,) * net.residual_count)
+    none = draw(name, models, [unit(name, net, block_weights=Listed((0.0,) * net.runner.abilities.residual_count))])
+    half = Listed((0.5,) * net.runner.abilities.residual_count)
     assert torch.equal(black, plain)
     assert torch.equal(none, plain)
     assert apart(white, whole) <= 1e-5
@@ -142,8 +142,8 @@ def test_a_hint_of_another_size_is_fitted_and_seen_once(models, control):
     net = control(name)
     wide = torch.rand(1, 50, 130, 3, generator=torch.Generator().manual_seed(1))
     draw(name, models, [unit(name, net, hint=wide)])
-    assert net.loaded.reuse.counts.hint_embeddings == 1
-    assert net.fit == Fit()
+    assert net.runner.loaded.cache.counts.hint_embeddings == 1
+    assert net.settings.fit == Fit()
 
 
 def test_a_missing_vae_and_another_family_are_told(models, control):
@@ -188,5 +188,5 @@ def test_an_older_host_says_that_it_must_be_updated(folder):
 @needs_z_image
 @pytest.mark.parametrize(("name", "count"), [("z-image", 6), ("z-image 2.0", 17), ("z-image lite", 5)])
 def test_inspection_counts_the_residuals(name, count, control):
-    assert control(name).residual_count == count
+    assert control(name).runner.abilities.residual_count == count
     assert loading.inspect_control("any.safetensors").residuals == count

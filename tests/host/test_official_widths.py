@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from support.networks import dimensions
-from support.sampling import ZeroConvControl, build_loaded, comfy
+from support.sampling import comfy, control_from_tensors
 from zeroconv.controlnet.networks.controlnet import ControlNet
 
 
@@ -40,7 +40,7 @@ def test_residuals_equal_core(family):
     with torch.inference_mode():
         for control in (
             comfy.controlnet.load_controlnet_state_dict(dict(weights)),
-            ZeroConvControl(build_loaded(dict(weights))),
+            control_from_tensors(dict(weights)),
         ):
             control.set_cond_hint(hint, 0.7)
             control.pre_run(base, base.model_sampling.percent_to_sigma)

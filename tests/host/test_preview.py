@@ -12,8 +12,8 @@ from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_factors, with_fit, with_preset, with_run_interval
 from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, timeline_of
+from zeroconv.host.settings import with_factors, with_fit, with_preset, with_run_interval
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_forecast_is_what_runs(model, run, counting):
     (forecast,) = forecast_steps(positive, timeline_of(model, run))
     assert 0 < forecast.runs < len(forecast.strengths)
     sample(model, positive, negative, run)
-    assert control.loaded.reuse.counts.forwards == forecast.runs
+    assert control.runner.loaded.cache.counts.forwards == forecast.runs
 
 
 def test_every_control_of_a_chain_has_its_row(model):
@@ -96,7 +96,7 @@ def test_a_run_without_steps_is_refused(model):
 def test_the_preview_is_what_the_network_sees(model):
     seen = []
     control = with_fit(ours(1), Fit("fit inside", "edges"), "one each")
-    encoder = control.loaded.network.input_hint_block
+    encoder = control.runner.loaded.network.input_hint_block
     handle = encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     positive, negative = controlled([Unit(control, hint())])
     (shown,) = hints_as_seen(positive, torch.zeros(1, 4, 8, 8))
@@ -133,8 +133,8 @@ def test_only_our_controls_can_be_shaped():
 def test_settings_go_to_a_copy():
     control = ours(1)
     shaped = with_preset(control, "A1111", "control")
-    assert (shaped.factors.counting, shaped.fit.resampling) == ("steps (A1111)", "edges")
-    assert (control.factors.counting, control.fit) == ("timesteps", Fit())
+    assert (shaped.settings.factors.counting, shaped.settings.fit.resampling) == ("steps (A1111)", "edges")
+    assert (control.settings.factors.counting, control.settings.fit) == ("timesteps", Fit())
     assert shaped.loaded is control.loaded
 
 
@@ -142,7 +142,7 @@ def test_settings_go_to_a_copy():
 def test_pooled_networks_act_on_the_side_that_the_program_chose(program, uncond):
     control = ours(1)
     control.global_average_pooling = True
-    sides = with_preset(control, program, "balanced").factors.cfg_weights
+    sides = with_preset(control, program, "balanced").settings.factors.cfg_weights
     assert (sides.uncond if sides else None) == uncond
 
 

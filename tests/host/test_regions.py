@@ -7,7 +7,7 @@ from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_fit, with_run_interval
+from zeroconv.host.settings import with_fit, with_run_interval
 
 RUN = Run(height=128, width=64, steps=3)
 """Latents of 16 x 8 points."""
@@ -35,7 +35,7 @@ def area_prompts(*areas):
 def hints_seen(control):
     """The hints that the network is given to embed, from now on."""
     seen = []
-    encoder = control.loaded.network.input_hint_block
+    encoder = control.runner.loaded.network.input_hint_block
     encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
     return seen
 
@@ -137,7 +137,7 @@ def test_areas_of_one_size_are_kept_apart_between_runs(model, monkeypatch):
     sample(model, [Unit(control, hint())], run, area_prompts(UPPER, LOWER))
     exact = own_region()
     sample(model, [Unit(exact, hint())], run, area_prompts(UPPER, LOWER))
-    assert control.loaded.reuse.counts.forwards >= exact.loaded.reuse.counts.forwards / 2
+    assert control.runner.loaded.cache.counts.forwards >= exact.runner.loaded.cache.counts.forwards / 2
 
 
 def test_the_models_options_are_left_as_they_were(model):
@@ -152,7 +152,7 @@ def test_networks_that_cannot_cut_say_so(monkeypatch):
     monkeypatch.setattr(type(control), "supports_regions", False)
     with pytest.raises(ValueError, match="whole hint over an area"):
         with_fit(control, Fit(), "one each", own_region=True)
-    assert not with_fit(control, Fit(), "one each").own_region
+    assert not with_fit(control, Fit(), "one each").settings.own_region
 
 
 def test_conditionings_keep_their_areas():

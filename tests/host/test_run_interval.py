@@ -9,9 +9,9 @@ from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.settings import with_record, with_run_interval
 from zeroconv.host.preview import Run as Settings
-from zeroconv.host.preview import forecast_steps, tell_records, timeline_of
+from zeroconv.host.preview import forecast_steps, records_of, timeline_of
+from zeroconv.host.settings import with_record, with_run_interval
 
 STEPS = 8
 
@@ -39,7 +39,7 @@ def test_a_pace_that_never_rests_is_bit_identical_to_none(model, run_interval):
     exact = sample(model, [Unit(ours(1), hint())], run)
     control = paced(run_interval)
     assert torch.equal(sample(model, [Unit(control, hint())], run), exact)
-    assert control.loaded.reuse.counts.forwards == STEPS
+    assert control.runner.loaded.cache.counts.forwards == STEPS
 
 
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m", "uni_pc"])
@@ -47,7 +47,7 @@ def test_a_pace_that_never_rests_is_bit_identical_to_none(model, run_interval):
 def test_every_nth_step_divides_the_forwards(model, sampler, n, forwards):
     control = paced(EveryNthStep(n))
     sample(model, [Unit(control, hint())], Run(steps=STEPS, sampler=sampler))
-    assert control.loaded.reuse.counts.forwards == forwards
+    assert control.runner.loaded.cache.counts.forwards == forwards
 
 
 @pytest.mark.parametrize("sampler", ["heun", "dpm_2", "dpmpp_2s_ancestral"])
@@ -55,7 +55,7 @@ def test_samplers_that_evaluate_twice_save_about_half_too(model, sampler):
     exact, half = ours(1), paced(EveryNthStep(2))
     for control in (exact, half):
         sample(model, [Unit(control, hint())], Run(steps=STEPS, sampler=sampler))
-    counts = [control.loaded.reuse.counts.forwards for control in (exact, half)]
+    counts = [control.runner.loaded.cache.counts.forwards for control in (exact, half)]
     assert counts[1] == pytest.approx(counts[0] / 2, abs=1)
 
 
@@ -83,16 +83,16 @@ def test_sides_that_are_sampled_apart_are_kept_apart(model, monkeypatch):
     monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 1 else 0)
     control = paced(EveryNthStep(2))
     apart = sample(model, [Unit(control, hint())], run)
-    assert control.loaded.reuse.counts.forwards == STEPS
+    assert control.runner.loaded.cache.counts.forwards == STEPS
     assert torch.linalg.norm(apart - together) / torch.linalg.norm(together) <= 1e-4
 
 
 def test_cond_only_and_a_batch_keep_the_right_rows(model):
     control = paced(EveryNthStep(2))
-    control.factors = StrengthFactors(cfg_weights=CfgWeights(1, 0))
+    control = control.with_settings(factors=StrengthFactors(cfg_weights=CfgWeights(1, 0)))
     run = Run(steps=STEPS, batch=3)
     both = sample(model, [Unit(control, hint(3))], run)
-    assert control.loaded.reuse.counts.rows == 3 * STEPS // 2
+    assert control.runner.loaded.cache.counts.rows == 3 * STEPS // 2
     again = sample(model, [Unit(control, hint(3))], run)
     assert torch.equal(both, again)
 
@@ -102,7 +102,7 @@ def test_adaptive_rests_only_where_little_changes(model):
     for tolerance in (0.01, 0.5, 1.0):
         control = paced(Adaptive(tolerance))
         sample(model, [Unit(control, hint())], Run(steps=20))
-        forwards[tolerance] = control.loaded.reuse.counts.forwards
+        forwards[tolerance] = control.runner.loaded.cache.counts.forwards
     assert forwards[0.01] == 20
     assert forwards[0.01] >= forwards[0.5] >= forwards[1.0]
     assert forwards[1.0] < 20
@@ -133,9 +133,9 @@ def test_an_adaptive_chain_reads_the_device_once_a_step(model, monkeypatch):
 def test_residuals_are_dropped_after_sampling(model):
     prompt, control = controlled(Unit(paced(EveryNthStep(3)), hint()))
     held = []
-    sample(model, [], Run(), prompt, callback=lambda *_: held.append(len(control._kept_runs)))
+    sample(model, [], Run(), prompt, callback=lambda *_: held.append(len(control._runs)))
     assert held == [1] * 4
-    assert len(control._kept_runs) == 0
+    assert len(control._runs) == 0
 
 
 class Cancelled(Exception):
@@ -152,8 +152,8 @@ def test_a_cancelled_run_drops_all_at_once_and_the_next_is_right(model):
     with pytest.raises(Cancelled):
         sample(model, [], Run(), prompt, callback=cancel)
     for link in (control, control.previous_controlnet):
-        assert len(link._kept_runs) == len(link._hints) == 0
-        assert len(link.loaded.reuse.hints) == len(link.loaded.reuse.contexts) == 0
+        assert len(link._runs) == len(link._hints) == 0
+        assert len(link._hints) == len(link.runner.loaded.cache.contexts) == 0
     assert not any(model.callbacks.values()), "what was added to the model is taken off again"
     alone, _ = controlled(Unit(control, hint()))
     assert torch.equal(sample(model, [], Run(), alone), expected)
@@ -175,7 +175,7 @@ def test_a_record_is_of_what_was_added(model):
     recorded = with_record(ours(1))
     prompt, control = controlled(Unit(recorded, hint(), 0.5))
     seen = []
-    network = control.loaded.network
+    network = control.runner.loaded.network
     for convolution in (*network.zero_convs, network.middle_block_out):
         convolution.register_forward_hook(lambda _, __, out: seen.append(float(out.double().square().mean().sqrt())))
     sample(model, [], Run(steps=3), prompt)
@@ -187,9 +187,7 @@ def test_a_record_is_of_what_was_added(model):
 def test_measuring_changes_no_bit_of_a_chain(model):
     latents = []
     for measured in (False, True):
-        units = [Unit(ours(seed), hint(seed=seed), 0.7) for seed in (1, 2)]
-        for unit in units:
-            unit.control.measured = measured
+        units = [Unit(ours(s).with_settings(measured=measured), hint(seed=s), 0.7) for s in (1, 2)]
         latents.append(sample(model, units, Run(steps=2)))
     assert torch.equal(*latents)
 
@@ -197,11 +195,11 @@ def test_measuring_changes_no_bit_of_a_chain(model):
 def test_reports_are_of_the_last_sampling_and_of_our_controls(model):
     unit = Unit(with_run_interval(with_record(ours(1)), EveryNthStep(2)), hint())
     prompt, _ = controlled(Unit(core(2), hint(), 0.5), unit)
-    (before,) = tell_records(prompt[0])
+    (before,) = records_of(prompt[0])
     assert before.summary == "2. ControlNet: has not acted in a sampling yet"
     for steps in (6, 4):
         sample(model, [], Run(steps=steps), prompt)
-    (after,) = tell_records(prompt[0])
+    (after,) = records_of(prompt[0])
     assert after.summary == "2. ControlNet: ran 2 times, 2 runs saved"
     assert len(after.record.sizes()) == 4
     assert str(after).splitlines()[-1].startswith("middle: ")

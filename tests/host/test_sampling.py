@@ -6,8 +6,7 @@ from support.comfy_host import small_model
 from support.networks import dimensions, random_network
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.controlnet import ZeroConvControl
-from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.loading.load import control_from_tensors
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +76,12 @@ def test_a_control_that_never_acts_is_no_control(model, settings):
     control = ours(1)
     controlled = sample(model, [Unit(control, hint(), **settings)], Run())
     assert torch.equal(controlled, sample(model, [], Run()))
-    assert control.loaded.reuse.counts.forwards == 0
+    assert control.runner.loaded.cache.counts.forwards == 0
 
 
 def test_work_is_done_once(model):
     control = ours(1)
-    counts = control.loaded.reuse.counts
+    counts = control.runner.loaded.cache.counts
     sample(model, [Unit(control, hint())], Run(steps=20))
     assert (counts.hint_embeddings, counts.context_projections, counts.forwards) == (1, 1, 20)
     sample(model, [Unit(control, hint(), end=0.5)], Run(steps=20))
@@ -92,7 +91,7 @@ def test_work_is_done_once(model):
 def test_nothing_is_kept_after_sampling(model):
     control = ours(1)
     sample(model, [Unit(control, hint())], Run())
-    assert len(control.loaded.reuse.hints) == len(control.loaded.reuse.contexts) == 0
+    assert len(control._hints) == len(control.runner.loaded.cache.contexts) == 0
 
 
 class Cancelled(Exception):
@@ -111,14 +110,14 @@ def test_a_cancelled_run_leaves_the_next_one_right(model):
     with pytest.raises(Cancelled):
         sample(model, [Unit(control, hint(seed=8))], Run(), callback=cancel)
     assert torch.equal(sample(model, units, Run()), expected)
-    assert len(control.loaded.reuse.hints) == 0
+    assert len(control._hints) == 0
 
 
 def test_another_family_is_refused_before_the_first_step(model):
-    xl = ZeroConvControl(build_loaded(dict(random_network(dimensions("SDXL mid", 64)).state_dict())))
+    xl = control_from_tensors(dict(random_network(dimensions("SDXL mid", 64)).state_dict()))
     with pytest.raises(ValueError, match=r"ControlNet is for SDXL, but the MODEL is SD1\.5"):
         sample(model, [Unit(xl, hint())], Run())
-    assert xl.loaded.reuse.counts.forwards == 0
+    assert xl.runner.loaded.cache.counts.forwards == 0
 
 
 def test_a_hint_batch_that_does_not_fit_is_refused(model):
@@ -159,7 +158,7 @@ def test_conditionings_are_not_changed():
 def test_deep_clone_is_independent():
     control = ours(1)
     twin = control.deepclone_multigpu(torch.device("cpu"))
-    assert twin.loaded.network is not control.loaded.network
+    assert twin.runner.loaded.network is not control.runner.loaded.network
     assert twin.get_models() != control.get_models()
 
 
@@ -179,7 +178,7 @@ def residual_bytes(control, size):
     """The residuals of cond and uncond, counted from a real request."""
     from zeroconv.controlnet.networks.controlnet import Inputs
 
-    network, latent = control.loaded.network, size // 8
+    network, latent = control.runner.loaded.network, size // 8
     projected = network.project_context(torch.zeros(2, 77, 768))
     hint_embedding = network.embed_hint(torch.zeros(1, 3, size, size))
     result = network(Inputs(torch.zeros(2, 4, latent, latent), torch.zeros(2)), hint_embedding, projected)

@@ -1,7 +1,5 @@
 """Schedules, weights, masks and sides in real sampling: exact where they are whole, free where they are zero."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from support.comfy_host import small_model
@@ -22,9 +20,7 @@ def model():
 
 
 def shaped(**factors):
-    control = ours(1)
-    control.factors = StrengthFactors(**factors)
-    return control
+    return ours(1).with_settings(factors=StrengthFactors(**factors))
 
 
 def test_whole_factors_are_bit_identical_to_none(model):
@@ -51,14 +47,14 @@ def test_a_zero_factor_is_no_control_and_runs_nothing(model, unit):
     control = ours(1)
     controlled = sample(model, [Unit(control, hint(), **unit)], Run())
     assert torch.equal(controlled, sample(model, [], Run()))
-    assert control.loaded.reuse.counts.forwards == 0
+    assert control.runner.loaded.cache.counts.forwards == 0
 
 
 def test_schedule_zeros_run_nothing(model):
     control = ours(1)
     schedule = Schedule.parse("0: 1 hold, 0.5: 0 hold, 1: 0", "steps")
     sample(model, [Unit(control, hint(), schedule=schedule)], Run(steps=8))
-    assert control.loaded.reuse.counts.forwards == 4
+    assert control.runner.loaded.cache.counts.forwards == 4
 
 
 def test_a_schedule_equals_the_range_that_it_describes(model):
@@ -71,8 +67,8 @@ def test_a_schedule_equals_the_range_that_it_describes(model):
 def test_cond_only_runs_half_the_rows(model):
     control = shaped(cfg_weights=CfgWeights(1, 0))
     sample(model, [Unit(control, hint())], Run(steps=4, batch=2))
-    assert control.loaded.reuse.counts.rows == 4 * 2
-    assert control.loaded.reuse.counts.forwards == 4
+    assert control.runner.loaded.cache.counts.rows == 4 * 2
+    assert control.runner.loaded.cache.counts.forwards == 4
 
 
 def test_cond_only_equals_control_on_the_positive_alone(model):
@@ -124,7 +120,7 @@ def test_a_zero_tail_of_weights_cuts_the_network(model):
     assert not torch.allclose(positive, plain)
     control = ours(1)
     deep = [0]
-    network = control.loaded.network
+    network = control.runner.loaded.network
     handle = network.middle_block[0].register_forward_hook(lambda *_: deep.__setitem__(0, deep[0] + 1))
     sample(model, [Unit(control, hint(), block_weights=weights)], Run())
     handle.remove()
@@ -134,21 +130,17 @@ def test_a_zero_tail_of_weights_cuts_the_network(model):
 @pytest.mark.parametrize(("order", "indices"), [("repeat", [0, 1, 0]), ("hold last", [0, 1, 1])])
 def test_hint_orders_spread_few_hints(model, order, indices):
     few, spread = hint(2), hint(2)[indices]
-    control = ours(1)
-    control.hint_order = order
+    control = ours(1).with_settings(hint_order=order)
     torch.testing.assert_close(
         sample(model, [Unit(control, few)], Run(batch=3)),
         sample(model, [Unit(ours(1), spread)], Run(batch=3)),
         rtol=1e-4,
         atol=1e-4,
     )
-    assert control.loaded.reuse.counts.hint_embeddings == 1
+    assert control.runner.loaded.cache.counts.hint_embeddings == 1
 
 
 def test_settings_survive_copies():
-    control = shaped(cfg_weights=CfgWeights(1, 0))
-    control.hint_order = "repeat"
-    twin = control.copy()
-    assert twin.factors is control.factors
-    assert twin.hint_order == "repeat"
-    assert replace(twin.factors, cfg_weights=None) != control.factors
+    control = shaped(cfg_weights=CfgWeights(1, 0)).with_settings(hint_order="repeat")
+    assert control.copy().settings is control.settings
+    assert (control.settings.hint_order, control.settings.factors.cfg_weights) == ("repeat", CfgWeights(1, 0))

@@ -13,13 +13,15 @@ from support.sampling import Run, hint, sample
 from zeroconv.controlnet.formats.sparse_ctrl import SPARSE_CTRL
 from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.hint.order import parse_frames
+from zeroconv.controlnet.networks.build import build_sparse_ctrl
 from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.hint_only import SparseControl
-from zeroconv.host.controls.settings import with_factors, with_fit
-from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.controls.control import Control
+from zeroconv.host.controls.sparse_ctrl import SparseCtrlRunner
+from zeroconv.host.loading.load import load_network
 from zeroconv.host.preview import hints_as_seen
+from zeroconv.host.settings import with_factors, with_fit
 from zeroconv.nodes.fit import ZeroConvFitHint
 
 FRAMES, SIDE = 4, 64
@@ -31,13 +33,21 @@ def model():
     return small_model(32)
 
 
+def control_of(network):
+    return Control(SparseCtrlRunner(network))
+
+
+def load(weights, name):
+    return load_network(SPARSE_CTRL.convert(weights, None), name, build=build_sparse_ctrl)
+
+
 @pytest.fixture(scope="module")
 def loaded():
     """By name, one network each; the temporal layers as weak as trained ones, or noise drowns the picture."""
     made = {}
     for name, rgb in (("rgb", True), ("scribble", False)):
         weights = tensors(animatediff(sparse_ctrl(rgb))(), seed=3)
-        made[name] = build_loaded(SPARSE_CTRL.convert(weights, None), name)
+        made[name] = load(weights, name)
     return made
 
 
@@ -59,7 +69,7 @@ def residuals(loaded, video, model):
 @pytest.mark.parametrize("name", ["rgb", "scribble"])
 def test_a_hint_goes_to_its_frame_and_the_others_are_empty(loaded, model, name, frames):
     vae, picture = Vae(4), pictures()
-    control = with_fit(SparseControl(loaded[name]), Fit(), "one each", frames=parse_frames(frames))
+    control = with_fit(control_of(loaded[name]), Fit(), "one each", frames=parse_frames(frames))
     control = control.copy().set_cond_hint(picture.movedim(-1, 1), vae=vae)
     place = int(frames or 0) % FRAMES
     pixels = picture.movedim(-1, 1)
@@ -81,19 +91,26 @@ def test_a_hint_goes_to_its_frame_and_the_others_are_empty(loaded, model, name, 
 
 def test_it_steers_a_sampling_and_the_hint_is_seen_once(loaded, model):
     vae = Vae(4)
-    unit = Unit(SparseControl(loaded["rgb"]), pictures(2), vae=vae)
+    unit = Unit(control_of(loaded["rgb"]), pictures(2), vae=vae)
     controlled, plain = sample(model, [unit], RUN), sample(model, [], RUN)
     assert vae.calls == 1
     assert torch.linalg.norm(controlled - plain) / torch.linalg.norm(plain) > 1e-3
-    assert torch.equal(sample(model, [Unit(SparseControl(loaded["rgb"]), pictures(2), 0.0, vae=vae)], RUN), plain)
+    assert torch.equal(sample(model, [Unit(control_of(loaded["rgb"]), pictures(2), 0.0, vae=vae)], RUN), plain)
 
 
 def test_two_of_one_network_are_two_videos(loaded, model):
     """The layers along the time must not see one as a later part of the other."""
-    again = build_loaded(SPARSE_CTRL.convert(tensors(animatediff(sparse_ctrl(False))(), seed=3), None), "again")
+    again = load_network(
+        SPARSE_CTRL.convert(tensors(animatediff(sparse_ctrl(False))(), seed=3), None), "again", build=build_sparse_ctrl
+    )
     latents = [
         sample(
-            model, [Unit(SparseControl(loaded["scribble"]), pictures()), Unit(SparseControl(second), hint(seed=8))], RUN
+            model,
+            [
+                Unit(control_of(loaded["scribble"]), pictures()),
+                Unit(control_of(second), hint(seed=8)),
+            ],
+            RUN,
         )
         for second in (loaded["scribble"], again)
     ]
@@ -102,7 +119,7 @@ def test_two_of_one_network_are_two_videos(loaded, model):
 
 def test_frames_of_strength_zero_stay_in_the_video(loaded, model):
     """The others are controlled as if all were."""
-    whole = SparseControl(loaded["scribble"])
+    whole = control_of(loaded["scribble"])
     items = ItemStrengths.parse("1: 0")
     less = with_factors(whole, "items", lambda factors: type(factors)(items=items))
     a, b, plain = (sample(model, units, RUN) for units in ([Unit(whole, pictures())], [Unit(less, pictures())], []))
@@ -112,7 +129,7 @@ def test_frames_of_strength_zero_stay_in_the_video(loaded, model):
 
 
 def test_the_preview_shows_hints_on_their_frames(loaded):
-    control = with_fit(SparseControl(loaded["scribble"]), Fit(), "one each", frames=(1, -1))
+    control = with_fit(control_of(loaded["scribble"]), Fit(), "one each", frames=(1, -1))
     conditioning = [[torch.zeros(1, 77, 768), {}]]
     positive, _ = apply_unit(Unit(control, pictures(2)), conditioning, conditioning)
     (seen,) = hints_as_seen(positive, torch.zeros(FRAMES, 4, SIDE // 8, SIDE // 8))
@@ -131,7 +148,7 @@ def test_the_preview_shows_hints_on_their_frames(loaded):
     ],
 )
 def test_mistakes_are_said(loaded, model, name, frames, hints, run, said):
-    control = with_fit(SparseControl(loaded[name]), Fit(), "one each", frames=frames)
+    control = with_fit(control_of(loaded[name]), Fit(), "one each", frames=frames)
     with pytest.raises(ValueError, match=said):
         sample(model, [Unit(control, pictures(hints))], run)
 
@@ -139,5 +156,5 @@ def test_mistakes_are_said(loaded, model, name, frames, hints, run, said):
 def test_frames_are_for_videos_alone(model):
     from support.sampling import ours
 
-    with pytest.raises(ValueError, match="is no SparseCtrl"):
+    with pytest.raises(ValueError, match="is not a SparseCtrl"):
         ZeroConvFitHint.execute(ours(1), "crop", "edges", "one each", frames="0, 8")

@@ -65,7 +65,7 @@ def test_deep_cache_runs_two_blocks_and_no_network_between(n, sampler):
     keys = -(-STEPS // n)
     everywhere = {("input", 0), ("output", 11)}
     assert blocks.counts == {place: STEPS if place in everywhere else keys for place in blocks.counts}
-    assert control.loaded.reuse.counts.forwards == keys
+    assert control.runner.loaded.cache.counts.forwards == keys
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -75,7 +75,7 @@ def test_encoder_propagation_runs_the_decoder_and_no_network_between(n):
     sample(cached(model, "encoder propagation", n), [Unit(control, hint())], Run(steps=STEPS))
     keys = -(-STEPS // n)
     assert blocks.counts == {place: STEPS if place[0] == "output" else keys for place in blocks.counts}
-    assert control.loaded.reuse.counts.forwards == keys
+    assert control.runner.loaded.cache.counts.forwards == keys
 
 
 def plain_loop(unet, method, n):
@@ -195,7 +195,7 @@ def test_a_step_at_which_a_control_begins_or_ends_is_whole(model):
     positive, negative = prompts()
     chain = apply_unit(Unit(control, hint(), start=0.35), positive, negative)
     sample(cached(model, n=7), [], Run(steps=STEPS), chain)
-    assert control.loaded.reuse.counts.forwards == 1, "of the steps behind the start, the first"
+    assert control.runner.loaded.cache.counts.forwards == 1, "of the steps behind the start, the first"
 
 
 @pytest.mark.parametrize("sampler", ["heun", "dpm_2", "uni_pc", "dpmpp_2s_ancestral"])
@@ -204,7 +204,7 @@ def test_samplers_that_evaluate_more_than_once_a_step_save_too(model, sampler):
     run = Run(steps=6, sampler=sampler)
     sample(model, [Unit(exact, hint())], run)
     sample(cached(model, n=3), [Unit(half, hint())], run)
-    counts = [control.loaded.reuse.counts.forwards for control in (exact, half)]
+    counts = [control.runner.loaded.cache.counts.forwards for control in (exact, half)]
     assert counts[1] <= counts[0] / 2 + 1
 
 

@@ -73,14 +73,18 @@ def test_settings_of_a_control_add_up():
     control = mode.ZeroConvItemStrengths.execute(control, "0: 0.5", False).args[0]
     control = mode.ZeroConvRangeCounting.execute(control, "steps").args[0]
     control = fit.ZeroConvFitHint.execute(control, "stretch", "edges", "repeat").args[0]
-    factors = control.factors
+    factors = control.settings.factors
     assert (factors.cfg_weights, factors.block_weights) == (CfgWeights(1, 0), SoftA1111())
     assert factors.items.factors(2) == (0.5, 1)
     assert factors.counting == "steps"
-    assert (control.fit.mode, control.fit.resampling, control.hint_order) == ("stretch", "edges", "repeat")
-    sides = mode.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].factors.cfg_weights
+    assert (control.settings.fit.mode, control.settings.fit.resampling, control.settings.hint_order) == (
+        "stretch",
+        "edges",
+        "repeat",
+    )
+    sides = mode.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
     assert sides == CfgWeights(0.5, 0.25)
-    assert mode.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].factors.counting == "steps"
+    assert mode.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
 
 
 def test_another_packs_control_is_refused():

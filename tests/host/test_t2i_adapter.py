@@ -11,10 +11,10 @@ from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.host.conditioning import Unit
-from zeroconv.host.controls.settings import with_factors
-from zeroconv.host.controls.t2i_adapter import AdapterControl
+from zeroconv.host.controls.t2i_adapter import T2IAdapterRunner
 from zeroconv.host.controls.union import set_union_type
 from zeroconv.host.loading import load as loading
+from zeroconv.host.settings import with_factors
 
 WIDTH = 64
 FILES = {
@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
 def load(folder, name, model=None):
     save_file(weights(name), folder / "adapter.safetensors")
     control = loading.load_control("adapter.safetensors", model)
-    assert isinstance(control, AdapterControl)
+    assert isinstance(control.runner, T2IAdapterRunner)
     return control
 
 
@@ -123,7 +123,7 @@ def test_chained_with_a_controlnet_equals_core(model, folder, order):
 def test_it_runs_once_for_a_hint(model, folder):
     control = load(folder, "colour")
     sample(model, [Unit(control, hint())], Run(steps=6))
-    assert control.loaded.reuse.counts.forwards == 1
+    assert control.runner.loaded.cache.counts.forwards == 1
 
 
 def test_masks_and_sides_act_as_on_every_control(model, folder):
@@ -157,7 +157,7 @@ def test_another_family_is_told(model, folder):
 
 def test_pickled_adapters_may_lie_under_a_name(folder):
     torch.save({"adapter": tensors(KINDS["t2i-adapter grey"].shapes())}, folder / "adapter.pth")
-    assert isinstance(loading.load_control("adapter.pth"), AdapterControl)
+    assert isinstance(loading.load_control("adapter.pth").runner, T2IAdapterRunner)
 
 
 def test_an_adapter_knows_no_kinds_of_hints(folder):

@@ -15,9 +15,8 @@ import comfy.controlnet
 import comfy.model_sampling
 from zeroconv.controlnet.networks.dimensions import Block
 from zeroconv.controlnet.networks.union import UnionControlNet
-from zeroconv.host.controls.controlnet import ZeroConvControl
 from zeroconv.host.controls.union import add_union_hint, set_union_type
-from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.loading.load import control_from_tensors
 
 SMALL = Block(320, 1)
 STAGES = (Block(320), Block(320), Block(320, downsample=True), SMALL, SMALL)
@@ -58,7 +57,7 @@ def residuals(control, image, previous=None):
 
 def test_two_kinds_of_hint_in_a_chain_are_two_evaluations(weights):
     """What a network is told of the kind differs, so that one run could not answer both."""
-    control = ZeroConvControl(build_loaded(weights))
+    control = control_from_tensors(weights)
     first, second = (set_union_type(control, kind) for kind in ("depth", "lines"))
     chained = residuals(second, picture(2), first.copy().set_cond_hint(picture(1).movedim(-1, 1)))
     for both, one, other in zip(chained, residuals(first, picture(1)), residuals(second, picture(2)), strict=True):
@@ -97,7 +96,7 @@ def core_control(weights):
 def test_one_kind_equals_core(weights, kind):
     core = core_control(weights)
     for mine, theirs in zip(
-        residuals(set_union_type(ZeroConvControl(build_loaded(dict(weights))), kind), picture(2)),
+        residuals(set_union_type(control_from_tensors(dict(weights)), kind), picture(2)),
         residuals(set_union_type(core, kind), picture(2)),
         strict=True,
     ):
@@ -105,9 +104,9 @@ def test_one_kind_equals_core(weights, kind):
 
 
 def test_a_second_hint_acts_and_costs_no_second_forward(weights):
-    control = set_union_type(ZeroConvControl(build_loaded(dict(weights))), "depth")
+    control = set_union_type(control_from_tensors(dict(weights)), "depth")
     alone = residuals(control, picture(2))
-    counts = control.loaded.reuse.counts
+    counts = control.runner.loaded.cache.counts
     before = counts.forwards
     both = residuals(add_union_hint(control, "openpose", picture(3), 1.0), picture(2))
     assert counts.forwards == before + 1
@@ -115,12 +114,12 @@ def test_a_second_hint_acts_and_costs_no_second_forward(weights):
 
 
 def test_unknown_kinds_and_plain_networks_are_refused(weights):
-    union = ZeroConvControl(build_loaded(dict(weights)))
+    union = control_from_tensors(dict(weights))
     with pytest.raises(ValueError, match="tile"):
         set_union_type(union, "tile")
     with pytest.raises(ValueError, match="Set the type"):
         add_union_hint(union, "depth", picture(1), 1.0)
-    plain = ZeroConvControl(build_loaded({k: v for k, v in weights.items() if is_plain(k)}))
+    plain = control_from_tensors({k: v for k, v in weights.items() if is_plain(k)})
     with pytest.raises(ValueError, match="no union types"):
         set_union_type(plain, "depth")
 

@@ -16,8 +16,7 @@ from zeroconv.controlnet.formats.diffusers import to_diffusers
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.controlnet.networks.union import UnionControlNet, UnionHint
-from zeroconv.host.controls.controlnet import ZeroConvControl
-from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.loading.load import control_from_tensors
 
 PLAIN, CROSS = "DownBlock2D", "CrossAttnDownBlock2D"
 XL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}
@@ -94,7 +93,7 @@ def test_a_chain_equals_diffusers_multi_controlnet(tmp_path):
     chain = None
     for number, (network, hint, strength) in enumerate(zip(theirs, hints, strengths, strict=True)):
         save_file(network.state_dict(), tmp_path / f"{number}.safetensors")
-        control = ZeroConvControl(build_loaded(load_ldm_state_dict(tmp_path / f"{number}.safetensors")))
+        control = control_from_tensors(load_ldm_state_dict(tmp_path / f"{number}.safetensors"))
         chain = control.set_cond_hint(hint, strength).set_previous_controlnet(chain)
     chain.pre_run(model, model.model_sampling.percent_to_sigma)
 

@@ -37,14 +37,14 @@ from support.layouts import (
 class Kind:
     """A kind of file. format: the id of the one format that must claim it. shapes: makes keys and shapes.
 
-    family: of the base model, for kinds that ZeroConv runs. network: what runs it. needs_base: only with a MODEL.
-    needs_controlnet: only with another file.
+    family: of the base model, for kinds that ZeroConv runs. kind: what runs it, as in `Format.kind`. needs_base: only
+    with a MODEL. needs_controlnet: only with another file.
     """
 
     format: str
     shapes: Callable[[], Shapes]
     family: str = ""
-    network: str = "controlnet"
+    kind: str = "controlnet"
     needs_base: bool = False
     needs_controlnet: bool = False
 
@@ -82,8 +82,8 @@ def patch(name: str) -> Callable[[], Shapes]:
     return shapes
 
 
-ADAPTER = {"network": "t2i-adapter", "family": "SD1.5"}
-ADAPTER_XL = {"network": "t2i-adapter", "family": "SDXL"}
+ADAPTER = {"kind": "t2i_adapter", "family": "SD1.5"}
+ADAPTER_XL = {"kind": "t2i_adapter", "family": "SDXL"}
 SMALL_LEVELS = [32, 64, 128, 128]
 
 KINDS: dict[str, Kind] = {
@@ -116,11 +116,11 @@ KINDS: dict[str, Kind] = {
     "control-lora sdxl": Kind("control-lora", control_lora(SDXL), "SDXL", needs_base=True),
     "ctrlora": Kind("ctrlora", ctrlora(SD15), "SD1.5", "ctrlora", needs_controlnet=True),
     "ctrlora full": Kind("ctrlora-full", ctrlora_full(SD15), "SD1.5", "ctrlora"),
-    "ctrlora base": Kind("ctrlora-base", ctrlora_base(SD15), network="nothing"),
-    "sparse-ctrl scribble": Kind("sparse-ctrl", animatediff(sparse_ctrl(rgb=False)), "SD1.5", "sparse-ctrl"),
-    "sparse-ctrl rgb": Kind("sparse-ctrl", animatediff(sparse_ctrl(rgb=True)), "SD1.5", "sparse-ctrl"),
-    "sparse-ctrl scribble diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=False), "SD1.5", "sparse-ctrl"),
-    "sparse-ctrl rgb diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=True), "SD1.5", "sparse-ctrl"),
+    "ctrlora base": Kind("ctrlora-base", ctrlora_base(SD15), kind=""),
+    "sparse-ctrl scribble": Kind("sparse-ctrl", animatediff(sparse_ctrl(rgb=False)), "SD1.5", "sparse_ctrl"),
+    "sparse-ctrl rgb": Kind("sparse-ctrl", animatediff(sparse_ctrl(rgb=True)), "SD1.5", "sparse_ctrl"),
+    "sparse-ctrl scribble diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=False), "SD1.5", "sparse_ctrl"),
+    "sparse-ctrl rgb diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=True), "SD1.5", "sparse_ctrl"),
     "t2i-adapter grey": Kind("t2i-adapter", adapter(64), **ADAPTER),
     "t2i-adapter colour": Kind("t2i-adapter", adapter(192), **ADAPTER),
     "t2i-adapter learned halving": Kind("t2i-adapter", adapter(192, learned_down=True), **ADAPTER),
@@ -139,42 +139,42 @@ KINDS: dict[str, Kind] = {
         **ADAPTER,
     ),
     "lllite sdxl": Kind("lllite", lllite(), "SDXL", "lllite"),
-    "sd3": Kind("sd3", hosted("sd3"), "SD3", "host"),
-    "sd3.5 large": Kind("sd35", hosted("sd3.5 large"), "SD3.5", "host"),
-    "sd3.5 medium": Kind("sd35", hosted("sd3.5 medium"), "SD3.5", "host"),
-    "flux xlabs": Kind("flux-xlabs", hosted("flux xlabs"), "Flux", "host"),
-    "flux mistoline": Kind("flux-mistoline", hosted("flux mistoline"), "Flux", "host"),
-    "flux instantx": Kind("flux", hosted("flux instantx"), "Flux", "host"),
-    "flux union": Kind("flux", hosted("flux union"), "Flux", "host"),
-    "hunyuan-dit": Kind("hunyuan-dit", hosted("hunyuan-dit"), "Hunyuan-DiT", "host"),
-    "qwen-image": Kind("qwen-image", hosted("qwen-image"), "Qwen-Image", "host"),
-    "qwen-image fun": Kind("qwen-fun", hosted("qwen-image fun"), "Qwen-Image", "host"),
-    "stable cascade": Kind("stable-cascade", hosted("stable cascade"), "Stable Cascade", "host"),
-    "qwen blockwise": Kind("qwen-blockwise", patch("qwen blockwise"), "Qwen-Image", "patch"),
-    "qwen blockwise inpaint": Kind("qwen-blockwise", patch("qwen blockwise inpaint"), "Qwen-Image", "patch"),
-    "z-image": Kind("z-image", patch("z-image"), "Z-Image", "patch"),
-    "z-image 2.0": Kind("z-image", patch("z-image 2.0"), "Z-Image", "patch"),
-    "z-image 2.1": Kind("z-image", patch("z-image 2.1"), "Z-Image", "patch"),
-    "z-image lite": Kind("z-image", patch("z-image lite"), "Z-Image", "patch"),
+    "sd3": Kind("sd3", hosted("sd3"), "SD3", "comfy_controlnet"),
+    "sd3.5 large": Kind("sd35", hosted("sd3.5 large"), "SD3.5", "comfy_controlnet"),
+    "sd3.5 medium": Kind("sd35", hosted("sd3.5 medium"), "SD3.5", "comfy_controlnet"),
+    "flux xlabs": Kind("flux-xlabs", hosted("flux xlabs"), "Flux", "comfy_controlnet"),
+    "flux mistoline": Kind("flux-mistoline", hosted("flux mistoline"), "Flux", "comfy_controlnet"),
+    "flux instantx": Kind("flux", hosted("flux instantx"), "Flux", "comfy_controlnet"),
+    "flux union": Kind("flux", hosted("flux union"), "Flux", "comfy_controlnet"),
+    "hunyuan-dit": Kind("hunyuan-dit", hosted("hunyuan-dit"), "Hunyuan-DiT", "comfy_controlnet"),
+    "qwen-image": Kind("qwen-image", hosted("qwen-image"), "Qwen-Image", "comfy_controlnet"),
+    "qwen-image fun": Kind("qwen-fun", hosted("qwen-image fun"), "Qwen-Image", "comfy_controlnet"),
+    "stable cascade": Kind("stable-cascade", hosted("stable cascade"), "Stable Cascade", "stable_cascade"),
+    "qwen blockwise": Kind("qwen-blockwise", patch("qwen blockwise"), "Qwen-Image", "qwen_blockwise"),
+    "qwen blockwise inpaint": Kind("qwen-blockwise", patch("qwen blockwise inpaint"), "Qwen-Image", "qwen_blockwise"),
+    "z-image": Kind("z-image", patch("z-image"), "Z-Image", "z_image"),
+    "z-image 2.0": Kind("z-image", patch("z-image 2.0"), "Z-Image", "z_image"),
+    "z-image 2.1": Kind("z-image", patch("z-image 2.1"), "Z-Image", "z_image"),
+    "z-image lite": Kind("z-image", patch("z-image lite"), "Z-Image", "z_image"),
     "anima lllite": Kind(
         "anima-lllite",
         keys("lllite_conditioning1.conv1.weight", "lllite_dit_blocks_0_self_attn_q_proj.down.0.weight"),
-        network="nothing",
+        kind="",
     ),
     "wan uni3c": Kind(
         "wan-uni3c",
         keys("controlnet_patch_embedding.weight", "controlnet_blocks.0.ffn.0.bias", "proj_out.0.weight"),
-        network="nothing",
+        kind="",
     ),
     "supir": Kind(
         "supir",
         keys("control_model.input_hint_block.0.weight", "project_modules.0.zero_conv.weight"),
-        network="nothing",
+        kind="",
     ),
     "uso style": Kind(
         "uso-style",
         keys("feature_embedder.mid_layer_norm.bias", "feature_embedder.high_projection.weight"),
-        network="nothing",
+        kind="",
     ),
     "svd controlnet": Kind(
         "svd-controlnet",
@@ -183,18 +183,18 @@ KINDS: dict[str, Kind] = {
             "conv_in.weight",
             "down_blocks.0.resnets.0.temporal_res_block.conv1.weight",
         ),
-        network="nothing",
+        kind="",
     ),
     "controlnet-xs": Kind(
         "controlnet-xs",
         keys("control_to_base_for_conv_in.weight", "controlnet_cond_embedding.conv_in.weight", "conv_in.weight"),
-        network="nothing",
+        kind="",
     ),
-    "t2i style": Kind("t2i-style", keys("style_embedding", "transformer_layes.0.ln_1.weight"), network="nothing"),
-    "ip-adapter": Kind("ip-adapter", keys("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"), network="nothing"),
-    "lora": Kind("lora", keys("lora_unet_input_blocks_1_1_proj_in.lora_down.weight"), network="nothing"),
-    "lora diffusers": Kind("lora", keys("unet.down_blocks.0.attentions.0.proj_in.lora_A.weight"), network="nothing"),
-    "vae": Kind("vae", keys("encoder.conv_in.weight", "decoder.conv_in.weight"), network="nothing"),
-    "base model": Kind("base-model", keys("model.diffusion_model.input_blocks.0.0.weight"), network="nothing"),
+    "t2i style": Kind("t2i-style", keys("style_embedding", "transformer_layes.0.ln_1.weight"), kind=""),
+    "ip-adapter": Kind("ip-adapter", keys("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"), kind=""),
+    "lora": Kind("lora", keys("lora_unet_input_blocks_1_1_proj_in.lora_down.weight"), kind=""),
+    "lora diffusers": Kind("lora", keys("unet.down_blocks.0.attentions.0.proj_in.lora_A.weight"), kind=""),
+    "vae": Kind("vae", keys("encoder.conv_in.weight", "decoder.conv_in.weight"), kind=""),
+    "base model": Kind("base-model", keys("model.diffusion_model.input_blocks.0.0.weight"), kind=""),
 }
 """Every kind of file, by a name for people."""

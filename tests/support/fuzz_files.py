@@ -24,13 +24,10 @@ torch.set_num_threads(1)
 
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
-from zeroconv.controlnet.networks.build import build_controlnet
-from zeroconv.controlnet.networks.lllite import build_lllite
-from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
+from zeroconv.controlnet.networks.layers import torch_attention
 
 from support.formats import KINDS
 
-BUILDERS = {"controlnet": build_controlnet, "t2i-adapter": build_t2i_adapter, "lllite": build_lllite}
 BASES = ("ldm sdxl small", "diffusers sdxl mid", "t2i-adapter grey", "t2i-adapter light", "control-lora sd15")
 NUMBERS = (0, 1, -1, 2, 7, 2**31, 2**40, 2**62, 2**63, -(2**63), 1.5, "4", None, [], {}, True)
 SAFETENSORS_DTYPES = ("F64", "F16", "BF16", "I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "X9", "", 3)
@@ -208,7 +205,8 @@ def read(path):
     """Inspect and load, as the nodes do. Raises what they raise."""
     inspect_file(path)
     form, tensors = load_tensors(path)
-    BUILDERS[form.network](tensors)
+    if form.build is not None:
+        form.build(tensors, torch.nn, torch_attention)
 
 
 def main(folder, count):

@@ -38,6 +38,8 @@ import comfy.ldm.qwen_image.model
 import comfy.model_base
 import comfy.model_detection
 import comfy.model_sampling
+from zeroconv.controlnet.formats import recognise
+from zeroconv.host.loading.load import control_from_tensors
 
 
 class FlowSampling(comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST):
@@ -200,3 +202,9 @@ def step(family: Family, groups: int = 2, pictures: int = 1) -> tuple[Tensor, di
     rows = groups * pictures
     x = draw(pictures, *family.latent, seed=8).repeat(groups, *(1,) * len(family.latent))
     return x, {"c_crossattn": draw(rows, 5, family.context, seed=9), **family.extra(rows)}
+
+
+def from_tensors(tensors, name):
+    """A control of ours from the tensors of a file of the host's families."""
+    form = recognise({key: tuple(value.shape) for key, value in tensors.items()})
+    return control_from_tensors(tensors, name, form=form)

@@ -12,8 +12,8 @@ import_host()
 import comfy.controlnet
 import comfy.sample
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.controls.controlnet import ZeroConvControl
-from zeroconv.host.loading.load import build_loaded
+from zeroconv.host.controls.control import Control
+from zeroconv.host.loading.load import control_from_tensors
 
 DIMS = dimensions("SD1.5", 64)
 
@@ -34,8 +34,8 @@ def weights(seed: int) -> dict[str, torch.Tensor]:
     return {k: v * (3.0 if k.startswith(("zero_convs", "middle_block_out")) else 1.0) for k, v in state.items()}
 
 
-def ours(seed: int) -> ZeroConvControl:
-    return ZeroConvControl(build_loaded(weights(seed)))
+def ours(seed: int) -> Control:
+    return control_from_tensors(weights(seed))
 
 
 def core_network(kind: type | None = None) -> torch.nn.Module:

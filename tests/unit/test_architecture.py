@@ -43,6 +43,19 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "caching": {"networks", "residuals", "strength"},
         "report": {"residuals"},
     },
+    "host": {
+        "compat": set(),
+        "start": set(),
+        "sampling": {"compat"},
+        "controls": {"compat", "sampling"},
+        "settings": {"controls"},
+        "conditioning": {"sampling", "settings"},
+        "preview": {"conditioning", "controls"},
+        "routes": {"preview"},
+        "preprocessing": set(),
+        "loading": {"compat", "controls", "preprocessing"},
+        "training": {"controls", "loading", "preprocessing"},
+    },
 }
 """What each part of a room may import of the room's others: folders, and files that lie in none."""
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep, plan_runs
-from zeroconv.controlnet.caching.tensor_cache import RunCache, greatest_change
+from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep, RunCache, greatest_change, plan_runs
 from zeroconv.controlnet.residuals import Residuals
 
 

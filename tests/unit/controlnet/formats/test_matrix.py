@@ -5,22 +5,15 @@ import torch
 from safetensors.torch import save_file
 from support.formats import KINDS
 from zeroconv.controlnet.formats import FORMATS, load_ldm_state_dict, load_tensors
-from zeroconv.controlnet.formats.format import NETWORKS
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.scaled import plain
-from zeroconv.controlnet.networks.build import build_controlnet
-from zeroconv.controlnet.networks.lllite import build_lllite
-from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
+from zeroconv.controlnet.networks.layers import torch_attention
 
-BUILDERS = {
-    "controlnet": build_controlnet,
-    "ctrlora": build_controlnet,
-    "sparse-ctrl": build_controlnet,
-    "t2i-adapter": build_t2i_adapter,
-    "lllite": build_lllite,
-}
+PATCH_KINDS = ("qwen_blockwise", "z_image")
+COMFY_KINDS = ("comfy_controlnet", "stable_cascade")
+BUILT = {form.kind for form in FORMATS if form.build is not None}
 NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]
-RUN_ALONE = [name for name, kind in KINDS.items() if kind.network in BUILDERS and name not in NEEDY]
+RUN_ALONE = [name for name, kind in KINDS.items() if kind.kind in BUILT and name not in NEEDY]
 REFUSED = r"does not fit|incomplete|no 8-bit weight|equal levels|no ControlNet that"
 DROPPED_BESIDE = "ldm whole checkpoint"
 
@@ -35,7 +28,7 @@ def written(shapes, path, dtype=torch.float16):
 
 def build(path):
     form, loaded = load_tensors(path)
-    return BUILDERS[form.network](loaded)
+    return form.build(loaded, torch.nn, torch_attention)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -44,10 +37,10 @@ def test_exactly_one_format_claims_it(name):
     assert [form.id for form in FORMATS if form.recognise(shapes)] == [KINDS[name].format]
 
 
-def test_formats_have_names_of_their_own_and_a_network_that_exists():
+def test_formats_have_names_of_their_own_and_something_that_runs_them():
     assert len({form.id for form in FORMATS}) == len(FORMATS)
-    assert {form.network for form in FORMATS} <= set(NETWORKS)
-    assert all(form.needs for form in FORMATS if form.network == "nothing")
+    assert {form.kind for form in FORMATS} == {*BUILT, *COMFY_KINDS, *PATCH_KINDS, ""}
+    assert all(form.needs for form in FORMATS if not form.kind)
 
 
 def test_every_format_has_a_file_in_the_matrix():
@@ -55,16 +48,16 @@ def test_every_format_has_a_file_in_the_matrix():
 
 
 def test_what_runs_a_kind_is_what_its_format_says():
-    networks = {form.id: form.network for form in FORMATS}
-    assert {name: networks[kind.format] for name, kind in KINDS.items()} == {n: k.network for n, k in KINDS.items()}
+    kinds = {form.id: form.kind for form in FORMATS}
+    assert {name: kinds[kind.format] for name, kind in KINDS.items()} == {n: k.kind for n, k in KINDS.items()}
 
 
 def test_every_family_that_the_host_runs_is_in_the_matrix():
     from support.hosted import EVERY_FAMILY
     from support.model_patches import PATCHES
 
-    assert {name for name, kind in KINDS.items() if kind.network == "patch"} == set(PATCHES)
-    kinds = {name: kind.format for name, kind in KINDS.items() if kind.network == "host"}
+    assert {name for name, kind in KINDS.items() if kind.kind in PATCH_KINDS} == set(PATCHES)
+    kinds = {name: kind.format for name, kind in KINDS.items() if kind.kind in COMFY_KINDS}
     assert kinds == {name: family.format for name, family in EVERY_FAMILY.items()}
 
 
@@ -72,7 +65,7 @@ def test_every_family_that_the_host_runs_is_in_the_matrix():
 def test_inspection_tells_family_and_needs(name, tmp_path):
     kind = KINDS[name]
     report = inspect_file(written(kind.shapes(), tmp_path / "file.safetensors"))
-    if kind.network == "nothing":
+    if not kind.kind:
         assert report.needs
         assert report.needs in str(report)
         return
@@ -81,7 +74,7 @@ def test_inspection_tells_family_and_needs(name, tmp_path):
     assert kind.family in str(report)
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.network == "nothing"])
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if not kind.kind])
 def test_files_for_other_nodes_are_refused_with_what_they_need(name, tmp_path):
     path = written(KINDS[name].shapes(), tmp_path / "file.safetensors")
     with pytest.raises(ValueError, match=r"file\.safetensors.*This file is (a|an|one) .*(use|Put|put)"):

@@ -8,7 +8,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 from zeroconv.controlnet.report.difference import image_difference, latent_difference
 from zeroconv.controlnet.report.record import Record
-from zeroconv.controlnet.report.record_plot import NAMES, NUMBERS, Told, draw_records
+from zeroconv.controlnet.report.record_plot import NAMES, NUMBERS, ControlRecord, draw_records
 from zeroconv.controlnet.residuals import Residuals
 
 
@@ -20,7 +20,7 @@ def told(*moments, measuring=True):
     record = Record(measuring)
     for sigma, ran, given in moments:
         record.note(sigma, ran, given)
-    return Told("1. edges", record, 2)
+    return ControlRecord("1. edges", record, 2)
 
 
 def test_sizes_are_the_root_mean_square_of_what_was_added():
