@@ -5,10 +5,10 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..preprocessors.methods.pose_openpose import pose_style
 from ..preprocessors.pose.document import parse_poses, within_limits
 from ..preprocessors.pose.draw import draw_frames
 from ..preprocessors.pose.keypoints import PoseFrame, from_pose_keypoint, to_pose_keypoint
+from ..preprocessors.pose.style import pose_style
 from .compat import schema
 from .sockets import POSE_KEYPOINT
 

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..depth_maps import FINER
 from ..description import Networks, Parameter, Preprocessor, Settings
-from ..estimate import estimate, network_size
+from ..estimate import estimate, network_size, to_image_size
 from ..networks import zoe
-from .depth import FINER, as_hint
 
 _NEAR, _FAR = 0.02, 0.85
 """Shares of the pixels that are nearer than white and than black (ControlNet v1.1, annotator/zoe)."""
@@ -46,7 +46,7 @@ def nearness(depth: Tensor) -> Tensor:
 
 def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
     depth = metric_depth(images, networks("zoe"), int(settings["network_size"]), bool(settings["mirrored_too"]))
-    return as_hint(nearness(depth), images)
+    return to_image_size(nearness(depth), images)
 
 
 ZOE_DEPTH = Preprocessor(

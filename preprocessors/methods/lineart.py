@@ -3,12 +3,12 @@
 from torch import Tensor
 
 from ..description import Networks, Preprocessor, Run, Settings
-from ..line_maps import as_hint, line_map
+from ..line_maps import line_map, three_channels
 
 
 def _runs(row: str) -> Run:
     def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        return as_hint(line_map(networks(row), images))
+        return three_channels(line_map(networks(row), images))
 
     return run
 

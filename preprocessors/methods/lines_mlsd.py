@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from ..description import Networks, Parameter, Preprocessor, Run, Settings
-from ..line_maps import as_hint
+from ..line_maps import three_channels
+from ..line_segments import draw_segments
 from ..networks.official import run_like
-from .lines_lsd import draw_segments
 
 LINES_PER_AREA = 200 / 512**2
 """The annotator looks at 200 centres, whatever the picture's size; here that is for its 512x512 and grows along."""
@@ -34,7 +34,7 @@ def decode_lines(maps: Tensor, score: float, length: float, most: int) -> list[T
 def draw_lines(lines: list[Tensor], height: int, width: int) -> Tensor:
     """The lines of each picture, white on black and one pixel wide: (B, height, width, 3), 0 or 1."""
     drawings = [torch.from_numpy(draw_segments(ends.trunc().cpu().numpy(), height, width)) for ends in lines]
-    return as_hint(torch.stack(drawings).float().div_(255))
+    return three_channels(torch.stack(drawings).float().div_(255))
 
 
 def _runs(row: str) -> Run:

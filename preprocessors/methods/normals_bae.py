@@ -3,14 +3,13 @@
 from torch import Tensor
 
 from ..description import Networks, Preprocessor, Settings
-from ..estimate import estimate, network_size
+from ..estimate import estimate, network_size, to_image_size
 from ..networks import normal_bae
-from .depth import as_hint
 
 
 def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
     normals = estimate(images, networks("normalbae"), int(settings["network_size"]), normal_bae.MULTIPLE)
-    return as_hint((normals[:, :3] + 1) / 2, images)
+    return to_image_size((normals[:, :3] + 1) / 2, images)
 
 
 NORMAL_BAE = Preprocessor(

@@ -4,10 +4,10 @@ import math
 
 from torch import Tensor
 
+from ..depth_maps import FINER, stretch
 from ..description import Networks, Parameter, Preprocessor, Settings
-from ..estimate import estimate, network_size
+from ..estimate import estimate, network_size, to_image_size
 from ..networks import midas
-from .depth import FINER, as_hint, stretch
 from .normals_from_depth import CONVENTIONS, V10, normals_from_slopes, sobel
 
 
@@ -26,7 +26,7 @@ def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
     depth = estimate(images, networks("midas"), int(settings["network_size"]), midas.MULTIPLE)
     flatness, threshold = float(settings["flatness"]), float(settings["background_threshold"])
     colours = midas_normals(depth, flatness, threshold, str(settings["convention"]))
-    return as_hint(colours.movedim(-1, 1), images)
+    return to_image_size(colours.movedim(-1, 1), images)
 
 
 MIDAS_NORMALS = Preprocessor(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..description import Networks, Parameter, Preprocessor, Settings
 from ..pose.draw import draw_frames
 from ..pose.keypoints import LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
-from .pose_openpose import PARTS, pose_style
+from ..pose.style import STYLE_PARAMETERS, pose_style
 
 _BODY = (0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 """COCO's point for each OpenPose point but the neck."""
@@ -144,7 +144,7 @@ DWPOSE = Preprocessor(
     run=_run,
     detect=detect_dwpose,
     parameters=(
-        *PARTS,
+        *STYLE_PARAMETERS,
         Parameter(
             "minimum_score",
             "Minimum score",

@@ -12,7 +12,7 @@ from ..pose.blaze import FACE, PALM, PERSON, Region, detect, turn_of, whole
 from ..pose.draw import draw_frames
 from ..pose.keypoints import NECK, NOSE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
 from ..pose.parts import Square, face_square, hand_square
-from .pose_openpose import PARTS, pose_style
+from ..pose.style import STYLE_PARAMETERS, pose_style
 
 _BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 """BlazePose's landmark for each OpenPose point but the neck."""
@@ -160,7 +160,7 @@ MEDIAPIPE_POSE = Preprocessor(
     run=_run,
     detect=detect_mediapipe,
     parameters=(
-        *PARTS,
+        *STYLE_PARAMETERS,
         Parameter(
             "minimum_score",
             "Minimum score",

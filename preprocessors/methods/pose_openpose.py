@@ -10,22 +10,10 @@ from ..description import Networks, Parameter, Preprocessor, Settings
 from ..networks.official import run_like
 from ..networks.openpose import STRIDE
 from ..pose.assembly import assemble_people
-from ..pose.draw import PoseStyle, draw_frames, xinsir_style
+from ..pose.draw import draw_frames
 from ..pose.keypoints import Keypoints, Pose, PoseFrame
 from ..pose.parts import Square, face_keypoints, face_square, hand_keypoints, hand_square
-
-PARTS = (
-    Parameter("body", "Body", True, "Draw the body."),
-    Parameter("hands", "Hands", True, "Look for hands and draw their 21 points each."),
-    Parameter("face", "Face", True, "Look for faces and draw their 70 points each."),
-    Parameter(
-        "thick_limbs",
-        "Thick limbs",
-        False,
-        "Draw limbs thicker on larger pictures, as xinsir's SDXL OpenPose and union ControlNets were trained with.",
-    ),
-)
-"""What every pose method lets the user choose."""
+from ..pose.style import STYLE_PARAMETERS, pose_style
 
 _GREY = 128 / 255
 _WIDEST = 6
@@ -57,14 +45,6 @@ def detect_openpose(images: Tensor, settings: Settings, networks: Networks) -> l
     for (index, body), left, right, face in zip(owners, lefts, rights, faces, strict=True):
         poses[index].append(Pose(body, left, right, face))
     return [PoseFrame(height, width, tuple(people)) for people in poses]
-
-
-def pose_style(settings: Settings, height: int, width: int) -> PoseStyle:
-    """The style that the settings of `PARTS` ask for."""
-    body, hands, face = (bool(settings[name]) for name in ("body", "hands", "face"))
-    if settings["thick_limbs"]:
-        return xinsir_style(height, width, body, hands, face)
-    return PoseStyle(body, hands, face)
 
 
 def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
@@ -146,7 +126,7 @@ OPENPOSE = Preprocessor(
     run=_run,
     detect=detect_openpose,
     parameters=(
-        *PARTS,
+        *STYLE_PARAMETERS,
         Parameter(
             "detection_height",
             "Detection height",

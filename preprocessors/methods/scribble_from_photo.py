@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..description import Networks, Preprocessor, Run, Settings
-from ..line_maps import as_hint
+from ..line_maps import SAFE, SAFE_STEPS, soft_edges, three_channels
 from ..pixels import map_arrays
-from .soft_edges import HED, PIDINET, SAFE, SAFE_STEPS, soft_edges
+from .soft_edges import HED, PIDINET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def _runs(row: str) -> Run:
 
 
 def _run_sketch(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return as_hint((soft_edges(images, "pidinet", 0, networks) > SKETCH_LEVEL).float())
+    return three_channels((soft_edges(images, "pidinet", 0, networks) > SKETCH_LEVEL).float())
 
 
 SCRIBBLE_HED = Preprocessor(

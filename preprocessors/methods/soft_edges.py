@@ -3,31 +3,18 @@
 from torch import Tensor
 
 from ..description import Networks, Parameter, Preprocessor, Run, Settings
-from ..line_maps import as_hint, line_map, reduce_levels
-
-SAFE_STEPS = 2
-SAFE = Parameter(
-    "safe",
-    "Safe",
-    False,
-    "Only black, grey and white. Grey values can carry a faint copy of the picture; this takes it out.",
-)
-
-
-def soft_edges(images: Tensor, row: str, safe_steps: int, networks: Networks) -> Tensor:
-    """Edges of (B, H, W, 3) by the network of a row of weights.toml: (B, H, W) in 0..1, white on black."""
-    return reduce_levels(line_map(networks(row), images), safe_steps)
+from ..line_maps import SAFE, SAFE_STEPS, soft_edges, three_channels
 
 
 def _runs(row: str) -> Run:
     def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        return as_hint(soft_edges(images, row, SAFE_STEPS if settings["safe"] else 0, networks))
+        return three_channels(soft_edges(images, row, SAFE_STEPS if settings["safe"] else 0, networks))
 
     return run
 
 
 def _run_teed(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return as_hint(soft_edges(images, "teed", int(settings["safe_steps"]), networks))
+    return three_channels(soft_edges(images, "teed", int(settings["safe_steps"]), networks))
 
 
 HED = Preprocessor(

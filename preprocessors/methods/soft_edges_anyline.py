@@ -8,11 +8,10 @@ from torch import Tensor
 
 from .. import sizes
 from ..description import Networks, Parameter, Preprocessor, Settings
-from ..line_maps import as_hint
+from ..line_maps import SAFE_STEPS, soft_edges, three_channels
 from ..pixels import map_arrays
 from .lineart import DRAWINGS
 from .lineart_standard import lineart_standard
-from .soft_edges import SAFE_STEPS, soft_edges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +63,7 @@ def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
     lines = _line_drawing(images, str(settings["merge_with"]), networks).to(edges.device)
     lower, upper = float(settings["lower_bound"]), float(settings["upper_bound"])
     lines = lines.where((lines >= lower) & (lines <= upper), 0)
-    return as_hint(merge(edges, remove_specks(lines, int(settings["speck_size"]), bool(settings["diagonal"]))))
+    return three_channels(merge(edges, remove_specks(lines, int(settings["speck_size"]), bool(settings["diagonal"]))))
 
 
 ANYLINE = Preprocessor(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .official import Ops, assemble, channels_last, unwrap
+from .tiled import TiledNetwork
 
 STAGES = ((60, 3), (120, 4), (240, 4), (240, 4))
 """(channels, number of blocks) of each stage; every stage but the first halves the size."""
@@ -133,7 +134,7 @@ class Reduction(nn.Module):
         return self.conv(x)
 
 
-class PiDiNet(nn.Module):
+class PiDiNet(TiledNetwork):
     """Four stages, a map of each, and their weighted sum."""
 
     reach = 184

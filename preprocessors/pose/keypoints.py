@@ -61,7 +61,7 @@ def as_openpose_body(points: Keypoints, order: Sequence[int]) -> Keypoints:
     return (body[NOSE], neck, *body[NECK:])
 
 
-PARTS = (
+FRAME_PARTS = (
     ("pose_keypoints_2d", "body", BODY_POINTS),
     ("face_keypoints_2d", "face", FACE_POINTS),
     ("hand_left_keypoints_2d", "left_hand", HAND_POINTS),
@@ -88,7 +88,7 @@ def to_pose_keypoint(frames: Sequence[PoseFrame], certain: bool = False) -> list
 
 def _person(pose: Pose, frame: PoseFrame, certain: bool) -> dict[str, list[float]]:
     person = {}
-    for key, part, length in PARTS:
+    for key, part, length in FRAME_PARTS:
         points: Keypoints = getattr(pose, part)
         numbers: list[float] = []
         for index in range(length):
@@ -130,7 +130,7 @@ def _frame(frame: Any, number: int, minimum_score: float) -> PoseFrame:
 
 
 def _pose(person: Mapping[str, Any], height: int, width: int, minimum_score: float) -> Pose:
-    triples = {part: _triples(person.get(key), key) for key, part, _ in PARTS}
+    triples = {part: _triples(person.get(key), key) for key, part, _ in FRAME_PARTS}
     found = [point for points in triples.values() for point in points if point is not None]
     fractions = all(abs(point.x) <= 1 and abs(point.y) <= 1 for point in found)
     scale_x, scale_y = (1, 1) if fractions else (width, height)

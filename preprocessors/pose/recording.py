@@ -5,9 +5,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..description import Networks, Preprocessor, Settings
-from ..methods.pose_openpose import pose_style
 from .draw import draw_frames
 from .keypoints import PoseFrame
+from .style import pose_style
 
 
 def recording(preprocessor: Preprocessor, frames: list[PoseFrame]) -> Preprocessor:

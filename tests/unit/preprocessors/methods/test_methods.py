@@ -6,10 +6,11 @@ import pytest
 import torch
 from skimage import color, data
 from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.line_segments import find_segments
 from zeroconv.preprocessors.methods.color_grid import color_grid
 from zeroconv.preprocessors.methods.edges_canny import CANNY, automatic_thresholds
 from zeroconv.preprocessors.methods.lineart_standard import lineart_standard
-from zeroconv.preprocessors.methods.lines_lsd import LINES_LSD, line_segments
+from zeroconv.preprocessors.methods.lines_lsd import LINES_LSD
 from zeroconv.preprocessors.methods.normals_from_depth import V10, V11, normals_from_depth
 from zeroconv.preprocessors.methods.recolor import luminance
 from zeroconv.preprocessors.methods.scribble import scribble_from_drawing, xdog
@@ -180,7 +181,7 @@ def test_color_grid_blocks_have_the_average_colour():
 def test_straight_lines_are_found_where_they_are_drawn():
     canvas = np.full((128, 128, 3), 255, np.uint8)
     cv2.rectangle(canvas, (30, 40), (100, 90), (0, 0, 0), -1)
-    segments = line_segments(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), 20)
+    segments = find_segments(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), 20)
     assert len(segments) == 4
     hint = preprocess(LINES_LSD, batch_of(canvas), no_networks)[0, ..., 0].numpy()
     edges = np.zeros((128, 128), np.uint8)

@@ -1,0 +1,25 @@
+"""MiDaS: relative depth as a hint, near is white."""
+
+from torch import Tensor
+
+from ..depth_maps import FINER, stretch
+from ..description import Networks, Preprocessor, Settings
+from ..estimate import estimate, network_size, to_image_size
+from ..networks import midas
+
+
+def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+    depth = estimate(images, networks("midas"), int(settings["network_size"]), midas.MULTIPLE)
+    return to_image_size(stretch(depth), images)
+
+
+MIDAS_DEPTH = Preprocessor(
+    id="midas_depth",
+    label="MiDaS Depth",
+    hint="depth",
+    description="Relative depth, near is white: the depth that the first depth ControlNets were trained with.",
+    run=_run,
+    parameters=(network_size(384, more=FINER),),
+    weights=("midas",),
+    aliases=("MiDaS-DepthMapPreprocessor", "depth_midas", "depth", "DPT hybrid"),
+)
