@@ -50,7 +50,7 @@ class Maker:
         try:
             image = read_image(source)
             hint = preprocess(self._method, image, self._networks, self._recipe.settings, self._recipe.options)
-            write_image(hint[0], target)
+            write_image(hint.image[0], target)
         except FileNotFoundError:
             raise
         except (OSError, ValueError) as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_floats
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def color_grid(images: Tensor, block: int, sample_cubic: bool = False) -> Tensor
     return map_floats(images, blocks)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return color_grid(images, int(settings["block"]), bool(settings["reference_behaviour"]))
+def _run(inputs: Inputs) -> Hint:
+    return Hint(color_grid(inputs.images, inputs.whole_number("block"), inputs.switch("reference_behaviour")))
 
 
 COLOR_GRID = Preprocessor(

@@ -1,11 +1,7 @@
 """Depth Anything, both versions: relative depth with fine detail as a hint, near is white."""
 
-from collections.abc import Callable
-
-from torch import Tensor
-
 from ..depth_maps import FINER, stretch
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
 from ..estimate import estimate, network_size, to_image_size
 from ..networks import depth_anything
 
@@ -13,11 +9,11 @@ _MODELS = {"small": "dav2_vits", "base": "dav2_vitb", "large": "dav2_vitl"}
 _MODELS_V1 = {"small": "dav1_vits", "base": "dav1_vitb", "large": "dav1_vitl"}
 
 
-def _runs(rows: dict[str, str]) -> Callable[[Tensor, Settings, Networks], Tensor]:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        network = networks(rows[str(settings["model"])])
-        depth = estimate(images, network, int(settings["network_size"]), depth_anything.PATCH)
-        return to_image_size(stretch(depth), images)
+def _runs(rows: dict[str, str]) -> Run:
+    def run(inputs: Inputs) -> Hint:
+        network = inputs.networks(rows[inputs.choice("model")])
+        depth = estimate(inputs.images, network, inputs.whole_number("network_size"), depth_anything.PATCH)
+        return Hint(to_image_size(stretch(depth), inputs.images))
 
     return run
 

@@ -1,16 +1,14 @@
 """MiDaS: relative depth as a hint, near is white."""
 
-from torch import Tensor
-
 from ..depth_maps import FINER, stretch
-from ..description import Networks, Preprocessor, Settings
+from ..description import Hint, Inputs, Preprocessor
 from ..estimate import estimate, network_size, to_image_size
 from ..networks import midas
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    depth = estimate(images, networks("midas"), int(settings["network_size"]), midas.MULTIPLE)
-    return to_image_size(stretch(depth), images)
+def _run(inputs: Inputs) -> Hint:
+    depth = estimate(inputs.images, inputs.networks("midas"), inputs.whole_number("network_size"), midas.MULTIPLE)
+    return Hint(to_image_size(stretch(depth), inputs.images))
 
 
 MIDAS_DEPTH = Preprocessor(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..line_segments import draw_segments, find_segments
 from ..pixels import map_bytes
 
@@ -14,17 +12,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+def _run(inputs: Inputs) -> Hint:
     import cv2
 
-    share = float(settings["minimum_length"])
+    share = inputs.number("minimum_length")
 
     def lines(rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]
         segments = find_segments(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), share * min(height, width))
         return draw_segments(segments, height, width)
 
-    return map_bytes(images, lines)
+    return Hint(map_bytes(inputs.images, lines))
 
 
 LINES_LSD = Preprocessor(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Run, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
 from ..line_maps import three_channels
 from ..line_segments import draw_segments
 from ..networks.official import run_like
@@ -38,13 +38,13 @@ def draw_lines(lines: list[Tensor], height: int, width: int) -> Tensor:
 
 
 def _runs(row: str) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        height, width = images.shape[1:3]
-        network = networks(row)
-        maps = network(run_like(network, images.movedim(-1, 1)))
-        most = int(settings["most_lines"]) or max(200, round(height * width * LINES_PER_AREA))
-        score, length = float(settings["score_threshold"]), float(settings["distance_threshold"])
-        return draw_lines(decode_lines(maps, score, length, most), height, width)
+    def run(inputs: Inputs) -> Hint:
+        height, width = inputs.images.shape[1:3]
+        network = inputs.networks(row)
+        maps = network(run_like(network, inputs.images.movedim(-1, 1)))
+        most = inputs.whole_number("most_lines") or max(200, round(height * width * LINES_PER_AREA))
+        score, length = inputs.number("score_threshold"), inputs.number("distance_threshold")
+        return Hint(draw_lines(decode_lines(maps, score, length, most), height, width))
 
     return run
 

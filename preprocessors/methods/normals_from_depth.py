@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 
 V11, V10 = "v1.1 (red left, green up, blue front)", "v1.0 (red front, green up, blue left)"
 CONVENTIONS = (V11, V10)
@@ -45,11 +45,11 @@ def normals_from_depth(depth: Tensor, relief: float, background_threshold: float
     return normals_from_slopes(across.masked_fill(flat, 0), down.masked_fill(flat, 0), 1.0, convention)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    depth = images.mean(dim=-1)
-    depth = 1 - depth if settings["near_is_black"] else depth
-    relief, threshold = float(settings["relief"]), float(settings["background_threshold"])
-    return normals_from_depth(depth, relief, threshold, str(settings["convention"]))
+def _run(inputs: Inputs) -> Hint:
+    depth = inputs.images.mean(dim=-1)
+    depth = 1 - depth if inputs.switch("near_is_black") else depth
+    relief, threshold = inputs.number("relief"), inputs.number("background_threshold")
+    return Hint(normals_from_depth(depth, relief, threshold, inputs.choice("convention")))
 
 
 NORMALS_FROM_DEPTH = Preprocessor(

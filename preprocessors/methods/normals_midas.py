@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from ..depth_maps import FINER, stretch
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..estimate import estimate, network_size, to_image_size
 from ..networks import midas
 from .normals_from_depth import CONVENTIONS, V10, normals_from_slopes, sobel
@@ -22,11 +22,11 @@ def midas_normals(depth: Tensor, flatness: float, background_threshold: float, c
     return normals_from_slopes(across, down, flatness, convention)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    depth = estimate(images, networks("midas"), int(settings["network_size"]), midas.MULTIPLE)
-    flatness, threshold = float(settings["flatness"]), float(settings["background_threshold"])
-    colours = midas_normals(depth, flatness, threshold, str(settings["convention"]))
-    return to_image_size(colours.movedim(-1, 1), images)
+def _run(inputs: Inputs) -> Hint:
+    depth = estimate(inputs.images, inputs.networks("midas"), inputs.whole_number("network_size"), midas.MULTIPLE)
+    flatness, threshold = inputs.number("flatness"), inputs.number("background_threshold")
+    colours = midas_normals(depth, flatness, threshold, inputs.choice("convention"))
+    return Hint(to_image_size(colours.movedim(-1, 1), inputs.images))
 
 
 MIDAS_NORMALS = Preprocessor(

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Settings
-from ..pose.draw import draw_frames
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..pose.keypoints import LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
-from ..pose.style import STYLE_PARAMETERS, pose_style
+from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _BODY = (0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 """COCO's point for each OpenPose point but the neck."""
@@ -131,9 +130,8 @@ def _landmarks(picture: np.ndarray, box: np.ndarray, network: nn.Module, minimum
     )
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    frames = detect_dwpose(images, settings, networks)
-    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+def _run(inputs: Inputs) -> Hint:
+    return pose_hint(detect_dwpose(inputs.images, inputs.settings, inputs.networks), inputs)
 
 
 DWPOSE = Preprocessor(
@@ -142,7 +140,7 @@ DWPOSE = Preprocessor(
     hint="pose",
     description="Coloured skeletons of all people on black, with hands and faces, more reliable than OpenPose's.",
     run=_run,
-    detect=detect_dwpose,
+    gives_poses=True,
     parameters=(
         *STYLE_PARAMETERS,
         Parameter(

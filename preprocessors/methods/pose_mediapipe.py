@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..networks.mediapipe import TfliteNetwork
 from ..pose.blaze import FACE, PALM, PERSON, Region, detect, turn_of, whole
-from ..pose.draw import draw_frames
 from ..pose.keypoints import NECK, NOSE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
 from ..pose.parts import Square, face_square, hand_square
-from ..pose.style import STYLE_PARAMETERS, pose_style
+from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 """BlazePose's landmark for each OpenPose point but the neck."""
@@ -147,9 +146,8 @@ def _fractions(points: np.ndarray, scores: np.ndarray, picture: np.ndarray, mini
     )
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    frames = detect_mediapipe(images, settings, networks)
-    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+def _run(inputs: Inputs) -> Hint:
+    return pose_hint(detect_mediapipe(inputs.images, inputs.settings, inputs.networks), inputs)
 
 
 MEDIAPIPE_POSE = Preprocessor(
@@ -158,7 +156,7 @@ MEDIAPIPE_POSE = Preprocessor(
     hint="pose",
     description="Coloured skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
     run=_run,
-    detect=detect_mediapipe,
+    gives_poses=True,
     parameters=(
         *STYLE_PARAMETERS,
         Parameter(

@@ -6,14 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..networks.official import run_like
 from ..networks.openpose import STRIDE
 from ..pose.assembly import assemble_people
-from ..pose.draw import draw_frames
 from ..pose.keypoints import Keypoints, Pose, PoseFrame
 from ..pose.parts import Square, face_keypoints, face_square, hand_keypoints, hand_square
-from ..pose.style import STYLE_PARAMETERS, pose_style
+from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _GREY = 128 / 255
 _WIDEST = 6
@@ -47,9 +46,8 @@ def detect_openpose(images: Tensor, settings: Settings, networks: Networks) -> l
     return [PoseFrame(height, width, tuple(people)) for people in poses]
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    frames = detect_openpose(images, settings, networks)
-    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+def _run(inputs: Inputs) -> Hint:
+    return pose_hint(detect_openpose(inputs.images, inputs.settings, inputs.networks), inputs)
 
 
 def _bodies(images: Tensor, detection_height: int, network: nn.Module) -> list[list[Keypoints]]:
@@ -124,7 +122,7 @@ OPENPOSE = Preprocessor(
     hint="pose",
     description="Coloured skeletons of all people on black, with hands and faces: each limb has its own colour.",
     run=_run,
-    detect=detect_openpose,
+    gives_poses=True,
     parameters=(
         *STYLE_PARAMETERS,
         Parameter(

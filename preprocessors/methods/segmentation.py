@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import palettes
-from ..description import Networks, Parameter, Preprocessor, Run, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
 from ..estimate import estimate, network_size
 from ..networks import oneformer, uniformer
 
@@ -16,11 +16,13 @@ _FINEST = 8
 in steps of a few pixels, where 150 logits for each of its pixels would cost minutes."""
 
 
-def uniformer_labels(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    """The class of every pixel, 0..149 in the order of ADE20K: (B, H, W, 3) in 0..1 -> (B, H, W) int64."""
-    images_seen = images.flip(-1) if settings["reference_channels"] else images
-    logits = estimate(images_seen, networks("uniformer"), int(settings["network_size"]), uniformer.MULTIPLE)
-    return labels_like(images, logits)
+def uniformer_labels(inputs: Inputs) -> Tensor:
+    """The class of every pixel, 0..149 in the order of ADE20K: (B, H, W) int64."""
+    images_seen = inputs.images.flip(-1) if inputs.switch("reference_channels") else inputs.images
+    logits = estimate(
+        images_seen, inputs.networks("uniformer"), inputs.whole_number("network_size"), uniformer.MULTIPLE
+    )
+    return labels_like(inputs.images, logits)
 
 
 def labels_like(images: Tensor, logits: Tensor) -> Tensor:
@@ -51,19 +53,19 @@ def strongest_class(logits: Tensor, height: int, width: int) -> Tensor:
     return torch.cat(strips, dim=1)
 
 
-def as_hint(labels: Tensor, palette: Tensor) -> Tensor:
-    """Classes (B, H, W) -> their colours, and the class / 255 as the fourth channel: (B, H, W, 4)."""
-    return torch.cat([palettes.paint(labels, palette), labels[..., None].float() / 255], dim=-1)
+def painted(labels: Tensor, palette: Tensor) -> Hint:
+    """The hint of classes (B, H, W): each pixel in the colour that the palette (classes, 3) has for its class."""
+    return Hint(palettes.paint(labels, palette), labels=labels)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return as_hint(uniformer_labels(images, settings, networks), palettes.ade20k())
+def _run(inputs: Inputs) -> Hint:
+    return painted(uniformer_labels(inputs), palettes.ade20k())
 
 
 def _oneformer(row: str, palette: Tensor) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        shares = estimate(images, networks(row), int(settings["network_size"]), oneformer.MULTIPLE)
-        return as_hint(labels_like(images, shares), palette)
+    def run(inputs: Inputs) -> Hint:
+        shares = estimate(inputs.images, inputs.networks(row), inputs.whole_number("network_size"), oneformer.MULTIPLE)
+        return painted(labels_like(inputs.images, shares), palette)
 
     return run
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_floats
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def shuffle(images: Tensor, seed: int, cell: int) -> Tensor:
     return map_floats(images, lambda rgb: cv2.remap(rgb, across, down, cv2.INTER_LINEAR))
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return shuffle(images, int(settings["seed"]), int(settings["cell"]))
+def _run(inputs: Inputs) -> Hint:
+    return Hint(shuffle(inputs.images, inputs.whole_number("seed"), inputs.whole_number("cell")))
 
 
 SHUFFLE = Preprocessor(

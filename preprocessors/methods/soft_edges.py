@@ -1,20 +1,20 @@
 """Soft edges: contours of a photograph in grey, by HED, PiDiNet or TEED (ControlNet v1.1 `softedge`)."""
 
-from torch import Tensor
-
-from ..description import Networks, Parameter, Preprocessor, Run, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
 from ..line_maps import SAFE, SAFE_STEPS, soft_edges, three_channels
 
 
 def _runs(row: str) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        return three_channels(soft_edges(images, row, SAFE_STEPS if settings["safe"] else 0, networks))
+    def run(inputs: Inputs) -> Hint:
+        return Hint(
+            three_channels(soft_edges(inputs.images, row, SAFE_STEPS if inputs.switch("safe") else 0, inputs.networks))
+        )
 
     return run
 
 
-def _run_teed(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return three_channels(soft_edges(images, "teed", int(settings["safe_steps"]), networks))
+def _run_teed(inputs: Inputs) -> Hint:
+    return Hint(three_channels(soft_edges(inputs.images, "teed", inputs.whole_number("safe_steps"), inputs.networks)))
 
 
 HED = Preprocessor(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_bytes
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def binarise(images: Tensor, threshold: float, measure: str) -> Tensor:
     return map_bytes(images, bright)
 
 
-def _run_threshold(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return binarise(images, float(settings["threshold"]), str(settings["measure"]))
+def _run_threshold(inputs: Inputs) -> Hint:
+    return Hint(binarise(inputs.images, inputs.number("threshold"), inputs.choice("measure")))
 
 
-def _run_invert(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return 1 - images
+def _run_invert(inputs: Inputs) -> Hint:
+    return Hint(1 - inputs.images)
 
 
 THRESHOLD = Preprocessor(

@@ -1,7 +1,8 @@
 """The settings that all pose methods share, and the style of drawing that they ask for."""
 
-from ..description import Parameter, Settings
-from .draw import PoseStyle, xinsir_style
+from ..description import Hint, Inputs, Parameter, Settings
+from .draw import PoseStyle, draw_frames, xinsir_style
+from .keypoints import PoseFrame
 
 STYLE_PARAMETERS = (
     Parameter("body", "Body", True, "Draw the body."),
@@ -22,3 +23,10 @@ def pose_style(settings: Settings, height: int, width: int) -> PoseStyle:
     if settings["thick_limbs"]:
         return xinsir_style(height, width, body, hands, face)
     return PoseStyle(body, hands, face)
+
+
+def pose_hint(frames: list[PoseFrame], inputs: Inputs) -> Hint:
+    """The skeletons of all people, one frame an image, drawn in the style of the settings; and the poses themselves."""
+    height, width = inputs.images.shape[1:3]
+    image = draw_frames(frames, pose_style(inputs.settings, height, width)).to(inputs.images.device)
+    return Hint(image, poses=frames)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zeroconv.preprocessors.description import Preprocessor
+from zeroconv.preprocessors.description import Hint, Preprocessor
 from zeroconv.preprocessors.running import Options, preprocess
 from zeroconv.preprocessors.sizes import Frame, as_rgb_on_white, pad, resize, resize_hint, working_size
 
@@ -22,7 +22,7 @@ def photo(height: int, width: int, batch: int = 1, channels: int = 3) -> torch.T
 
 
 def method(run, multiple_of: int = 1, hint: str = "other") -> Preprocessor:
-    return Preprocessor("test", "Test", hint, "", run, multiple_of=multiple_of)
+    return Preprocessor("test", "Test", hint, "", lambda inputs: Hint(run(inputs.images)), multiple_of=multiple_of)
 
 
 @given(st.integers(16, 8192), st.integers(16, 8192), st.integers(16, 1024))
@@ -43,19 +43,19 @@ def test_the_shorter_side_is_the_resolution_and_the_aspect_is_kept(height, width
 def test_padding_reaches_the_network_and_never_the_result(height, width, multiple):
     seen = []
 
-    def run(images, settings, networks):
+    def run(images):
         seen.append(tuple(images.shape[1:3]))
         return images
 
     image = photo(height, width)
-    hint = preprocess(method(run, multiple), image, no_networks)
+    hint = preprocess(method(run, multiple), image, no_networks).image
     assert all(side % multiple == 0 for side in seen[0])
     assert torch.equal(hint, image)
 
 
 def test_a_hint_of_half_size_is_cut_in_proportion():
-    half = method(lambda images, settings, networks: images[:, ::2, ::2], multiple_of=64)
-    assert preprocess(half, photo(100, 120), no_networks).shape == (1, 50, 60, 3)
+    half = method(lambda images: images[:, ::2, ::2], multiple_of=64)
+    assert preprocess(half, photo(100, 120), no_networks).image.shape == (1, 50, 60, 3)
 
 
 def test_padding_mirrors_and_a_tiny_picture_is_padded_too():
@@ -89,10 +89,10 @@ def test_a_single_line_does_not_vanish_when_shrunk():
 
 
 def test_result_at_the_size_of_the_input():
-    same = method(lambda images, settings, networks: images)
+    same = method(lambda images: images)
     image = photo(37, 53)
-    assert preprocess(same, image, no_networks, options=Options(64)).shape == (1, 64, 92, 3)
-    assert preprocess(same, image, no_networks, options=Options(64, "input")).shape == image.shape
+    assert preprocess(same, image, no_networks, options=Options(64)).image.shape == (1, 64, 92, 3)
+    assert preprocess(same, image, no_networks, options=Options(64, "input")).image.shape == image.shape
 
 
 def test_transparent_is_white_and_grey_becomes_three_channels():
@@ -108,7 +108,7 @@ def test_nan_is_an_error_that_says_so(value):
     image = photo(16, 16)
     image[0, 3, 3, 1] = value
     with pytest.raises(ValueError, match="NaN or infinite"):
-        preprocess(method(lambda i, s, n: i), image, no_networks)
+        preprocess(method(lambda i: i), image, no_networks)
 
 
 @pytest.mark.parametrize("size", [(15, 64), (64, 8193)])

@@ -40,14 +40,14 @@ def small(size: int = 96) -> np.ndarray:
 @pytest.mark.parametrize(("low", "high"), [(100, 200), (50, 60), (0, 255)])
 def test_canny_is_opencvs_on_the_bytes(low, high):
     settings = {"low_threshold": low, "high_threshold": high}
-    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, settings)
+    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, settings).image
     expected = cv2.Canny(ASTRONAUT, low, high)
     np.testing.assert_array_equal(hint[0, ..., 1].numpy() * 255, expected)
     assert torch.equal(hint[..., 0], hint[..., 2])
 
 
 def test_canny_at_a_resolution_is_opencvs_on_the_area_average():
-    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, options=Options(256))
+    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, options=Options(256)).image
     expected = cv2.Canny(cv2.resize(ASTRONAUT, (256, 256), interpolation=cv2.INTER_AREA), 100, 200)
     assert (hint[0, ..., 0].numpy() * 255 == expected).mean() > 0.999
 
@@ -55,15 +55,15 @@ def test_canny_at_a_resolution_is_opencvs_on_the_area_average():
 def test_bytes_are_rounded_not_cut_off():
     slightly_less = batch_of(ASTRONAUT) - 1e-4
     expected = cv2.Canny(ASTRONAUT, 100, 200)
-    hint = preprocess(CANNY, slightly_less.clamp_min(0), no_networks)
+    hint = preprocess(CANNY, slightly_less.clamp_min(0), no_networks).image
     np.testing.assert_array_equal(hint[0, ..., 0].numpy() * 255, expected)
 
 
 @pytest.mark.parametrize("method", WEIGHT_FREE, ids=lambda method: method.id)
 def test_every_method_keeps_size_range_and_batch_and_equals_a_loop(method):
     batch = batch_of(small(67)[:, :51], small(67)[:, 16:])
-    together = preprocess(method, batch, no_networks, options=Options(chunk=2))
-    alone = torch.cat([preprocess(method, image[None], no_networks) for image in batch])
+    together = preprocess(method, batch, no_networks, options=Options(chunk=2)).image
+    alone = torch.cat([preprocess(method, image[None], no_networks).image for image in batch])
     assert together.shape == batch.shape
     assert together.dtype == torch.float32
     assert 0 <= together.min() <= together.max() <= 1
@@ -74,7 +74,7 @@ def test_every_method_keeps_size_range_and_batch_and_equals_a_loop(method):
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("size", [(16, 16), (17, 33)])
 def test_a_flat_picture_gives_finite_values(method, value, size):
-    hint = preprocess(method, torch.full((1, *size, 3), value), no_networks)
+    hint = preprocess(method, torch.full((1, *size, 3), value), no_networks).image
     assert torch.isfinite(hint).all()
 
 
@@ -183,7 +183,7 @@ def test_straight_lines_are_found_where_they_are_drawn():
     cv2.rectangle(canvas, (30, 40), (100, 90), (0, 0, 0), -1)
     segments = find_segments(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), 20)
     assert len(segments) == 4
-    hint = preprocess(LINES_LSD, batch_of(canvas), no_networks)[0, ..., 0].numpy()
+    hint = preprocess(LINES_LSD, batch_of(canvas), no_networks).image[0, ..., 0].numpy()
     edges = np.zeros((128, 128), np.uint8)
     cv2.rectangle(edges, (30, 40), (100, 90), 1, 5)
     assert hint.sum() > 180

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_openpose import OPENPOSE, detect_openpose
 from zeroconv.preprocessors.networks import openpose
 
@@ -99,7 +100,7 @@ def test_hands_and_faces_of_the_batch_pass_their_networks_together():
 def test_parts_switched_off_need_no_network():
     network = Standing((38, 19))
     settings = OPENPOSE.settings({"hands": False, "face": False})
-    hint = OPENPOSE.run(torch.rand(2, 256, 200, 3), settings, {"openpose_body": network}.__getitem__)
+    hint = OPENPOSE.run(Inputs(torch.rand(2, 256, 200, 3), settings, {"openpose_body": network}.__getitem__)).image
     assert hint.shape == (2, 256, 200, 3)
     assert hint.amax() == 1
     assert hint.amin() == 0
