@@ -95,7 +95,7 @@ def resize(image: Tensor, size: Sequence[int]) -> Tensor:
 def resize_hint(hint: Tensor, size: Sequence[int], kind: str) -> Tensor:
     """A hint, BHWC, to (height, width) without values that would mean something else.
 
-    kind: the preprocessor's `hint`. Colours of a segmentation are classes: never mixed. Lines keep two values when
+    kind: the preprocessor's `hint`. Colors of a segmentation are classes: never mixed. Lines keep two values when
     enlarged; shrunk, they fade rather than break.
     """
     if tuple(hint.shape[1:3]) == tuple(size):

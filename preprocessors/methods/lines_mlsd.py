@@ -9,14 +9,14 @@ from ..line_segments import draw_segments
 from ..networks.official import run_like
 
 LINES_PER_AREA = 200 / 512**2
-"""The annotator looks at 200 centres, whatever the picture's size; here that is for its 512x512 and grows along."""
+"""The annotator looks at 200 centers, whatever the picture's size; here that is for its 512x512 and grows along."""
 
 
 def decode_lines(maps: Tensor, score: float, length: float, most: int) -> list[Tensor]:
     """The lines of each picture: (N, 4) of x0, y0, x1, y1 in pixels of the picture, the surest first.
 
-    maps: (B, 5, h, w) of the network. score: a line's centre must be surer, 0..1. length: a line must be longer, in
-    map pixels, each two of the picture. most: at most this many of the surest centres are looked at.
+    maps: (B, 5, h, w) of the network. score: a line's center must be surer, 0..1. length: a line must be longer, in
+    map pixels, each two of the picture. most: at most this many of the surest centers are looked at.
     ControlNet `annotator/mlsd/utils.py`, `pred_lines`.
     """
     batch, _, height, width = maps.shape

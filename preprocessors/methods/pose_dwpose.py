@@ -72,8 +72,8 @@ def decode_people(answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         grids.append(np.stack([x, y], axis=-1).reshape(-1, 2))
         strides.append(np.full((cells * cells, 1), stride))
     grid, stride = np.concatenate(grids), np.concatenate(strides)
-    centres, sizes = (answer[:, :2] + grid) * stride, np.exp(answer[:, 2:4]) * stride
-    return np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1), answer[:, 4] * answer[:, _PERSON]
+    centers, sizes = (answer[:, :2] + grid) * stride, np.exp(answer[:, 2:4]) * stride
+    return np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1), answer[:, 4] * answer[:, _PERSON]
 
 
 def _strongest(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
@@ -112,9 +112,9 @@ def _landmarks(picture: np.ndarray, box: np.ndarray, network: nn.Module, minimum
     """The 133 points of COCO-WholeBody in a box of the picture."""
     import cv2
 
-    centre, sides = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * _ROOM
+    center, sides = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * _ROOM
     scale = max(sides[0] / _POSE_WIDTH, sides[1] / _POSE_HEIGHT)
-    corner = centre - scale * np.array([_POSE_WIDTH, _POSE_HEIGHT]) / 2
+    corner = center - scale * np.array([_POSE_WIDTH, _POSE_HEIGHT]) / 2
     inverse = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = 255 * cv2.warpAffine(picture, inverse, (_POSE_WIDTH, _POSE_HEIGHT), flags=flags)
@@ -138,7 +138,7 @@ DWPOSE = Preprocessor(
     id="dwpose",
     label="DWPose",
     hint="pose",
-    description="Coloured skeletons of all people on black, with hands and faces, more reliable than OpenPose's.",
+    description="Colored skeletons of all people on black, with hands and faces, more reliable than OpenPose's.",
     run=_run,
     gives_poses=True,
     parameters=(

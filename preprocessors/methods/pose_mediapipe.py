@@ -103,7 +103,7 @@ def _hand(picture: np.ndarray, square: Square | None, models: _Models) -> Keypoi
 
 
 def _faces(picture: np.ndarray, within: Region, models: _Models) -> list[Keypoints]:
-    """The 68 points of iBUG 300-W and the centres of the eyes, of every face in a region, the surest first."""
+    """The 68 points of iBUG 300-W and the centers of the eyes, of every face in a region, the surest first."""
     found = detect(picture, within, models.get("face_detection"), FACE, _FOUND)
     meshes = (_face_mesh(picture, region, models.get("face_landmark")) for region in found)
     return [mesh for mesh in meshes if mesh]
@@ -154,7 +154,7 @@ MEDIAPIPE_POSE = Preprocessor(
     id="mediapipe_pose",
     label="MediaPipe Pose",
     hint="pose",
-    description="Coloured skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
+    description="Colored skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
     run=_run,
     gives_poses=True,
     parameters=(

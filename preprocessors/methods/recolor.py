@@ -1,4 +1,4 @@
-"""Hints of recolor ControlNets: the picture without its colours."""
+"""Hints of recolor ControlNets: the picture without its colors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def intensity(images: Tensor, gamma: float) -> Tensor:
 
 
 def _run_luminance(inputs: Inputs) -> Hint:
-    return Hint(luminance(inputs.images, inputs.number("gamma"), inputs.switch("reference_behaviour")))
+    return Hint(luminance(inputs.images, inputs.number("gamma"), inputs.switch("reference_behavior")))
 
 
 def _run_intensity(inputs: Inputs) -> Hint:
@@ -55,8 +55,8 @@ RECOLOR_LUMINANCE = Preprocessor(
     parameters=(
         GAMMA,
         Parameter(
-            "reference_behaviour",
-            "Reference behaviour",
+            "reference_behavior",
+            "Reference behavior",
             False,
             "Swap red and blue first, as the tool did that the recolor ControlNets were made with.",
         ),

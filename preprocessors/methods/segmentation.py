@@ -1,4 +1,4 @@
-"""Segmentation as a hint: every pixel in the colour of its class (UniFormer, OneFormer; ADE20K, COCO)."""
+"""Segmentation as a hint: every pixel in the color of its class (UniFormer, OneFormer; ADE20K, COCO)."""
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ def strongest_class(logits: Tensor, height: int, width: int) -> Tensor:
 
 
 def painted(labels: Tensor, palette: Tensor) -> Hint:
-    """The hint of classes (B, H, W): each pixel in the colour that the palette (classes, 3) has for its class."""
+    """The hint of classes (B, H, W): each pixel in the color that the palette (classes, 3) has for its class."""
     return Hint(palettes.paint(labels, palette), labels=labels)
 
 
@@ -74,7 +74,7 @@ UNIFORMER = Preprocessor(
     id="uniformer_segmentation",
     label="UniFormer Segmentation",
     hint="segmentation",
-    description="Every pixel in the colour of its class, of the 150 of ADE20K: wall, building, sky, floor, tree ...",
+    description="Every pixel in the color of its class, of the 150 of ADE20K: wall, building, sky, floor, tree ...",
     run=_run,
     parameters=(
         network_size(512),
@@ -94,7 +94,7 @@ ONEFORMER_ADE20K = Preprocessor(
     id="oneformer_ade20k",
     label="OneFormer Segmentation (ADE20K)",
     hint="segmentation",
-    description="Every pixel in the colour of its class, of the 150 of ADE20K, with finer borders than UniFormer's.",
+    description="Every pixel in the color of its class, of the 150 of ADE20K, with finer borders than UniFormer's.",
     run=_oneformer("oneformer_ade20k", palettes.ade20k()),
     parameters=(network_size(640),),
     weights=("oneformer_ade20k",),
@@ -106,7 +106,7 @@ ONEFORMER_COCO = Preprocessor(
     id="oneformer_coco",
     label="OneFormer Segmentation (COCO)",
     hint="segmentation",
-    description="Every pixel in the colour of its class, of the 133 of COCO: people, animals, vehicles, food ...",
+    description="Every pixel in the color of its class, of the 133 of COCO: people, animals, vehicles, food ...",
     run=_oneformer("oneformer_coco", palettes.coco()),
     parameters=(network_size(800),),
     weights=("oneformer_coco",),

@@ -1,4 +1,4 @@
-"""Content shuffle: the picture's colours and textures in a random smooth disorder, for the v1.1 shuffle ControlNet."""
+"""Content shuffle: the picture's colors and textures in a random smooth disorder, for the v1.1 shuffle ControlNet."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SHUFFLE = Preprocessor(
     id="shuffle",
     label="Content Shuffle",
     hint="other",
-    description="The picture's colours and textures in disorder: a ControlNet takes its style, not its shapes.",
+    description="The picture's colors and textures in disorder: a ControlNet takes its style, not its shapes.",
     run=_run,
     parameters=(
         Parameter(
@@ -73,5 +73,5 @@ SHUFFLE = Preprocessor(
             unit="pixels",
         ),
     ),
-    aliases=("ShufflePreprocessor", "reorganise", "style"),
+    aliases=("ShufflePreprocessor", "reorganize", "style"),
 )

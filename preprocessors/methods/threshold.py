@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DARKEST, LUMA, OTSU = "darkest channel", "luma", "automatic (Otsu)"
 
 
-def binarise(images: Tensor, threshold: float, measure: str) -> Tensor:
+def binarize(images: Tensor, threshold: float, measure: str) -> Tensor:
     """1 where the picture is brighter than threshold / 255, else 0.
 
     measure: `DARKEST` (sd-webui `threshold`: all channels must be brighter), `LUMA` (Rec. 601 grey),
@@ -33,7 +33,7 @@ def binarise(images: Tensor, threshold: float, measure: str) -> Tensor:
 
 
 def _run_threshold(inputs: Inputs) -> Hint:
-    return Hint(binarise(inputs.images, inputs.number("threshold"), inputs.choice("measure")))
+    return Hint(binarize(inputs.images, inputs.number("threshold"), inputs.choice("measure")))
 
 
 def _run_invert(inputs: Inputs) -> Hint:

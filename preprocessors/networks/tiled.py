@@ -6,7 +6,7 @@ from torch import nn
 
 
 class TiledNetwork(nn.Module):
-    """A network whose every pixel depends on a bounded neighbourhood only, so that tiles equal the whole picture.
+    """A network whose every pixel depends on a bounded neighborhood only, so that tiles equal the whole picture.
 
     reach: how far it looks around a pixel, in pixels, a multiple of its strides.
     whole_tiles: pictures of up to so many tiles are not cut, since the surroundings would cost more than they save;

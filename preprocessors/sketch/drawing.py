@@ -41,7 +41,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Stroke:
-    """One movement of a tool. A fill has one point, from which it spreads; an eraser's colour means nothing."""
+    """One movement of a tool. A fill has one point, from which it spreads; an eraser's color means nothing."""
 
     tool: str
     color: Color
@@ -51,7 +51,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Strokes in the order in which they were drawn, on paper of one colour."""
+    """Strokes in the order in which they were drawn, on paper of one color."""
 
     width: int = 512
     height: int = 512
@@ -148,7 +148,7 @@ def _number(value: Any, low: float, high: float, what: str) -> float:
 
 def _color(value: Any, where: str) -> Color:
     if not isinstance(value, str) or not _COLOR.match(value):
-        raise ValueError(f"{where} has the colour {_shown(value)}: it must be written like #04c803.")
+        raise ValueError(f"{where} has the color {_shown(value)}: it must be written like #04c803.")
     red, green, blue = bytes.fromhex(value[1:])
     return red, green, blue
 

@@ -1,8 +1,8 @@
 """Strokes to pixels: the sketch pad's picture, byte for byte.
 
-A stroke covers a pixel by how far the pixel's centre lies inside of the stroke's edge, from 0 half a pixel outside to
+A stroke covers a pixel by how far the pixel's center lies inside of the stroke's edge, from 0 half a pixel outside to
 1 half a pixel inside; where parts of a stroke overlap, the greatest coverage counts. Strokes then lie over each other
-(Porter and Duff 1984, "over" with premultiplied colours; the eraser is "destination out"). All steps are the same
+(Porter and Duff 1984, "over" with premultiplied colors; the eraser is "destination out"). All steps are the same
 double and integer operations in the same order as in js/sketch/raster.js, so the browser shows what a run returns.
 """
 

@@ -15,7 +15,7 @@ from zeroconv.preprocessors.methods.normals_from_depth import V10, V11, normals_
 from zeroconv.preprocessors.methods.recolor import luminance
 from zeroconv.preprocessors.methods.scribble import scribble_from_drawing, xdog
 from zeroconv.preprocessors.methods.shuffle import shuffle
-from zeroconv.preprocessors.methods.threshold import OTSU, binarise
+from zeroconv.preprocessors.methods.threshold import OTSU, binarize
 from zeroconv.preprocessors.methods.tile import guided_filter, resample
 from zeroconv.preprocessors.running import Options, preprocess
 
@@ -116,7 +116,7 @@ def test_lineart_standard_is_the_formula():
 def test_otsu_separates_two_tones():
     picture = np.full((32, 32, 3), 40, np.uint8)
     picture[:, 16:] = 90
-    assert (binarise(batch_of(picture), 127, OTSU)[0, 0, :, 0] == torch.tensor([0.0] * 16 + [1.0] * 16)).all()
+    assert (binarize(batch_of(picture), 127, OTSU)[0, 0, :, 0] == torch.tensor([0.0] * 16 + [1.0] * 16)).all()
 
 
 def test_shuffle_is_the_reference_noise_and_repeatable():
