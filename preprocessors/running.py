@@ -49,6 +49,7 @@ def preprocess(
     Raises ValueError for an image, a setting, a mask or a size that cannot be used.
     """
     options = options or Options()
+    image = image.detach()
     values = preprocessor.settings(settings)
     height, width = image.shape[1:3]
     frame = sizes.Frame.plan(height, width, options.resolution, preprocessor.multiple_of)
@@ -146,7 +147,7 @@ def _mask_for(preprocessor: Preprocessor, image: Tensor, mask: Tensor | None) ->
         return None
     if mask is None:
         raise ValueError(f"{preprocessor.label} needs a mask: wire one to 'mask' (1 = the part to fill).")
-    mask = mask[None] if mask.ndim == 2 else mask
+    mask = mask.detach()[None] if mask.ndim == 2 else mask.detach()
     if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
         raise ValueError(
             f"The mask is {tuple(mask.shape)}; expected (1 or {image.shape[0]}, height, width), one for each image."

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zeroconv.preprocessors.description import Hint, Preprocessor
 from zeroconv.preprocessors.running import Options, preprocess
-from zeroconv.preprocessors.sizes import Frame, as_rgb_on_white, pad, resize, resize_hint, working_size
+from zeroconv.preprocessors.sizes import (
+    LONGEST,
+    MOST_PIXELS,
+    Frame,
+    as_rgb_on_white,
+    pad,
+    resize,
+    resize_hint,
+    working_size,
+)
 
 torch.set_num_threads(1)
 
@@ -28,13 +37,13 @@ def method(run, multiple_of: int = 1, hint: str = "other") -> Preprocessor:
 @given(st.integers(16, 8192), st.integers(16, 8192), st.integers(16, 1024))
 @settings(max_examples=200, deadline=None)
 def test_the_shorter_side_is_the_resolution_and_the_aspect_is_kept(height, width, resolution):
-    if max(height, width) * resolution / min(height, width) > 8192:
+    exact = max(height, width) * resolution / min(height, width)
+    if round(exact) > LONGEST or round(exact) * resolution > MOST_PIXELS:
         with pytest.raises(ValueError, match="resolution"):
             working_size(height, width, resolution)
         return
     new_height, new_width = working_size(height, width, resolution)
     assert min(new_height, new_width) == resolution
-    exact = max(height, width) * resolution / min(height, width)
     assert abs(max(new_height, new_width) - exact) <= 0.5
 
 
@@ -111,7 +120,7 @@ def test_nan_is_an_error_that_says_so(value):
         preprocess(method(lambda i: i), image, no_networks)
 
 
-@pytest.mark.parametrize("size", [(15, 64), (64, 8193)])
+@pytest.mark.parametrize("size", [(15, 64), (64, 32_001), (8193, 8192)])
 def test_a_side_out_of_range_is_an_error_with_the_size(size):
     with pytest.raises(ValueError, match=f"{size[1]}x{size[0]}"):
         Frame.plan(*size, 0, 1)
@@ -121,3 +130,21 @@ def test_a_side_out_of_range_is_an_error_with_the_size(size):
 def test_a_tiny_resolution_is_an_error(resolution):
     with pytest.raises(ValueError, match="resolution"):
         working_size(64, 64, resolution)
+
+
+def test_a_large_picture_is_taken_where_it_is_to_be_shrunk():
+    """A panorama beyond the size that is processed: what counts is the picture that the method works on."""
+    panorama = torch.zeros(1, 64, LONGEST + 2, 3)
+    panorama[:, :, : LONGEST // 2] = 1
+    hint = preprocess(method(lambda i: 1 - i), panorama, no_networks, options=Options(32)).image
+    assert hint.shape == (1, 32, (LONGEST + 2) // 2, 3)
+    assert hint[0, 16, 0, 0] == 0
+    assert hint[0, 16, -1, 0] == 1
+
+
+def test_an_image_with_gradients_is_taken():
+    """Nodes that differentiate through images leave them with gradients."""
+    image = photo(20, 24).requires_grad_()
+    hint = preprocess(method(lambda i: 1 - i), image, no_networks, options=Options(32, "input")).image
+    assert not hint.requires_grad
+    assert hint.shape == image.shape
