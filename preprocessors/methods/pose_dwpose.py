@@ -9,11 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
-from ..pose.keypoints import LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
+from ..pose.keypoints import COCO_BODY, LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
 from ..pose.style import STYLE_PARAMETERS, pose_hint
-
-_BODY = (0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-"""COCO's point for each OpenPose point but the neck."""
 
 _FACE, _LEFT_HAND, _RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 
@@ -93,7 +90,7 @@ def _strongest(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
 
 def _pose(picture: np.ndarray, box: np.ndarray, network: nn.Module, minimum: float, settings: Settings) -> Pose:
     points = _landmarks(picture, box, network, minimum)
-    body = as_openpose_body(points, _BODY)
+    body = as_openpose_body(points, COCO_BODY)
     face = (*points[_FACE], body[RIGHT_EYE], body[LEFT_EYE])
     hands = bool(settings["hands"])
     return Pose(
