@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from . import sizes
+from .cancel import run_cancellable
 from .description import Hint, Inputs, Networks, Preprocessor, Settings
 from .pose.keypoints import PoseFrame
 
@@ -24,7 +26,7 @@ class Options:
     resolution: of the shorter side in pixels, 0 for the image's own. result_size: "processing" or "input".
     mask: BHW or HW 0..1 at any size, for methods that take one; 1 is masked.
     chunk: the most images at a time. progress: called with (images done, images in all) before, between and
-    after chunks; it may raise to stop.
+    after chunks, and again while a chunk takes long; it may raise to stop.
     """
 
     resolution: int = 0
@@ -61,7 +63,7 @@ def preprocess(
         part = slice(collected.count, collected.count + chunk)
         inputs = _prepare(image[part], None if mask is None else mask[part], frame, values, networks)
         try:
-            hint = _run(preprocessor, inputs, frame)
+            hint = _run(preprocessor, inputs, frame, partial(options.progress, collected.count, total))
         except torch.cuda.OutOfMemoryError:
             if inputs.images.shape[0] == 1:
                 raise
@@ -114,10 +116,18 @@ def _prepare(image: Tensor, mask: Tensor | None, frame: sizes.Frame, settings: S
     return Inputs(rgb, settings, networks, mask)
 
 
-def _run(preprocessor: Preprocessor, inputs: Inputs, frame: sizes.Frame) -> Hint:
-    """The hints without the padding, on the CPU."""
-    with torch.inference_mode():
-        hint = preprocessor.run(inputs)
+def _run(preprocessor: Preprocessor, inputs: Inputs, frame: sizes.Frame, check: Callable[[], None]) -> Hint:
+    """The hints without the padding, on the CPU.
+
+    check: raises when the user cancels. Networks are stopped between their layers by who made them; other methods are
+    left alone in the middle.
+    """
+
+    def run() -> Hint:
+        with torch.inference_mode():
+            return preprocessor.run(inputs)
+
+    hint = run() if preprocessor.weights else run_cancellable(run, check)
     count, wanted = hint.image.shape[0], inputs.images.shape[0]
     if count != wanted:
         raise ValueError(f"{preprocessor.label} gave {count} hints for {wanted} images.")

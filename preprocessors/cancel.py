@@ -1,0 +1,30 @@
+"""Stop waiting for long work of OpenCV and numpy, which look at nothing while they run, when the user cancels."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+INTERVAL = 0.1
+"""Seconds between two looks at whether the user cancelled."""
+
+
+def run_cancellable(work: Callable[[], Result], check: Callable[[], None]) -> Result:
+    """What `work` returns or raises. It runs in a thread of its own, while this one calls `check` again and again.
+
+    check: raises to cancel; the exception leaves at once, and the work, which cannot be stopped, ends unheard.
+    """
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # raised again for the caller
+            future.set_exception(error)
+
+    Thread(target=run, name="zeroconv preprocessor", daemon=True).start()
+    while not wait([future], INTERVAL).done:
+        check()
+    return future.result()
