@@ -24,7 +24,8 @@ def run_cancellable(work: Callable[[], Result], check: Callable[[], None]) -> Re
         except BaseException as error:  # raised again for the caller
             future.set_exception(error)
 
-    Thread(target=run, name="zeroconv preprocessor", daemon=True).start()
+    # Not a daemon: one that is in the middle of C++ while Python ends would abort the process.
+    Thread(target=run, name="zeroconv preprocessor").start()
     while not wait([future], INTERVAL).done:
         check()
     return future.result()

@@ -113,10 +113,10 @@ def test_empty_text_is_an_empty_black_canvas() -> None:
     assert not empty.any()
 
 
-def test_progress_is_told_after_each_stroke() -> None:
+def test_progress_counts_strokes() -> None:
     seen: list[tuple[int, int]] = []
     render(drawing(PEN, PEN), lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
