@@ -7,6 +7,7 @@ caller, so that `run` stays a function on a batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -163,6 +164,8 @@ def _check(label: str, parameter: Parameter, value: Value) -> None:
         raise ValueError(f"{label}: {parameter.name} is '{value}'; choose one of {', '.join(parameter.choices)}.")
     if isinstance(value, (bool, str)):
         return
+    if not math.isfinite(value):
+        raise ValueError(f"{label}: {parameter.name} is {value}; it must be a finite number.")
     below = parameter.minimum is not None and value < parameter.minimum
     above = parameter.maximum is not None and value > parameter.maximum
     if below or above:

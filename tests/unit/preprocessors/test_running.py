@@ -108,7 +108,13 @@ def test_the_input_is_left_as_it_was():
 
 @pytest.mark.parametrize(
     ("given", "word"),
-    [({"level": 1.5}, "level"), ({"other": 1}, "other"), ({"kind": "c"}, "kind"), ({"count": 0}, "count")],
+    [
+        ({"level": 1.5}, "level"),
+        ({"level": float("nan")}, "level"),
+        ({"other": 1}, "other"),
+        ({"kind": "c"}, "kind"),
+        ({"count": 0}, "count"),
+    ],
 )
 def test_wrong_settings_are_named(given, word):
     with pytest.raises(ValueError, match=word):
