@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as Picture
 
 MOST_PIXELS = 1 << 27
 """Of one picture: in memory 0.4 GB in bytes, 1.6 GB as the numbers that methods work on."""
@@ -31,15 +31,19 @@ _ROUNDING = 1.01
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height as seen, in pixels, without decoding. Raises ValueError that names the file."""
-    with _named(path), _opened(path) as image:
+    from PIL import Image
+
+    with _named(path), Image.open(path) as image:
         sideways = image.getexif().get(_ORIENTATION, 1) >= 5
         width, height = image.size
         return (height, width) if sideways else (width, height)
 
 
-def open_picture(path: Path) -> Image:
+def open_picture(path: Path) -> Picture:
     """The first frame of a picture, decoded and turned, in the mode of its file. Raises ValueError that names it."""
-    with _named(path), _opened(path) as image:
+    from PIL import Image
+
+    with _named(path), Image.open(path) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             raise ValueError(
@@ -60,7 +64,7 @@ def read_picture(path: Path) -> Tensor:
         return torch.from_numpy(np.asarray(image.convert(mode), dtype=np.float32) / 255)[None]
 
 
-def read_rgb(path: Path) -> Image:
+def read_rgb(path: Path) -> Picture:
     """The picture in 8 bits, transparent parts on white. Raises ValueError that names the file."""
     from PIL import Image
 
@@ -78,7 +82,10 @@ def read_rgb(path: Path) -> Image:
 def _named(path: Path) -> Iterator[None]:
     """Whatever a damaged file makes Pillow raise, as a ValueError with the file's name."""
     try:
-        yield
+        # Pillow warns of harmless damage, and of large pictures, for which MOST_PIXELS is the limit.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except FileNotFoundError:
         raise ValueError(f"'{path.name}' cannot be read: it is not there any more.") from None
     except Exception as error:  # its readers raise SyntaxError, struct.error, zlib.error, IndexError and more
@@ -86,18 +93,7 @@ def _named(path: Path) -> Iterator[None]:
         raise ValueError(f"'{path.name}' cannot be read: {reason.splitlines()[0][:300]}.") from error
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image]:
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        # `open_picture` has a limit of its own; what lies beyond twice Pillow's is an error of Pillow's.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
-            yield image
-
-
-def _turned(image: Image) -> Image:
+def _turned(image: Picture) -> Picture:
     """As the camera was held; as stored where the EXIF data are damaged."""
     from PIL import ImageOps
 
@@ -107,16 +103,16 @@ def _turned(image: Image) -> Image:
         return image.copy()
 
 
-def _is_transparent(image: Image) -> bool:
+def _is_transparent(image: Picture) -> bool:
     return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
 
 
-def _is_deep(image: Image) -> bool:
+def _is_deep(image: Picture) -> bool:
     """Whether it is grey of more than 8 bits, which Pillow cuts off instead of scaling."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def _grey(image: Image) -> np.ndarray:
+def _grey(image: Picture) -> np.ndarray:
     """Grey of 16 bits, or in floating point within 0..1 or 0..255: (H, W) float32 0..1.
 
     Raises ValueError for other ranges: nobody can tell which value is white.
