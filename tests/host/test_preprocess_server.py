@@ -7,10 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.random_nodes import random_image
-from zeroconv.comfy_client.server import ComfyServer, Interrupted
+from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
 from zeroconv.comfy_client.workflow import Output, Workflow
-from support.server import ComfyServer, Interrupted, PromptError
-from support.workflow import Output, Workflow
 from zeroconv.preprocessors.networks.hed import HED
 
 LOADED = "Requested to load HED"
@@ -84,7 +82,7 @@ def test_cancel_reaches_the_middle_of_a_stroke(server: ComfyServer) -> None:
 
 def test_a_choice_that_does_not_exist_is_told_to_who_queued_it(server: ComfyServer) -> None:
     workflow = Workflow()
-    image = workflow.random_image(64, 64)
+    image = random_image(workflow, 64, 64)
     hint = workflow.add("ZeroConvThreshold", image=image, resolution=0, threshold=9, measure="x", result_size="input")
     workflow.save_image(Output(hint, 0))
     with pytest.raises(PromptError, match="measure"):
