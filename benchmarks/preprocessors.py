@@ -52,7 +52,7 @@ def compared(name: str, images: Tensor, network: nn.Module | None, theirs: Annot
         assert network is not None
         return network
 
-    return lambda: as_nodes_do(images, theirs), lambda: preprocess(method, images, networks, settings, options)
+    return lambda: as_nodes_do(images, theirs), lambda: preprocess(method, images, networks, settings, options).image
 
 
 def canny(package: Package, images: Tensor) -> Runs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..preprocessors.catalogue import preprocessor_of
 from ..preprocessors.description import Value
+from ..preprocessors.pictures import read_picture
 from ..preprocessors.running import Options, preprocess
 
 if TYPE_CHECKING:
@@ -45,30 +46,17 @@ class Maker:
     def make(self, source: Path, target: Path) -> str:
         """Write the hint of an image. Returns "", or what is wrong with the image.
 
-        Raises FileNotFoundError when weights are missing.
+        Raises FileNotFoundError when weights are missing, ImportError when what runs them is.
         """
         try:
-            image = read_image(source)
+            image = read_picture(source)
             hint = preprocess(self._method, image, self._networks, self._recipe.settings, self._recipe.options)
-            write_image(hint[0], target)
-        except FileNotFoundError:
+            write_image(hint.image[0], target)
+        except (FileNotFoundError, ImportError):
             raise
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of OpenCV, torch or Pillow: one picture costs one picture
             return f"{source}: {error}"
         return ""
-
-
-def read_image(path: Path) -> Tensor:
-    """(1, H, W, 3 or 4) 0..1, turned as the camera was held. Raises OSError for a file that is not an image."""
-    import numpy as np
-    import torch
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened)
-        transparent = "A" in picture.getbands() or "transparency" in picture.info
-        array = np.asarray(picture.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
-    return torch.from_numpy(array / 255)[None]
 
 
 def write_image(image: Tensor, path: Path) -> None:
@@ -78,5 +66,8 @@ def write_image(image: Tensor, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     pixels = image.clamp(0, 1).mul(255).round().byte().numpy()
-    Image.fromarray(pixels).save(part, format="PNG")
-    part.replace(path)
+    try:
+        Image.fromarray(pixels).save(part, format="PNG")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

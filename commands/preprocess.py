@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
@@ -43,8 +45,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0 when every image has its hint, 1 when some could not be read or processed."""
+    """Return 0 when every image has its hint, 1 when some could not be read or processed.
+
+    Raises ValueError when there is nothing to do: no folder, no images, a method that needs more than an image.
+    """
     method = preprocessor_of(args.method)
+    if method.takes_mask:
+        raise ValueError(f"{method.label} needs a mask, which only its node takes.")
     recipe = Recipe(
         method.id,
         method.settings(parse_settings(method, args.set)),
@@ -52,13 +59,17 @@ def run(args: argparse.Namespace) -> int:
         args.folder or default_folder(),
         args.device,
     )
-    jobs = list(_jobs(args.input, args.output))
+    found = _find(args.input, args.output)
+    jobs = _jobs(found.pictures, args.input, args.output)
     missing = [(source, target) for source, target in jobs if args.overwrite or not target.exists()]
     failed = [failure for failure in _make_all(recipe, missing, args.ray) if failure]
     print(f"{len(missing) - len(failed)} made, {len(jobs) - len(missing)} there already, {len(failed)} failed")
-    for failure in failed:
+    if found.others:
+        suffixes = ", ".join(sorted({path.suffix.lower() or "no suffix" for path in found.others}))
+        print(f"{len(found.others)} other files left alone ({suffixes})")
+    for failure in (*failed, *found.unreadable):
         print(failure, file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or found.unreadable else 0
 
 
 def _make_all(recipe: Recipe, jobs: Sequence[Job], workers: int | None) -> Iterator[str]:
@@ -71,10 +82,58 @@ def _make_all(recipe: Recipe, jobs: Sequence[Job], workers: int | None) -> Itera
     return make_over_cluster(recipe, jobs, workers)
 
 
-def _jobs(source: Path, target: Path) -> Iterator[Job]:
-    """(image, its hint), sorted. `a.png` and `a.jpg` would share a hint: then the suffix becomes part of the name."""
-    images = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    stems = Counter(path.with_suffix("") for path in images)
-    for image in images:
-        name = f"{image.name}.png" if stems[image.with_suffix("")] > 1 else f"{image.stem}.png"
-        yield image, target / image.parent.relative_to(source) / name
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder: pictures, files of other kinds, and folders that could not be listed."""
+
+    pictures: list[Path]
+    others: list[Path]
+    unreadable: list[str]
+
+
+def _find(source: Path, target: Path) -> Found:
+    """All files in `source` and the folders in it, sorted; not those of `target`, where hints go.
+
+    Raises ValueError where there is no picture, and where hints would lie in the folder of the pictures.
+    """
+    if not source.is_dir():
+        problem = "is a file; --input takes the folder that it is in" if source.exists() else "is not there"
+        raise ValueError(f"--input {source} {problem}.")
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"--output is the folder of the images, {source}: their hints need another folder.")
+    unreadable: list[str] = []
+    files: list[Path] = []
+    for name, folders, names in os.walk(source, onerror=lambda error: unreadable.append(str(error))):
+        folder = Path(name)
+        folders[:] = [each for each in folders if not (target.exists() and target.samefile(folder / each))]
+        files += [folder / each for each in names]
+    pictures = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    others = sorted(path for path in files if path.suffix.lower() not in SUFFIXES)
+    if not pictures:
+        raise ValueError(f"--input {source} holds no images; {', '.join(SUFFIXES)} are read.")
+    return Found(pictures, others, unreadable)
+
+
+def _jobs(pictures: Sequence[Path], source: Path, target: Path) -> list[Job]:
+    """Every image with the place of its hint, `a.png` for `a.jpg`.
+
+    Where images would share a hint, their suffix becomes part of its name: `a.jpg.png`. Names that differ in case
+    only count as equal, since on many disks they are. Raises ValueError where a hint would replace an image.
+    """
+    relative = [path.relative_to(source) for path in pictures]
+    hints = [path.with_suffix(".png") for path in relative]
+    while True:
+        shared = {name for name, count in Counter(str(hint).casefold() for hint in hints).items() if count > 1}
+        longer = [
+            path.with_name(f"{path.name}.png") if str(hint).casefold() in shared else hint
+            for path, hint in zip(relative, hints, strict=True)
+        ]
+        if longer == hints:
+            break
+        hints = longer
+    jobs = [(picture, target / hint) for picture, hint in zip(pictures, hints, strict=True)]
+    originals = {picture.resolve() for picture in pictures}
+    for picture, hint in jobs:
+        if hint.resolve() in originals:
+            raise ValueError(f"The hint of {picture} would replace the image {hint}: choose another --output.")
+    return jobs

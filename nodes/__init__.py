@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..host.preprocessing.folders import register_folders
 from ..host.routes import serve_step_positions
+from .checked import checked
 from .compat import offer_replacements
 from .replacements import REPLACEMENTS
 
@@ -41,4 +42,4 @@ class ZeroConvExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)
-        return [node for module in modules for node in module.NODES]
+        return [checked(node) for module in modules for node in module.NODES]

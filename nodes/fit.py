@@ -22,7 +22,7 @@ LATENT_SCALE = 8
 
 FIT_TIP = (
     "crop: fill the picture and cut off two sides, as ComfyUI does. stretch: fill it out of shape. fit inside: keep "
-    "all of the hint and fill the border with its border colour."
+    "all of the hint and fill the border with its border color."
 )
 
 
@@ -45,7 +45,7 @@ class ZeroConvFitHint(io.ComfyNode):
                     options=list(RESAMPLINGS),
                     default="edges",
                     tooltip=(
-                        "edges: keeps thin lines unbroken, binary maps binary and plain colours unmixed. nearest: as "
+                        "edges: keeps thin lines unbroken, binary maps binary and plain colors unmixed. nearest: as "
                         "ComfyUI does. lanczos: as diffusers does."
                     ),
                 ),

@@ -5,10 +5,12 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..preprocessors.methods.pose_openpose import pose_style
+from ..host.preprocessing.run import Progress
 from ..preprocessors.pose.document import parse_poses, within_limits
 from ..preprocessors.pose.draw import draw_frames
-from ..preprocessors.pose.keypoints import PoseFrame, from_pose_keypoint, to_pose_keypoint
+from ..preprocessors.pose.keypoints import PoseFrame, to_pose_keypoint
+from ..preprocessors.pose.read_keypoints import from_pose_keypoint
+from ..preprocessors.pose.style import pose_style
 from .compat import schema
 from .sockets import POSE_KEYPOINT
 
@@ -62,9 +64,12 @@ class ZeroConvPose(io.ComfyNode):
         empty = EMPTY if image is None else PoseFrame(image.shape[1], image.shape[2])
         frames = _frames(poses, keypoints, empty)
         style = {"body": True, "hands": True, "face": True, "thick_limbs": thick_limbs}
-        pictures = [draw_frames([frame], pose_style(style, frame.height, frame.width)) for frame in frames]
-        if len({picture.shape for picture in pictures}) > 1:
+        if len({(frame.height, frame.width) for frame in frames}) > 1:
             raise ValueError("The wired poses have canvases of different sizes: draw them one by one.")
+        progress, pictures = Progress(), []
+        for place, frame in enumerate(frames):
+            progress(place, len(frames))
+            pictures.append(draw_frames([frame], pose_style(style, frame.height, frame.width)))
         shown = to_pose_keypoint([within_limits(frames[0])])
         traced = [] if image is None else ui.PreviewImage(image[:1, ..., :3], cls=cast(Any, cls)).as_dict()["images"]
         messages = {"zeroconv_poses": shown, "zeroconv_traced": traced}
@@ -76,7 +81,7 @@ def _frames(poses: str, keypoints: object, empty: PoseFrame) -> list[PoseFrame]:
     own = parse_poses(poses)
     if own is not None:
         return [own]
-    return (from_pose_keypoint(keypoints) if keypoints is not None else []) or [empty]
+    return from_pose_keypoint(keypoints) or [empty]
 
 
 def _poses() -> io.Input:

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..host.preprocessing.networks import NETWORKS
-from ..host.preprocessing.run import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
+from ..host.preprocessing.run import compare_preprocessors, fetch, run_preprocessor
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.description import Parameter, Preprocessor
 from ..preprocessors.pose.keypoints import to_pose_keypoint
@@ -22,9 +22,6 @@ PREVIEWS = 8
 
 BEFORE_EDGE = 1024
 """Longer side of the input as it is shown beside its hint."""
-
-FOUR_INPUTS = ("canny",)
-"""Methods without `result_size`: the inputs of these nodes are fixed."""
 
 IMAGE = "The photograph or drawing. Transparent parts count as white."
 LABELS = "The class of every pixel as a grey level: saved as an 8-bit picture, black is class 0, the next level 1 ..."
@@ -87,11 +84,11 @@ class PreprocessorNode(NetworkOwner):
     def define_schema(cls) -> io.Schema:
         method = cls.preprocessor
         mask = [io.Mask.Input("mask", tooltip=MASK)] if method.takes_mask else []
-        result_size = [] if method.id in FOUR_INPUTS else [_result_size()]
+        result_size = [_result_size()] if method.has_result_size else []
         labels = [io.Image.Output(display_name="labels", tooltip=LABELS)] if method.gives_labels else []
-        poses = [POSE_KEYPOINT.Output(display_name="keypoints", tooltip=POSES)] if method.detect else []
+        poses = [POSE_KEYPOINT.Output(display_name="keypoints", tooltip=POSES)] if method.gives_poses else []
         return schema(
-            node_id=node_id(method),
+            node_id=method.node_id,
             display_name=method.label,
             category=f"ZeroConv/preprocess/{method.hint}",
             description=_description(method),
@@ -117,12 +114,15 @@ class PreprocessorNode(NetworkOwner):
         **settings: Any,
     ) -> io.NodeOutput:
         options = Options(resolution, result_size, mask)
-        if cls.preprocessor.detect:
-            hint, frames = run_with_poses(cls.preprocessor, image, settings, options)
-            return io.NodeOutput(hint, to_pose_keypoint(frames), ui=_shown(cls, hint, image))
-        hint, labels = run_with_labels(cls.preprocessor, image, settings, options)
-        grey = [] if labels is None else [labels[..., None].expand(-1, -1, -1, 3)]
-        return io.NodeOutput(hint, *grey, ui=_shown(cls, hint, image))
+        hint = run_preprocessor(cls.preprocessor, image, settings, options)
+        labels = [] if hint.labels is None else [_as_grey(hint.labels)]
+        poses = [] if hint.poses is None else [to_pose_keypoint(hint.poses)]
+        return io.NodeOutput(hint.image, *labels, *poses, ui=_shown(cls, hint.image, image))
+
+
+def _as_grey(labels: torch.Tensor) -> torch.Tensor:
+    """Classes (B, H, W), 0..254, as an image whose grey levels in 8 bits are the classes."""
+    return (labels[..., None].float() / 255).expand(-1, -1, -1, 3)
 
 
 def _shown(cls: type[io.ComfyNode], hint: torch.Tensor, image: torch.Tensor | None) -> dict[str, Any]:
@@ -138,14 +138,9 @@ def _shown(cls: type[io.ComfyNode], hint: torch.Tensor, image: torch.Tensor | No
     return {**shown, "zeroconv_before": pictures["images"]}
 
 
-def node_id(preprocessor: Preprocessor) -> str:
-    """`ZeroConv` and the id in CamelCase."""
-    return "ZeroConv" + "".join(word.capitalize() for word in preprocessor.id.split("_"))
-
-
 def _node_of(preprocessor: Preprocessor) -> type[io.ComfyNode]:
     body = {"preprocessor": preprocessor, "__doc__": preprocessor.description, "__module__": __name__}
-    return type(node_id(preprocessor), (PreprocessorNode,), body)
+    return type(preprocessor.node_id, (PreprocessorNode,), body)
 
 
 class ZeroConvPreprocess(NetworkOwner):
@@ -194,7 +189,7 @@ class ZeroConvPreprocess(NetworkOwner):
     ) -> io.NodeOutput:
         preprocessor = preprocessor_of(method)
         options = Options(resolution, result_size, mask)
-        hint = run_preprocessor(preprocessor, image, parse_settings(preprocessor, settings), options)
+        hint = run_preprocessor(preprocessor, image, parse_settings(preprocessor, settings), options).image
         sheet = compare_preprocessors(image, options) if compare else hint
         return io.NodeOutput(hint, sheet, ui=_shown(cls, sheet, None if compare else image))
 

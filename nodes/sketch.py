@@ -24,7 +24,7 @@ class ZeroConvSketch(io.ComfyNode):
             display_name="Sketch",
             category="ZeroConv/draw",
             description=(
-                "A pad to draw a hint on: white lines on black for scribble and line ControlNets, or class colours for "
+                "A pad to draw a hint on: white lines on black for scribble and line ControlNets, or class colors for "
                 "segmentation ControlNets. The strokes are saved in the workflow."
             ),
             search_aliases=["scribble", "draw", "paint", "canvas", "segmentation map", "doodle"],

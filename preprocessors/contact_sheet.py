@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .description import Networks, Preprocessor
+from .description import Hint, Networks, Preprocessor
 from .running import Options, preprocess
 from .sizes import resize
 from .weights.catalogue import find, weights_of
@@ -43,12 +43,12 @@ def compare(methods: Sequence[Preprocessor], image: Tensor, networks: Networks, 
 
     All methods run with their default settings. `options.progress` counts methods.
     """
-    pictures = {"Image": preprocess(_IDENTITY, image, networks, options=Options(options.resolution))}
+    pictures = {"Image": preprocess(_IDENTITY, image, networks, options=Options(options.resolution)).image}
     for done, method in enumerate(methods):
         options.progress(done, len(methods))
         own = Options(resolution=options.resolution, mask=options.mask)
         with suppress(ImportError):  # a method whose runtime is not installed is not ready either
-            pictures[method.label] = preprocess(method, image, networks, options=own)
+            pictures[method.label] = preprocess(method, image, networks, options=own).image
     options.progress(len(methods), len(methods))
     return contact_sheet(pictures)
 
@@ -83,4 +83,4 @@ def _write(sheet: np.ndarray, label: str, left: int, top: int) -> None:
     cv2.putText(sheet, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
 
 
-_IDENTITY = Preprocessor("image", "Image", "other", "The picture itself.", lambda image, settings, networks: image)
+_IDENTITY = Preprocessor("image", "Image", "other", "The picture itself.", lambda inputs: Hint(inputs.images))

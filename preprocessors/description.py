@@ -7,11 +7,13 @@ caller, so that `run` stays a function on a batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from .pose.keypoints import PoseFrame
 
@@ -38,8 +40,52 @@ class Networks(Protocol):
     def __call__(self, name: str) -> torch.nn.Module: ...
 
 
-Run = Callable[[torch.Tensor, Settings, Networks], torch.Tensor]
-Detect = Callable[[torch.Tensor, Settings, Networks], list[PoseFrame]]
+@dataclass(frozen=True)
+class Inputs:
+    """What a method works on.
+
+    images: (B, H, W, 3) float32 0..1. settings: a value for each of the method's parameters.
+    networks: loads what `Preprocessor.weights` names. mask: (B, H, W) 0..1, 1 where masked; only for methods that
+    take one (`Preprocessor.takes_mask`).
+    """
+
+    images: Tensor
+    settings: Settings
+    networks: Networks
+    mask: Tensor | None = None
+
+    def number(self, name: str) -> float:
+        """The value of a setting with a fraction."""
+        return float(self.settings[name])
+
+    def whole_number(self, name: str) -> int:
+        """The value of a setting without a fraction."""
+        return int(self.settings[name])
+
+    def switch(self, name: str) -> bool:
+        """Whether a setting is on."""
+        return bool(self.settings[name])
+
+    def choice(self, name: str) -> str:
+        """What was chosen from the choices of a setting."""
+        return str(self.settings[name])
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a method makes of a batch of images.
+
+    image: (B, H, W, 3) float32 0..1 (the inpaint hint also -1), on any device.
+    labels: (B, H, W) int64, the class of every pixel, 0..254; only of methods that tell classes.
+    poses: the people of each image, one frame an image; only of methods that find people.
+    """
+
+    image: Tensor
+    labels: Tensor | None = None
+    poses: list[PoseFrame] | None = None
+
+
+Run = Callable[[Inputs], Hint]
 
 
 @dataclass(frozen=True)
@@ -64,18 +110,17 @@ class Parameter:
 class Preprocessor:
     """One way to make a hint.
 
-    id: lower_snake; the node's id is `ZeroConv` and the id in CamelCase.
+    id: lower_snake.
     hint: the kind of ControlNet that wants it, one of `HINTS`.
     description: one or two sentences, with what the output's values mean.
-    run: (BHWC float32 0..1 with 3 channels, settings, networks) -> BHWC float32 0..1 of the same B;
-        H and W differ only where the description says so.
+    run: makes the hints of a batch: as many as images; their H and W differ only where the description says so.
     weights: rows of weights.toml that must be there.
     aliases: words people search, and the method's names in other programs.
     multiple_of: the sizes that the network needs; the caller pads and cuts off again.
     licence: only when the weights restrict their use.
-    takes_mask: then `run` gets a fourth channel, the mask: 1 where the picture is masked.
-    gives_labels: then `run` returns a fourth channel, the class of every pixel divided by 255.
-    detect: of pose methods; finds the poses that `run` draws.
+    has_result_size: the node lets the user choose the size of the hint; Canny's inputs are fixed without it.
+    takes_mask: `run` needs `Inputs.mask`.
+    gives_labels, gives_poses: `run` returns `Hint.labels`, `Hint.poses`.
     """
 
     id: str
@@ -88,9 +133,15 @@ class Preprocessor:
     aliases: tuple[str, ...] = ()
     multiple_of: int = 1
     licence: str = ""
+    has_result_size: bool = True
     takes_mask: bool = False
     gives_labels: bool = False
-    detect: Detect | None = None
+    gives_poses: bool = False
+
+    @property
+    def node_id(self) -> str:
+        """The id of the method's node, which the help page, the pictures and workflows are named after."""
+        return "ZeroConv" + "".join(word.capitalize() for word in self.id.split("_"))
 
     def settings(self, given: Settings | None = None) -> dict[str, Value]:
         """Every parameter's value: the default, or the one `given`.
@@ -113,6 +164,8 @@ def _check(label: str, parameter: Parameter, value: Value) -> None:
         raise ValueError(f"{label}: {parameter.name} is '{value}'; choose one of {', '.join(parameter.choices)}.")
     if isinstance(value, (bool, str)):
         return
+    if not math.isfinite(value):
+        raise ValueError(f"{label}: {parameter.name} is {value}; it must be a finite number.")
     below = parameter.minimum is not None and value < parameter.minimum
     above = parameter.maximum is not None and value > parameter.maximum
     if below or above:

@@ -46,3 +46,9 @@ def estimate(images: Tensor, network: nn.Module, shorter_side: int, multiple: in
     if x.shape[2:] != size:
         x = nn.functional.interpolate(x, size=size, mode="bicubic", antialias=True).clamp_(0, 1)
     return network(x).float()
+
+
+def to_image_size(values: Tensor, images: Tensor) -> Tensor:
+    """(B, 1 or 3, h, w) -> (B, H, W, 3) of the size and on the device of `images`."""
+    enlarged = nn.functional.interpolate(values, size=images.shape[1:3], mode="bilinear", align_corners=False)
+    return enlarged.expand(-1, 3, -1, -1).movedim(1, -1).clamp(0, 1).to(images.device)

@@ -1,4 +1,4 @@
-"""Colours of segmentation classes, by which ControlNets know them."""
+"""Colors of segmentation classes, by which ControlNets know them."""
 
 import torch
 from torch import Tensor
@@ -33,19 +33,19 @@ ffb4c3 6a9ab0 e6968c 3c8fff 804080 5c5237 fed47c 494dae ffa062 ffffff 68546d a9a
 
 
 def ade20k() -> Tensor:
-    """(150, 3) RGB in 0..1. Road and skyscraper share a colour: 149 are different."""
-    return _colours(_ADE20K)
+    """(150, 3) RGB in 0..1. Road and skyscraper share a color: 149 are different."""
+    return _colors(_ADE20K)
 
 
 def coco() -> Tensor:
     """(133, 3) RGB in 0..1."""
-    return _colours(_COCO)
+    return _colors(_COCO)
 
 
-def _colours(table: str) -> Tensor:
-    return torch.tensor([list(bytes.fromhex(colour)) for colour in table.split()], dtype=torch.float32) / 255
+def _colors(table: str) -> Tensor:
+    return torch.tensor([list(bytes.fromhex(color)) for color in table.split()], dtype=torch.float32) / 255
 
 
 def paint(labels: Tensor, palette: Tensor) -> Tensor:
-    """Classes (B, H, W) -> their colours (B, H, W, 3)."""
+    """Classes (B, H, W) -> their colors (B, H, W, 3)."""
     return palette.to(labels.device)[labels]

@@ -12,7 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 SMALLEST, LARGEST = 16, 8192
-"""Allowed sides of a picture in pixels."""
+"""Allowed lengths of a picture's shorter side in pixels."""
+LONGEST = 32_000
+"""Of the longer side: OpenCV's remapping knows no more."""
+MOST_PIXELS = LARGEST**2
+"""Of the picture that a method works on. The one that it is shrunk from may be larger: it is in memory already."""
 
 ResultSize = Literal["processing", "input"]
 RESULT_SIZES: tuple[ResultSize, ...] = ("processing", "input")
@@ -31,13 +35,11 @@ class Frame:
 
     @classmethod
     def plan(cls, height: int, width: int, resolution: int, multiple_of: int) -> Frame:
-        """resolution: of the shorter side, 0 for the picture's own. Raises ValueError for a side out of range."""
-        for side in (height, width):
-            if not SMALLEST <= side <= LARGEST:
-                raise ValueError(
-                    f"The image is {width}x{height} pixels; each side must be within {SMALLEST}..{LARGEST}. "
-                    "Scale it first."
-                )
+        """resolution: of the shorter side, 0 for the picture's own. Raises ValueError for a size out of range."""
+        if min(height, width) < SMALLEST:
+            raise ValueError(
+                f"The image is {width}x{height} pixels; each side must have {SMALLEST} or more. Enlarge it first."
+            )
         working = working_size(height, width, resolution)
         padded = tuple(math.ceil(side / multiple_of) * multiple_of for side in working)
         return cls((height, width), working, (padded[0], padded[1]))
@@ -46,18 +48,17 @@ class Frame:
 def working_size(height: int, width: int, resolution: int) -> tuple[int, int]:
     """(height, width) with the shorter side at `resolution` and the aspect kept to the nearest pixel.
 
-    Raises ValueError for a resolution that is negative, tiny or too large for the longer side.
+    Raises ValueError for a resolution that is negative or tiny, and for a size that is too large.
     """
-    if resolution == 0:
-        return height, width
-    if resolution < SMALLEST:
+    if 0 < resolution < SMALLEST or resolution < 0:
         raise ValueError(f"resolution is {resolution}; use 0 for the image's own size, or {SMALLEST} and more.")
-    factor = resolution / min(height, width)
+    factor = resolution / min(height, width) if resolution else 1
     working = (round(height * factor), round(width * factor))
-    if max(working) > LARGEST:
+    if max(working) > LONGEST or working[0] * working[1] > MOST_PIXELS:
+        what = f"resolution {resolution} would make the image" if resolution else "The image is"
         raise ValueError(
-            f"resolution {resolution} would make the longer side {max(working)} pixels; the limit is {LARGEST}. "
-            "Lower the resolution."
+            f"{what} {working[1]}x{working[0]} pixels; at most {MOST_PIXELS / 1e6:.0f} million can be processed, and "
+            f"{LONGEST} along a side. {'Lower the' if resolution else 'Choose a'} resolution."
         )
     return working
 
@@ -95,7 +96,7 @@ def resize(image: Tensor, size: Sequence[int]) -> Tensor:
 def resize_hint(hint: Tensor, size: Sequence[int], kind: str) -> Tensor:
     """A hint, BHWC, to (height, width) without values that would mean something else.
 
-    kind: the preprocessor's `hint`. Colours of a segmentation are classes: never mixed. Lines keep two values when
+    kind: the preprocessor's `hint`. Colors of a segmentation are classes: never mixed. Lines keep two values when
     enlarged; shrunk, they fade rather than break.
     """
     if tuple(hint.shape[1:3]) == tuple(size):

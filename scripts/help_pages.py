@@ -19,9 +19,6 @@ from zeroconv.preprocessors.weights.catalogue import Weights, weights_of
 PAGES = Path(__file__).resolve().parents[1] / "js" / "docs"
 NOTES = Path(__file__).with_name("preprocessor_notes.toml")
 
-WITHOUT_RESULT_SIZE = ("canny",)
-"""Methods whose node has the four inputs of its first release only."""
-
 IMAGE = "| `image` | | The photograph or drawing, or a batch of them. Transparent parts count as white. |"
 RESOLUTION = (
     "| `resolution` | 0 | Shorter side of the picture that the method sees; the aspect is kept. 0 = the image's own "
@@ -62,23 +59,18 @@ def read_notes() -> dict[str, Notes]:
     return {name: Notes(**{**table, "notes": tuple(table.get("notes", ()))}) for name, table in tables.items()}
 
 
-def page_name(method: Preprocessor) -> str:
-    """The file of the method's page; its stem is the id of the node."""
-    return "ZeroConv" + "".join(word.capitalize() for word in method.id.split("_")) + ".md"
-
-
 def help_page(method: Preprocessor, notes: Notes) -> str:
     """The whole page as Markdown."""
     wiring = notes.wiring or f"Load Image ─► {method.label} ─► Apply ControlNet (ZeroConv): image"
     sections = [
         f"# {method.label}",
         method.description,
-        f"![{method.label}](pictures/{page_name(method).removesuffix('.md')}.webp)",
+        f"![{method.label}](pictures/{method.node_id}.webp)",
         f"**When to use it.** {notes.use}",
         f"**Made for.** {notes.controlnets}",
         "## Inputs\n\n" + "\n".join(_inputs(method)),
         f"## Output\n\n`hint`, an IMAGE with as many pictures as `image`. {method.description}"
-        f"{LABELS if method.gives_labels else ''}{POSES if method.detect else ''}",
+        f"{LABELS if method.gives_labels else ''}{POSES if method.gives_poses else ''}",
         SEE_IT,
         *([_weights(method)] if method.weights else []),
         f"## Example\n\n```\n{wiring}\n```",
@@ -93,7 +85,7 @@ def _inputs(method: Preprocessor) -> Iterator[str]:
     yield IMAGE
     yield RESOLUTION
     yield from map(_row, method.parameters)
-    if method.id not in WITHOUT_RESULT_SIZE:
+    if method.has_result_size:
         yield RESULT_SIZE
     if method.takes_mask:
         yield MASK
@@ -138,7 +130,7 @@ def _weights_row(row: Weights) -> str:
 def pages() -> dict[str, str]:
     """The text of every page by its file name. Raises KeyError for a method without notes."""
     notes = read_notes()
-    return {page_name(method): help_page(method, notes[name]) for name, method in preprocessors().items()}
+    return {f"{method.node_id}.md": help_page(method, notes[name]) for name, method in preprocessors().items()}
 
 
 def main() -> None:

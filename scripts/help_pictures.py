@@ -22,7 +22,6 @@ from torch import Tensor
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
-from help_pages import page_name  # noqa: E402
 from hint_gallery import hints, source_of, sources  # noqa: E402
 from support.browser import SETTINGS, chromium, open_canvas  # noqa: E402
 from zeroconv.comfy_client.server import ComfyServer  # noqa: E402
@@ -167,7 +166,7 @@ def draw_hints(folder: Path) -> Iterator[tuple[str, Image.Image]]:
         sheet = Image.new("RGBA", (2 * EDGE + GAP, EDGE))
         sheet.paste(pixels(pictures[source_of(method)]), (0, 0))
         sheet.paste(pixels(hint), (EDGE + GAP, 0))
-        yield Path(page_name(method)).stem, sheet
+        yield method.node_id, sheet
 
 
 def pixels(picture: Tensor) -> Image.Image:

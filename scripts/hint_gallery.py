@@ -53,7 +53,7 @@ def nearness() -> Tensor:
 
 def drawing(photo: Tensor) -> Tensor:
     """Ink on paper, as a person would draw the photograph."""
-    return (1 - 1.6 * preprocess(preprocessors()["lineart_standard"], photo, LocalNetworks([]))).clamp(0, 1)
+    return (1 - 1.6 * preprocess(preprocessors()["lineart_standard"], photo, LocalNetworks([])).image).clamp(0, 1)
 
 
 def mask() -> Tensor:
@@ -91,7 +91,7 @@ def hints(folder: Path) -> Iterator[tuple[Preprocessor, Tensor]]:
     for method in preprocessors().values():
         if all(is_carried(catalogue()[name], folder) for name in method.weights):
             options = Options(mask=mask() if method.takes_mask else None)
-            yield method, preprocess(method, pictures[source_of(method)], networks, options=options)
+            yield method, preprocess(method, pictures[source_of(method)], networks, options=options).image
 
 
 def gallery(folder: Path) -> Tensor:

@@ -138,7 +138,7 @@ def _become(node: dict[str, Any], method: Preprocessor) -> None:
     node["outputs"] = [{**node["outputs"][0], "name": "hint"}]
     if method.gives_labels:
         node["outputs"].append({"name": "labels", "type": "IMAGE", "links": None})
-    if method.detect:
+    if method.gives_poses:
         node["outputs"].append({"name": "keypoints", "type": "POSE_KEYPOINT", "links": None})
     node["widgets_values"] = [512, *(parameter.default for parameter in method.parameters), "processing"]
 
@@ -211,7 +211,7 @@ def draw_thumbnail(name: str, template: Template, folder: Path) -> None:
     side = min(picture.shape[:2])
     left = (picture.shape[1] - side) // 2
     photo = torch.from_numpy(picture[:side, left : left + side].copy()).float()[None] / 255
-    hint = preprocess(method, photo, LocalNetworks([folder]), options=Options(512))
+    hint = preprocess(method, photo, LocalNetworks([folder]), options=Options(512)).image
     both = torch.cat([resize(one, (THUMBNAIL, THUMBNAIL)) for one in (photo, hint)], dim=2)
     pixels = both[0].mul(255).round().byte().numpy()
     Image.fromarray(pixels).save(WORKFLOWS / f"{name}.jpg", quality=85, optimize=True)

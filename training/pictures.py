@@ -7,8 +7,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
+
+from ..preprocessors.pictures import picture_size, read_rgb
 
 
 class Picture(Protocol):
@@ -46,20 +48,10 @@ class FilePicture:
         return hashlib.blake2b(self.path.read_bytes(), digest_size=16).hexdigest()
 
     def size(self) -> tuple[int, int]:
-        try:
-            with Image.open(self.path) as image:
-                turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
-                width, height = image.size
-                return (height, width) if turned else (width, height)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-            raise ValueError(f"'{self.name}' cannot be read: {error}") from error
+        return picture_size(self.path)
 
     def open(self) -> Image.Image:
-        try:
-            with Image.open(self.path) as image:
-                return to_rgb(ImageOps.exif_transpose(image))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise ValueError(f"'{self.name}' cannot be read: {error}") from error
+        return read_rgb(self.path)
 
 
 @dataclass(frozen=True)
@@ -77,18 +69,6 @@ class TensorPicture:
 
     def open(self) -> Image.Image:
         return to_image(self.pixels)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: transparency on white, 16 bits to 8."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, np.float32) / 257).round().clip(0, 255).astype(np.uint8)).convert(
-            "RGB"
-        )
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
 
 
 def to_tensor(image: Image.Image) -> Tensor:

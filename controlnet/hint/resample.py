@@ -18,6 +18,9 @@ Content = Literal["lines", "binary", "colours", "smooth"]
 FEW_COLOURS = 200
 """Below this a hint counts as areas of plain colours (sd-webui `high_quality_resize`)."""
 
+LEAST_SHARE = 1e-3
+"""A smaller part of a marked pixel in a result is rounding."""
+
 DARK, BRIGHT = 16, 240
 """A map of two colours is binary if one is darker and the other brighter than these, of 255 (sd-webui)."""
 
@@ -28,13 +31,44 @@ def resample(hint: Tensor, size: Size, resampling: Resampling) -> Tensor:
     - nearest: the nearest pixel, ComfyUI's way; sharp, but drops thin lines when it shrinks.
     - edges: by what each picture is (`content_of`): see `resample_by_content`.
     - lanczos: Pillow's on 8-bit pictures, diffusers' way; for 1, 3 or 4 channels in 0..1.
+
+    Values outside of 0..1 are kept: see `_marked` and `_of_other_range`.
     """
     if tuple(hint.shape[2:]) == size:
         return hint
     if resampling == "nearest":
         return interpolate(hint, size, mode="nearest-exact")
-    each = _lanczos if resampling == "lanczos" else resample_by_content
-    return torch.cat([each(picture[None], size) for picture in hint])
+    return torch.cat([_picture(picture[None], size, resampling) for picture in hint])
+
+
+def _picture(picture: Tensor, size: Size, resampling: Resampling) -> Tensor:
+    """One picture, (1, C, H, W) -> (1, C, *size), by "edges" or "lanczos"."""
+    outside = picture[(picture < 0) | (picture > 1)]
+    if not outside.numel():
+        return _lanczos(picture, size) if resampling == "lanczos" else resample_by_content(picture, size)
+    if outside.min() == outside.max():
+        return _marked(picture, outside[0], size, resampling)
+    return _of_other_range(picture, size, resampling)
+
+
+def _marked(picture: Tensor, mark: Tensor, size: Size, resampling: Resampling) -> Tensor:
+    """A picture in 0..1 with one value outside, as -1 for what to inpaint: nothing is mixed with what that marks.
+
+    Where marked pixels would have had a part in a result, it is the nearest pixel.
+    """
+    marked = (picture == mark).any(dim=1, keepdim=True).to(picture.dtype)
+    share = _lanczos_floats(marked, size) if resampling == "lanczos" else _shrink_then_grow(marked, size)
+    nearest = interpolate(picture, size, mode="nearest-exact")
+    return torch.where(share.abs() > LEAST_SHARE, nearest, _picture(picture.clamp(0, 1), size, resampling))
+
+
+def _of_other_range(picture: Tensor, size: Size, resampling: Resampling) -> Tensor:
+    """A map of another range than 0..1, such as distances: resampled in its own range, without new extremes."""
+    low, high = picture.min(), picture.max()
+    if resampling == "lanczos":
+        return _lanczos_floats(picture, size).clamp(low, high)
+    resampled = resample_by_content((picture - low) / (high - low), size) * (high - low) + low
+    return resampled.clamp(low, high)
 
 
 def resample_by_content(picture: Tensor, size: Size) -> Tensor:
@@ -111,3 +145,13 @@ def _lanczos(picture: Tensor, size: Size) -> Tensor:
     resized = np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS), dtype=np.float32) / 255
     tensor = torch.from_numpy(resized.reshape(*size, -1)).movedim(-1, 0)[None]
     return tensor.to(picture.device, picture.dtype)
+
+
+def _lanczos_floats(picture: Tensor, size: Size) -> Tensor:
+    """As `_lanczos`, for values of any range and without rounding to 8 bits."""
+    from PIL import Image
+
+    planes = picture[0].float().cpu().numpy()
+    resized = [Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.LANCZOS) for plane in planes]
+    stacked = torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))[None]
+    return stacked.to(picture.device, picture.dtype)

@@ -9,10 +9,8 @@ from torch import Tensor
 
 from ...preprocessors.catalogue import preprocessors
 from ...preprocessors.contact_sheet import compare, ready_methods
-from ...preprocessors.description import Preprocessor, Settings
-from ...preprocessors.pose.keypoints import PoseFrame
-from ...preprocessors.pose.recording import recording
-from ...preprocessors.running import Options, preprocess_with_labels
+from ...preprocessors.description import Hint, Preprocessor, Settings
+from ...preprocessors.running import Options, preprocess
 from ...preprocessors.sizes import working_size
 from ...preprocessors.weights.catalogue import find, to_safetensors, weights_of
 from ...preprocessors.weights.fetch import fetch_weights
@@ -25,27 +23,10 @@ LARGEST_CHUNK = 16
 """Images between two looks at the Cancel button."""
 
 
-def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options) -> Tensor:
+def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options) -> Hint:
     """Hints of BHWC images, as `preprocessors.running.preprocess`; chunks follow the free memory."""
-    return run_with_labels(preprocessor, image, settings, options)[0]
-
-
-def run_with_labels(
-    preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options
-) -> tuple[Tensor, Tensor | None]:
-    """Hints, and classes / 255 of methods that tell them, as `preprocessors.running.preprocess_with_labels`."""
     options = replace(options, chunk=_chunk(preprocessor, image, options), progress=Progress())
-    return preprocess_with_labels(preprocessor, image, NETWORKS, settings, options)
-
-
-def run_with_poses(
-    preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options
-) -> tuple[Tensor, list[PoseFrame]]:
-    """Hints, and the poses in them, one frame a hint and of its size."""
-    frames: list[PoseFrame] = []
-    hint = run_preprocessor(recording(preprocessor, frames), image, settings, options)
-    height, width = hint.shape[1:3]
-    return hint, [PoseFrame(height, width, frame.poses) for frame in frames]
+    return preprocess(preprocessor, image, NETWORKS, settings, options)
 
 
 def compare_preprocessors(image: Tensor, options: Options) -> Tensor:

@@ -58,6 +58,6 @@ def hint_maker(method: str) -> HintMaker | None:
     preprocessor, networks = preprocessor_of(method), HostNetworks()
 
     def make(image: Tensor) -> Tensor:
-        return preprocess(preprocessor, image, networks, {}, Options(result_size="input"))
+        return preprocess(preprocessor, image, networks, {}, Options(result_size="input")).image
 
     return HintMaker(method, make)

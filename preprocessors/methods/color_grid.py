@@ -1,4 +1,4 @@
-"""A grid of plain colour blocks: where which colour is, for colour adapters and ControlNets."""
+"""A grid of plain color blocks: where which color is, for color adapters and ControlNets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_floats
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def color_grid(images: Tensor, block: int, sample_cubic: bool = False) -> Tensor:
-    """BHWC 0..1 in blocks of about `block` pixels, each of its average colour.
+    """BHWC 0..1 in blocks of about `block` pixels, each of its average color.
 
-    sample_cubic: take each colour from a few pixels at the block's centre instead, as T2I-Adapter's
-    `t2ia_color_grid` does; fine texture then gives random colours.
+    sample_cubic: take each color from a few pixels at the block's center instead, as T2I-Adapter's
+    `t2ia_color_grid` does; fine texture then gives random colors.
     """
     import cv2
     import numpy as np
@@ -32,23 +32,23 @@ def color_grid(images: Tensor, block: int, sample_cubic: bool = False) -> Tensor
     return map_floats(images, blocks)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return color_grid(images, int(settings["block"]), bool(settings["reference_behaviour"]))
+def _run(inputs: Inputs) -> Hint:
+    return Hint(color_grid(inputs.images, inputs.whole_number("block"), inputs.switch("reference_behavior")))
 
 
 COLOR_GRID = Preprocessor(
     id="color_grid",
     label="Color Grid",
     hint="other",
-    description="Blocks of plain colour, which tell a colour adapter where which colour belongs.",
+    description="Blocks of plain color, which tell a color adapter where which color belongs.",
     run=_run,
     parameters=(
         Parameter("block", "Block", 64, "Side of a block.", minimum=8, maximum=512, step=8, unit="pixels"),
         Parameter(
-            "reference_behaviour",
-            "Reference behaviour",
+            "reference_behavior",
+            "Reference behavior",
             False,
-            "Take each colour from a few pixels, as the T2I colour adapter's training did, instead of the average.",
+            "Take each color from a few pixels, as the T2I color adapter's training did, instead of the average.",
         ),
     ),
     aliases=("ColorPreprocessor", "t2ia_color_grid", "palette", "pixelate"),

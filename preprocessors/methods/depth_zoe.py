@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Settings
-from ..estimate import estimate, network_size
+from ..depth_maps import FINER
+from ..description import Hint, Inputs, Parameter, Preprocessor
+from ..estimate import estimate, network_size, to_image_size
 from ..networks import zoe
-from .depth import FINER, as_hint
 
 _NEAR, _FAR = 0.02, 0.85
 """Shares of the pixels that are nearer than white and than black (ControlNet v1.1, annotator/zoe)."""
@@ -44,9 +44,11 @@ def nearness(depth: Tensor) -> Tensor:
     return ((far - depth) / (far - near).masked_fill(flat, 1)).clamp(0, 1).masked_fill(flat, 0)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    depth = metric_depth(images, networks("zoe"), int(settings["network_size"]), bool(settings["mirrored_too"]))
-    return as_hint(nearness(depth), images)
+def _run(inputs: Inputs) -> Hint:
+    depth = metric_depth(
+        inputs.images, inputs.networks("zoe"), inputs.whole_number("network_size"), inputs.switch("mirrored_too")
+    )
+    return Hint(to_image_size(nearness(depth), inputs.images))
 
 
 ZOE_DEPTH = Preprocessor(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_bytes
 
 if TYPE_CHECKING:
@@ -91,16 +91,16 @@ LOW = "A line goes on while the change stays above this. Lower: longer lines and
 HIGH = "A line starts where the change is above this. Lower: more lines; higher: only the strongest."
 
 
-def _run_canny(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return canny(images, float(settings["low_threshold"]), float(settings["high_threshold"]))
+def _run_canny(inputs: Inputs) -> Hint:
+    return Hint(canny(inputs.images, inputs.number("low_threshold"), inputs.number("high_threshold")))
 
 
-def _run_auto(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return canny_auto(images, float(settings["density"]))
+def _run_auto(inputs: Inputs) -> Hint:
+    return Hint(canny_auto(inputs.images, inputs.number("density")))
 
 
-def _run_pyramid(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return pyramid_canny(images, float(settings["low_threshold"]), float(settings["high_threshold"]))
+def _run_pyramid(inputs: Inputs) -> Hint:
+    return Hint(pyramid_canny(inputs.images, inputs.number("low_threshold"), inputs.number("high_threshold")))
 
 
 CANNY = Preprocessor(
@@ -110,6 +110,7 @@ CANNY = Preprocessor(
     description="Thin white edges on black, equal to the maps that Canny ControlNets were trained with.",
     run=_run_canny,
     parameters=(_threshold("low_threshold", 100, LOW), _threshold("high_threshold", 200, HIGH)),
+    has_result_size=False,
     aliases=("edge detection", "CannyEdgePreprocessor"),
 )
 

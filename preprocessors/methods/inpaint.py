@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 
 MARKS = {"-1 (ControlNet v1.1 inpaint)": -1.0, "black (xinsir union promax)": 0.0}
 
@@ -17,8 +17,10 @@ def mark_masked(images: Tensor, mask: Tensor, value: float) -> Tensor:
     return images.masked_fill((mask > 0.5)[..., None], value)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return mark_masked(images[..., :3], images[..., 3], MARKS[str(settings["masked_value"])])
+def _run(inputs: Inputs) -> Hint:
+    if inputs.mask is None:
+        raise ValueError("Inpaint Hint needs a mask: wire one to 'mask' (1 = the part to fill).")
+    return Hint(mark_masked(inputs.images, inputs.mask, MARKS[inputs.choice("masked_value")]))
 
 
 INPAINT = Preprocessor(

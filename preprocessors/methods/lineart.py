@@ -1,14 +1,12 @@
 """Line drawings of photographs, anime and manga by networks (ControlNet v1.1 `lineart`, `lineart_anime`)."""
 
-from torch import Tensor
-
-from ..description import Networks, Preprocessor, Run, Settings
-from ..line_maps import as_hint, line_map
+from ..description import Hint, Inputs, Preprocessor, Run
+from ..line_maps import line_map, three_channels
 
 
 def _runs(row: str) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        return as_hint(line_map(networks(row), images))
+    def run(inputs: Inputs) -> Hint:
+        return Hint(three_channels(line_map(inputs.networks(row), inputs.images)))
 
     return run
 

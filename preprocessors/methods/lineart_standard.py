@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_arrays
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def _lines(rgb: np.ndarray, sigma: float, intensity_threshold: float) -> np.ndar
     return np.clip(ink / typical * (127 / 255), 0, 1).astype(np.float32)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return lineart_standard(images, float(settings["sigma"]), float(settings["intensity_threshold"]))
+def _run(inputs: Inputs) -> Hint:
+    return Hint(lineart_standard(inputs.images, inputs.number("sigma"), inputs.number("intensity_threshold")))
 
 
 LINEART_STANDARD = Preprocessor(

@@ -4,50 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
+from ..line_segments import draw_segments, find_segments
 from ..pixels import map_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def line_segments(grey: np.ndarray, minimum_length: float) -> np.ndarray:
-    """Segments of HW uint8: (N, 4) float32 of x0, y0, x1, y1 in pixels, at least `minimum_length` long."""
-    import cv2
-    import numpy as np
-
-    found = cv2.createLineSegmentDetector().detect(grey)[0]
-    if found is None:
-        return np.zeros((0, 4), np.float32)
-    segments = found.reshape(-1, 4)
-    lengths = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
-    return segments[lengths >= minimum_length]
-
-
-def draw_segments(segments: np.ndarray, height: int, width: int) -> np.ndarray:
-    """White lines, one pixel wide, on black: HW uint8."""
-    import cv2
-    import numpy as np
-
-    canvas = np.zeros((height, width), np.uint8)
-    for x0, y0, x1, y1 in np.rint(segments).astype(int).tolist():
-        cv2.line(canvas, (x0, y0), (x1, y1), 255, 1)
-    return canvas
-
-
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
+def _run(inputs: Inputs) -> Hint:
     import cv2
 
-    share = float(settings["minimum_length"])
+    share = inputs.number("minimum_length")
 
     def lines(rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]
-        segments = line_segments(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), share * min(height, width))
+        segments = find_segments(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), share * min(height, width))
         return draw_segments(segments, height, width)
 
-    return map_bytes(images, lines)
+    return Hint(map_bytes(inputs.images, lines))
 
 
 LINES_LSD = Preprocessor(

@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Run, Settings
-from ..line_maps import as_hint
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
+from ..line_maps import three_channels
+from ..line_segments import draw_segments
 from ..networks.official import run_like
-from .lines_lsd import draw_segments
 
 LINES_PER_AREA = 200 / 512**2
-"""The annotator looks at 200 centres, whatever the picture's size; here that is for its 512x512 and grows along."""
+"""The annotator looks at 200 centers, whatever the picture's size; here that is for its 512x512 and grows along."""
 
 
 def decode_lines(maps: Tensor, score: float, length: float, most: int) -> list[Tensor]:
     """The lines of each picture: (N, 4) of x0, y0, x1, y1 in pixels of the picture, the surest first.
 
-    maps: (B, 5, h, w) of the network. score: a line's centre must be surer, 0..1. length: a line must be longer, in
-    map pixels, each two of the picture. most: at most this many of the surest centres are looked at.
+    maps: (B, 5, h, w) of the network. score: a line's center must be surer, 0..1. length: a line must be longer, in
+    map pixels, each two of the picture. most: at most this many of the surest centers are looked at.
     ControlNet `annotator/mlsd/utils.py`, `pred_lines`.
     """
     batch, _, height, width = maps.shape
@@ -34,17 +34,17 @@ def decode_lines(maps: Tensor, score: float, length: float, most: int) -> list[T
 def draw_lines(lines: list[Tensor], height: int, width: int) -> Tensor:
     """The lines of each picture, white on black and one pixel wide: (B, height, width, 3), 0 or 1."""
     drawings = [torch.from_numpy(draw_segments(ends.trunc().cpu().numpy(), height, width)) for ends in lines]
-    return as_hint(torch.stack(drawings).float().div_(255))
+    return three_channels(torch.stack(drawings).float().div_(255))
 
 
 def _runs(row: str) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        height, width = images.shape[1:3]
-        network = networks(row)
-        maps = network(run_like(network, images.movedim(-1, 1)))
-        most = int(settings["most_lines"]) or max(200, round(height * width * LINES_PER_AREA))
-        score, length = float(settings["score_threshold"]), float(settings["distance_threshold"])
-        return draw_lines(decode_lines(maps, score, length, most), height, width)
+    def run(inputs: Inputs) -> Hint:
+        height, width = inputs.images.shape[1:3]
+        network = inputs.networks(row)
+        maps = network(run_like(network, inputs.images.movedim(-1, 1)))
+        most = inputs.whole_number("most_lines") or max(200, round(height * width * LINES_PER_AREA))
+        score, length = inputs.number("score_threshold"), inputs.number("distance_threshold")
+        return Hint(draw_lines(decode_lines(maps, score, length, most), height, width))
 
     return run
 

@@ -1,16 +1,15 @@
 """Surface normals by NormalBAE, the hint of ControlNet v1.1's normal network."""
 
-from torch import Tensor
-
-from ..description import Networks, Preprocessor, Settings
-from ..estimate import estimate, network_size
+from ..description import Hint, Inputs, Preprocessor
+from ..estimate import estimate, network_size, to_image_size
 from ..networks import normal_bae
-from .depth import as_hint
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    normals = estimate(images, networks("normalbae"), int(settings["network_size"]), normal_bae.MULTIPLE)
-    return as_hint((normals[:, :3] + 1) / 2, images)
+def _run(inputs: Inputs) -> Hint:
+    normals = estimate(
+        inputs.images, inputs.networks("normalbae"), inputs.whole_number("network_size"), normal_bae.MULTIPLE
+    )
+    return Hint(to_image_size((normals[:, :3] + 1) / 2, inputs.images))
 
 
 NORMAL_BAE = Preprocessor(

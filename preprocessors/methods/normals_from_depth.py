@@ -1,4 +1,4 @@
-"""Surface normals from a depth image: which way each surface faces, as a colour."""
+"""Surface normals from a depth image: which way each surface faces, as a color."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 
 V11, V10 = "v1.1 (red left, green up, blue front)", "v1.0 (red front, green up, blue left)"
 CONVENTIONS = (V11, V10)
@@ -14,14 +14,14 @@ CONVENTIONS = (V11, V10)
 
 
 def normals_from_slopes(across: Tensor, down: Tensor, front: float, convention: str) -> Tensor:
-    """Unit normals as colours (n + 1) / 2.
+    """Unit normals as colors (n + 1) / 2.
 
     across, down: BHW, how fast the nearness grows to the right and downwards; a surface that faces left gets nearer
     to the right. front: the third component, in the same unit. Returns BHWC 0..1.
     """
     direction = torch.stack([across, down, torch.full_like(across, front)], dim=-1)
-    colours = (functional.normalize(direction, dim=-1) + 1) / 2
-    return colours.flip(-1) if convention == V10 else colours
+    colors = (functional.normalize(direction, dim=-1) + 1) / 2
+    return colors.flip(-1) if convention == V10 else colors
 
 
 def sobel(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,11 +45,11 @@ def normals_from_depth(depth: Tensor, relief: float, background_threshold: float
     return normals_from_slopes(across.masked_fill(flat, 0), down.masked_fill(flat, 0), 1.0, convention)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    depth = images.mean(dim=-1)
-    depth = 1 - depth if settings["near_is_black"] else depth
-    relief, threshold = float(settings["relief"]), float(settings["background_threshold"])
-    return normals_from_depth(depth, relief, threshold, str(settings["convention"]))
+def _run(inputs: Inputs) -> Hint:
+    depth = inputs.images.mean(dim=-1)
+    depth = 1 - depth if inputs.switch("near_is_black") else depth
+    relief, threshold = inputs.number("relief"), inputs.number("background_threshold")
+    return Hint(normals_from_depth(depth, relief, threshold, inputs.choice("convention")))
 
 
 NORMALS_FROM_DEPTH = Preprocessor(
@@ -81,7 +81,7 @@ NORMALS_FROM_DEPTH = Preprocessor(
             "convention",
             "Convention",
             V11,
-            "Which ControlNet the colours are for: the v1.1 (BAE) normal network, or that of v1.0.",
+            "Which ControlNet the colors are for: the v1.1 (BAE) normal network, or that of v1.0.",
             choices=CONVENTIONS,
         ),
         Parameter("near_is_black", "Near is black", False, "Wire a depth image that is dark where near."),

@@ -4,15 +4,15 @@ import math
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
-from ..estimate import estimate, network_size
+from ..depth_maps import FINER, stretch
+from ..description import Hint, Inputs, Parameter, Preprocessor
+from ..estimate import estimate, network_size, to_image_size
 from ..networks import midas
-from .depth import FINER, as_hint, stretch
 from .normals_from_depth import CONVENTIONS, V10, normals_from_slopes, sobel
 
 
 def midas_normals(depth: Tensor, flatness: float, background_threshold: float, convention: str) -> Tensor:
-    """Normals of inverse depth in the network's own unit, (B, 1, H, W), as colours (B, H, W, 3) in 0..1.
+    """Normals of inverse depth in the network's own unit, (B, 1, H, W), as colors (B, H, W, 3) in 0..1.
 
     The slopes are Sobel's sums of the raw depth and `flatness` is the third component; what is farther than the
     threshold (0 = farthest, 1 = nearest) is flat. Source: ControlNet v1.0, annotator/midas.
@@ -22,18 +22,18 @@ def midas_normals(depth: Tensor, flatness: float, background_threshold: float, c
     return normals_from_slopes(across, down, flatness, convention)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    depth = estimate(images, networks("midas"), int(settings["network_size"]), midas.MULTIPLE)
-    flatness, threshold = float(settings["flatness"]), float(settings["background_threshold"])
-    colours = midas_normals(depth, flatness, threshold, str(settings["convention"]))
-    return as_hint(colours.movedim(-1, 1), images)
+def _run(inputs: Inputs) -> Hint:
+    depth = estimate(inputs.images, inputs.networks("midas"), inputs.whole_number("network_size"), midas.MULTIPLE)
+    flatness, threshold = inputs.number("flatness"), inputs.number("background_threshold")
+    colors = midas_normals(depth, flatness, threshold, inputs.choice("convention"))
+    return Hint(to_image_size(colors.movedim(-1, 1), inputs.images))
 
 
 MIDAS_NORMALS = Preprocessor(
     id="midas_normals",
     label="MiDaS Normals",
     hint="normals",
-    description="Surface normals from MiDaS depth, in the colours of the v1.0 normal ControlNet; "
+    description="Surface normals from MiDaS depth, in the colors of the v1.0 normal ControlNet; "
     "the background is flat.",
     run=_run,
     parameters=(
@@ -60,7 +60,7 @@ MIDAS_NORMALS = Preprocessor(
             "convention",
             "Convention",
             V10,
-            "Which ControlNet the colours are for: that of v1.0, or the v1.1 (BAE) normal network.",
+            "Which ControlNet the colors are for: that of v1.0, or the v1.1 (BAE) normal network.",
             choices=CONVENTIONS,
         ),
     ),

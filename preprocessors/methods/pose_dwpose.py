@@ -8,13 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Settings
-from ..pose.draw import draw_frames
-from ..pose.keypoints import LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
-from .pose_openpose import PARTS, pose_style
-
-_BODY = (0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-"""COCO's point for each OpenPose point but the neck."""
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
+from ..pose.keypoints import COCO_BODY, LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
+from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _FACE, _LEFT_HAND, _RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 
@@ -73,8 +69,8 @@ def decode_people(answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         grids.append(np.stack([x, y], axis=-1).reshape(-1, 2))
         strides.append(np.full((cells * cells, 1), stride))
     grid, stride = np.concatenate(grids), np.concatenate(strides)
-    centres, sizes = (answer[:, :2] + grid) * stride, np.exp(answer[:, 2:4]) * stride
-    return np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1), answer[:, 4] * answer[:, _PERSON]
+    centers, sizes = (answer[:, :2] + grid) * stride, np.exp(answer[:, 2:4]) * stride
+    return np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1), answer[:, 4] * answer[:, _PERSON]
 
 
 def _strongest(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
@@ -94,7 +90,7 @@ def _strongest(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
 
 def _pose(picture: np.ndarray, box: np.ndarray, network: nn.Module, minimum: float, settings: Settings) -> Pose:
     points = _landmarks(picture, box, network, minimum)
-    body = as_openpose_body(points, _BODY)
+    body = as_openpose_body(points, COCO_BODY)
     face = (*points[_FACE], body[RIGHT_EYE], body[LEFT_EYE])
     hands = bool(settings["hands"])
     return Pose(
@@ -113,9 +109,9 @@ def _landmarks(picture: np.ndarray, box: np.ndarray, network: nn.Module, minimum
     """The 133 points of COCO-WholeBody in a box of the picture."""
     import cv2
 
-    centre, sides = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * _ROOM
+    center, sides = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * _ROOM
     scale = max(sides[0] / _POSE_WIDTH, sides[1] / _POSE_HEIGHT)
-    corner = centre - scale * np.array([_POSE_WIDTH, _POSE_HEIGHT]) / 2
+    corner = center - scale * np.array([_POSE_WIDTH, _POSE_HEIGHT]) / 2
     inverse = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = 255 * cv2.warpAffine(picture, inverse, (_POSE_WIDTH, _POSE_HEIGHT), flags=flags)
@@ -131,20 +127,19 @@ def _landmarks(picture: np.ndarray, box: np.ndarray, network: nn.Module, minimum
     )
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    frames = detect_dwpose(images, settings, networks)
-    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+def _run(inputs: Inputs) -> Hint:
+    return pose_hint(detect_dwpose(inputs.images, inputs.settings, inputs.networks), inputs)
 
 
 DWPOSE = Preprocessor(
     id="dwpose",
     label="DWPose",
     hint="pose",
-    description="Coloured skeletons of all people on black, with hands and faces, more reliable than OpenPose's.",
+    description="Colored skeletons of all people on black, with hands and faces, more reliable than OpenPose's.",
     run=_run,
-    detect=detect_dwpose,
+    gives_poses=True,
     parameters=(
-        *PARTS,
+        *STYLE_PARAMETERS,
         Parameter(
             "minimum_score",
             "Minimum score",

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..networks.mediapipe import TfliteNetwork
 from ..pose.blaze import FACE, PALM, PERSON, Region, detect, turn_of, whole
-from ..pose.draw import draw_frames
 from ..pose.keypoints import NECK, NOSE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
 from ..pose.parts import Square, face_square, hand_square
-from .pose_openpose import PARTS, pose_style
+from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 """BlazePose's landmark for each OpenPose point but the neck."""
@@ -104,7 +103,7 @@ def _hand(picture: np.ndarray, square: Square | None, models: _Models) -> Keypoi
 
 
 def _faces(picture: np.ndarray, within: Region, models: _Models) -> list[Keypoints]:
-    """The 68 points of iBUG 300-W and the centres of the eyes, of every face in a region, the surest first."""
+    """The 68 points of iBUG 300-W and the centers of the eyes, of every face in a region, the surest first."""
     found = detect(picture, within, models.get("face_detection"), FACE, _FOUND)
     meshes = (_face_mesh(picture, region, models.get("face_landmark")) for region in found)
     return [mesh for mesh in meshes if mesh]
@@ -147,20 +146,19 @@ def _fractions(points: np.ndarray, scores: np.ndarray, picture: np.ndarray, mini
     )
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    frames = detect_mediapipe(images, settings, networks)
-    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+def _run(inputs: Inputs) -> Hint:
+    return pose_hint(detect_mediapipe(inputs.images, inputs.settings, inputs.networks), inputs)
 
 
 MEDIAPIPE_POSE = Preprocessor(
     id="mediapipe_pose",
     label="MediaPipe Pose",
     hint="pose",
-    description="Coloured skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
+    description="Colored skeletons on black as OpenPose draws them, with hands and faces, by free networks.",
     run=_run,
-    detect=detect_mediapipe,
+    gives_poses=True,
     parameters=(
-        *PARTS,
+        *STYLE_PARAMETERS,
         Parameter(
             "minimum_score",
             "Minimum score",

@@ -6,26 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..networks.official import run_like
 from ..networks.openpose import STRIDE
 from ..pose.assembly import assemble_people
-from ..pose.draw import PoseStyle, draw_frames, xinsir_style
 from ..pose.keypoints import Keypoints, Pose, PoseFrame
 from ..pose.parts import Square, face_keypoints, face_square, hand_keypoints, hand_square
-
-PARTS = (
-    Parameter("body", "Body", True, "Draw the body."),
-    Parameter("hands", "Hands", True, "Look for hands and draw their 21 points each."),
-    Parameter("face", "Face", True, "Look for faces and draw their 70 points each."),
-    Parameter(
-        "thick_limbs",
-        "Thick limbs",
-        False,
-        "Draw limbs thicker on larger pictures, as xinsir's SDXL OpenPose and union ControlNets were trained with.",
-    ),
-)
-"""What every pose method lets the user choose."""
+from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _GREY = 128 / 255
 _WIDEST = 6
@@ -59,17 +46,8 @@ def detect_openpose(images: Tensor, settings: Settings, networks: Networks) -> l
     return [PoseFrame(height, width, tuple(people)) for people in poses]
 
 
-def pose_style(settings: Settings, height: int, width: int) -> PoseStyle:
-    """The style that the settings of `PARTS` ask for."""
-    body, hands, face = (bool(settings[name]) for name in ("body", "hands", "face"))
-    if settings["thick_limbs"]:
-        return xinsir_style(height, width, body, hands, face)
-    return PoseStyle(body, hands, face)
-
-
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    frames = detect_openpose(images, settings, networks)
-    return draw_frames(frames, pose_style(settings, images.shape[1], images.shape[2])).to(images.device)
+def _run(inputs: Inputs) -> Hint:
+    return pose_hint(detect_openpose(inputs.images, inputs.settings, inputs.networks), inputs)
 
 
 def _bodies(images: Tensor, detection_height: int, network: nn.Module) -> list[list[Keypoints]]:
@@ -142,11 +120,11 @@ OPENPOSE = Preprocessor(
     id="openpose",
     label="OpenPose",
     hint="pose",
-    description="Coloured skeletons of all people on black, with hands and faces: each limb has its own colour.",
+    description="Colored skeletons of all people on black, with hands and faces: each limb has its own color.",
     run=_run,
-    detect=detect_openpose,
+    gives_poses=True,
     parameters=(
-        *PARTS,
+        *STYLE_PARAMETERS,
         Parameter(
             "detection_height",
             "Detection height",

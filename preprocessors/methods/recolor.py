@@ -1,4 +1,4 @@
-"""Hints of recolor ControlNets: the picture without its colours."""
+"""Hints of recolor ControlNets: the picture without its colors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_floats
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def intensity(images: Tensor, gamma: float) -> Tensor:
     return images.amax(dim=-1, keepdim=True).pow(gamma).expand(*images.shape)
 
 
-def _run_luminance(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return luminance(images, float(settings["gamma"]), bool(settings["reference_behaviour"]))
+def _run_luminance(inputs: Inputs) -> Hint:
+    return Hint(luminance(inputs.images, inputs.number("gamma"), inputs.switch("reference_behavior")))
 
 
-def _run_intensity(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return intensity(images, float(settings["gamma"]))
+def _run_intensity(inputs: Inputs) -> Hint:
+    return Hint(intensity(inputs.images, inputs.number("gamma")))
 
 
 GAMMA = Parameter("gamma", "Gamma", 1.0, "Below 1 brightens, above 1 darkens.", minimum=0.1, maximum=2.0, step=0.01)
@@ -55,8 +55,8 @@ RECOLOR_LUMINANCE = Preprocessor(
     parameters=(
         GAMMA,
         Parameter(
-            "reference_behaviour",
-            "Reference behaviour",
+            "reference_behavior",
+            "Reference behavior",
             False,
             "Swap red and blue first, as the tool did that the recolor ControlNets were made with.",
         ),

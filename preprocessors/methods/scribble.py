@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_arrays
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def _xdog(rgb: np.ndarray, threshold: float) -> np.ndarray:
     return (2 * darker > threshold).astype(np.float32)
 
 
-def _run_drawing(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return scribble_from_drawing(images, float(settings["threshold"]))
+def _run_drawing(inputs: Inputs) -> Hint:
+    return Hint(scribble_from_drawing(inputs.images, inputs.number("threshold")))
 
 
-def _run_xdog(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return xdog(images, float(settings["threshold"]))
+def _run_xdog(inputs: Inputs) -> Hint:
+    return Hint(xdog(inputs.images, inputs.number("threshold")))
 
 
 SCRIBBLE = Preprocessor(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Preprocessor, Run, Settings
-from ..line_maps import as_hint
+from ..description import Hint, Inputs, Preprocessor, Run
+from ..line_maps import SAFE, SAFE_STEPS, soft_edges, three_channels
 from ..pixels import map_arrays
-from .soft_edges import HED, PIDINET, SAFE, SAFE_STEPS, soft_edges
+from .soft_edges import HED, PIDINET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,14 +60,18 @@ def _ridges(edges: np.ndarray) -> np.ndarray:
 
 
 def _runs(row: str) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        return scribble_from_edges(soft_edges(images, row, SAFE_STEPS if settings["safe"] else 0, networks))
+    def run(inputs: Inputs) -> Hint:
+        return Hint(
+            scribble_from_edges(
+                soft_edges(inputs.images, row, SAFE_STEPS if inputs.switch("safe") else 0, inputs.networks)
+            )
+        )
 
     return run
 
 
-def _run_sketch(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return as_hint((soft_edges(images, "pidinet", 0, networks) > SKETCH_LEVEL).float())
+def _run_sketch(inputs: Inputs) -> Hint:
+    return Hint(three_channels((soft_edges(inputs.images, "pidinet", 0, inputs.networks) > SKETCH_LEVEL).float()))
 
 
 SCRIBBLE_HED = Preprocessor(

@@ -1,10 +1,10 @@
-"""Segmentation as a hint: every pixel in the colour of its class (UniFormer, OneFormer; ADE20K, COCO)."""
+"""Segmentation as a hint: every pixel in the color of its class (UniFormer, OneFormer; ADE20K, COCO)."""
 
 import torch
 from torch import Tensor, nn
 
 from .. import palettes
-from ..description import Networks, Parameter, Preprocessor, Run, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
 from ..estimate import estimate, network_size
 from ..networks import oneformer, uniformer
 
@@ -16,11 +16,13 @@ _FINEST = 8
 in steps of a few pixels, where 150 logits for each of its pixels would cost minutes."""
 
 
-def uniformer_labels(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    """The class of every pixel, 0..149 in the order of ADE20K: (B, H, W, 3) in 0..1 -> (B, H, W) int64."""
-    images_seen = images.flip(-1) if settings["reference_channels"] else images
-    logits = estimate(images_seen, networks("uniformer"), int(settings["network_size"]), uniformer.MULTIPLE)
-    return labels_like(images, logits)
+def uniformer_labels(inputs: Inputs) -> Tensor:
+    """The class of every pixel, 0..149 in the order of ADE20K: (B, H, W) int64."""
+    images_seen = inputs.images.flip(-1) if inputs.switch("reference_channels") else inputs.images
+    logits = estimate(
+        images_seen, inputs.networks("uniformer"), inputs.whole_number("network_size"), uniformer.MULTIPLE
+    )
+    return labels_like(inputs.images, logits)
 
 
 def labels_like(images: Tensor, logits: Tensor) -> Tensor:
@@ -51,19 +53,19 @@ def strongest_class(logits: Tensor, height: int, width: int) -> Tensor:
     return torch.cat(strips, dim=1)
 
 
-def as_hint(labels: Tensor, palette: Tensor) -> Tensor:
-    """Classes (B, H, W) -> their colours, and the class / 255 as the fourth channel: (B, H, W, 4)."""
-    return torch.cat([palettes.paint(labels, palette), labels[..., None].float() / 255], dim=-1)
+def painted(labels: Tensor, palette: Tensor) -> Hint:
+    """The hint of classes (B, H, W): each pixel in the color that the palette (classes, 3) has for its class."""
+    return Hint(palettes.paint(labels, palette), labels=labels)
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return as_hint(uniformer_labels(images, settings, networks), palettes.ade20k())
+def _run(inputs: Inputs) -> Hint:
+    return painted(uniformer_labels(inputs), palettes.ade20k())
 
 
 def _oneformer(row: str, palette: Tensor) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        shares = estimate(images, networks(row), int(settings["network_size"]), oneformer.MULTIPLE)
-        return as_hint(labels_like(images, shares), palette)
+    def run(inputs: Inputs) -> Hint:
+        shares = estimate(inputs.images, inputs.networks(row), inputs.whole_number("network_size"), oneformer.MULTIPLE)
+        return painted(labels_like(inputs.images, shares), palette)
 
     return run
 
@@ -72,7 +74,7 @@ UNIFORMER = Preprocessor(
     id="uniformer_segmentation",
     label="UniFormer Segmentation",
     hint="segmentation",
-    description="Every pixel in the colour of its class, of the 150 of ADE20K: wall, building, sky, floor, tree ...",
+    description="Every pixel in the color of its class, of the 150 of ADE20K: wall, building, sky, floor, tree ...",
     run=_run,
     parameters=(
         network_size(512),
@@ -92,7 +94,7 @@ ONEFORMER_ADE20K = Preprocessor(
     id="oneformer_ade20k",
     label="OneFormer Segmentation (ADE20K)",
     hint="segmentation",
-    description="Every pixel in the colour of its class, of the 150 of ADE20K, with finer borders than UniFormer's.",
+    description="Every pixel in the color of its class, of the 150 of ADE20K, with finer borders than UniFormer's.",
     run=_oneformer("oneformer_ade20k", palettes.ade20k()),
     parameters=(network_size(640),),
     weights=("oneformer_ade20k",),
@@ -104,7 +106,7 @@ ONEFORMER_COCO = Preprocessor(
     id="oneformer_coco",
     label="OneFormer Segmentation (COCO)",
     hint="segmentation",
-    description="Every pixel in the colour of its class, of the 133 of COCO: people, animals, vehicles, food ...",
+    description="Every pixel in the color of its class, of the 133 of COCO: people, animals, vehicles, food ...",
     run=_oneformer("oneformer_coco", palettes.coco()),
     parameters=(network_size(800),),
     weights=("oneformer_coco",),

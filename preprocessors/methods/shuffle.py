@@ -1,4 +1,4 @@
-"""Content shuffle: the picture's colours and textures in a random smooth disorder, for the v1.1 shuffle ControlNet."""
+"""Content shuffle: the picture's colors and textures in a random smooth disorder, for the v1.1 shuffle ControlNet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_floats
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ def shuffle(images: Tensor, seed: int, cell: int) -> Tensor:
     return map_floats(images, lambda rgb: cv2.remap(rgb, across, down, cv2.INTER_LINEAR))
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return shuffle(images, int(settings["seed"]), int(settings["cell"]))
+def _run(inputs: Inputs) -> Hint:
+    return Hint(shuffle(inputs.images, inputs.whole_number("seed"), inputs.whole_number("cell")))
 
 
 SHUFFLE = Preprocessor(
     id="shuffle",
     label="Content Shuffle",
     hint="other",
-    description="The picture's colours and textures in disorder: a ControlNet takes its style, not its shapes.",
+    description="The picture's colors and textures in disorder: a ControlNet takes its style, not its shapes.",
     run=_run,
     parameters=(
         Parameter(
@@ -73,5 +73,5 @@ SHUFFLE = Preprocessor(
             unit="pixels",
         ),
     ),
-    aliases=("ShufflePreprocessor", "reorganise", "style"),
+    aliases=("ShufflePreprocessor", "reorganize", "style"),
 )

@@ -1,33 +1,20 @@
 """Soft edges: contours of a photograph in grey, by HED, PiDiNet or TEED (ControlNet v1.1 `softedge`)."""
 
-from torch import Tensor
-
-from ..description import Networks, Parameter, Preprocessor, Run, Settings
-from ..line_maps import as_hint, line_map, reduce_levels
-
-SAFE_STEPS = 2
-SAFE = Parameter(
-    "safe",
-    "Safe",
-    False,
-    "Only black, grey and white. Grey values can carry a faint copy of the picture; this takes it out.",
-)
-
-
-def soft_edges(images: Tensor, row: str, safe_steps: int, networks: Networks) -> Tensor:
-    """Edges of (B, H, W, 3) by the network of a row of weights.toml: (B, H, W) in 0..1, white on black."""
-    return reduce_levels(line_map(networks(row), images), safe_steps)
+from ..description import Hint, Inputs, Parameter, Preprocessor, Run
+from ..line_maps import SAFE, SAFE_STEPS, soft_edges, three_channels
 
 
 def _runs(row: str) -> Run:
-    def run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-        return as_hint(soft_edges(images, row, SAFE_STEPS if settings["safe"] else 0, networks))
+    def run(inputs: Inputs) -> Hint:
+        return Hint(
+            three_channels(soft_edges(inputs.images, row, SAFE_STEPS if inputs.switch("safe") else 0, inputs.networks))
+        )
 
     return run
 
 
-def _run_teed(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return as_hint(soft_edges(images, "teed", int(settings["safe_steps"]), networks))
+def _run_teed(inputs: Inputs) -> Hint:
+    return Hint(three_channels(soft_edges(inputs.images, "teed", inputs.whole_number("safe_steps"), inputs.networks)))
 
 
 HED = Preprocessor(

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from .. import sizes
-from ..description import Networks, Parameter, Preprocessor, Settings
-from ..line_maps import as_hint
+from ..description import Hint, Inputs, Networks, Parameter, Preprocessor
+from ..line_maps import SAFE_STEPS, soft_edges, three_channels
 from ..pixels import map_arrays
 from .lineart import DRAWINGS
 from .lineart_standard import lineart_standard
-from .soft_edges import SAFE_STEPS, soft_edges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,15 +55,18 @@ def _line_drawing(images: Tensor, method: str, networks: Networks) -> Tensor:
     drawing = DRAWINGS[method]
     height, width = images.shape[1:3]
     frame = sizes.Frame.plan(height, width, 0, drawing.multiple_of)
-    return sizes.crop(drawing.run(sizes.pad(images, frame.padded), {}, networks), frame)[..., 0]
+    padded = Inputs(sizes.pad(images, frame.padded), drawing.settings(), networks)
+    return sizes.crop(drawing.run(padded).image, frame)[..., 0]
 
 
-def _run(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    edges = soft_edges(images, "mteed_anyline", SAFE_STEPS, networks)
-    lines = _line_drawing(images, str(settings["merge_with"]), networks).to(edges.device)
-    lower, upper = float(settings["lower_bound"]), float(settings["upper_bound"])
+def _run(inputs: Inputs) -> Hint:
+    edges = soft_edges(inputs.images, "mteed_anyline", SAFE_STEPS, inputs.networks)
+    lines = _line_drawing(inputs.images, inputs.choice("merge_with"), inputs.networks).to(edges.device)
+    lower, upper = inputs.number("lower_bound"), inputs.number("upper_bound")
     lines = lines.where((lines >= lower) & (lines <= upper), 0)
-    return as_hint(merge(edges, remove_specks(lines, int(settings["speck_size"]), bool(settings["diagonal"]))))
+    return Hint(
+        three_channels(merge(edges, remove_specks(lines, inputs.whole_number("speck_size"), inputs.switch("diagonal"))))
+    )
 
 
 ANYLINE = Preprocessor(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_bytes
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DARKEST, LUMA, OTSU = "darkest channel", "luma", "automatic (Otsu)"
 
 
-def binarise(images: Tensor, threshold: float, measure: str) -> Tensor:
+def binarize(images: Tensor, threshold: float, measure: str) -> Tensor:
     """1 where the picture is brighter than threshold / 255, else 0.
 
     measure: `DARKEST` (sd-webui `threshold`: all channels must be brighter), `LUMA` (Rec. 601 grey),
@@ -32,12 +32,12 @@ def binarise(images: Tensor, threshold: float, measure: str) -> Tensor:
     return map_bytes(images, bright)
 
 
-def _run_threshold(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return binarise(images, float(settings["threshold"]), str(settings["measure"]))
+def _run_threshold(inputs: Inputs) -> Hint:
+    return Hint(binarize(inputs.images, inputs.number("threshold"), inputs.choice("measure")))
 
 
-def _run_invert(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return 1 - images
+def _run_invert(inputs: Inputs) -> Hint:
+    return Hint(1 - inputs.images)
 
 
 THRESHOLD = Preprocessor(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Networks, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_floats
 
 if TYPE_CHECKING:
@@ -77,19 +77,19 @@ def _resample(rgb: np.ndarray, rate: float) -> np.ndarray:
     return np.clip(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-def _run_resample(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return resample(images, float(settings["rate"]))
+def _run_resample(inputs: Inputs) -> Hint:
+    return Hint(resample(inputs.images, inputs.number("rate")))
 
 
-def _run_blur(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    return blur(images, float(settings["sigma"]))
+def _run_blur(inputs: Inputs) -> Hint:
+    return Hint(blur(inputs.images, inputs.number("sigma")))
 
 
-def _run_guided(images: Tensor, settings: Settings, networks: Networks) -> Tensor:
-    strength, rate = float(settings["blur"]), float(settings["rate"])
-    radius, epsilon = int(settings["radius"]), float(settings["epsilon"])
-    softened = blur(images, strength / 2)
-    return map_floats(softened, lambda rgb: _resample(guided_filter(rgb, radius, epsilon), rate))
+def _run_guided(inputs: Inputs) -> Hint:
+    strength, rate = inputs.number("blur"), inputs.number("rate")
+    radius, epsilon = inputs.whole_number("radius"), inputs.number("epsilon")
+    softened = blur(inputs.images, strength / 2)
+    return Hint(map_floats(softened, lambda rgb: _resample(guided_filter(rgb, radius, epsilon), rate)))
 
 
 RATE = Parameter(

@@ -1,4 +1,4 @@
-"""Batch normalisation after a convolution, multiplied into its weights once at load."""
+"""Batch normalization after a convolution, multiplied into its weights once at load."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ def fold_batch_norms(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         try:
             scale, shift, mean, variance = (folded.pop(f"{norm}.{part}").double() for part in _STATISTICS)
         except KeyError as error:
-            raise ValueError(f"The file does not fit: {error} of the batch normalisation is missing.") from error
+            raise ValueError(f"The file does not fit: {error} of the batch normalization is missing.") from error
         folded.pop(f"{norm}.num_batches_tracked", None)
         factor = scale / (variance + EPSILON).sqrt()
         bias = state_dict[f"{layer}.bias"].double() - mean if f"{layer}.bias" in state_dict else -mean

@@ -74,7 +74,7 @@ class _Inverted(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    """The trunk up to the last convolution, whose normalisation nobody reads."""
+    """The trunk up to the last convolution, whose normalization nobody reads."""
 
     def __init__(self, ops: Ops) -> None:
         super().__init__()

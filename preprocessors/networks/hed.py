@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .official import Ops, assemble, channels_last, unwrap
+from .tiled import TiledNetwork
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """(channels, number of convolutions) of each block; every block but the first halves the size."""
@@ -33,7 +34,7 @@ class Block(nn.Module):
         return x, self.projection(x)
 
 
-class HED(nn.Module):
+class HED(TiledNetwork):
     """The mean of five maps of edges, from fine to coarse."""
 
     reach = 128

@@ -24,7 +24,7 @@ def standardise(weight: Tensor) -> Tensor:
 
 
 class _ConvolutionNorm(nn.Module):
-    """A convolution with its group normalisation, under the names `conv` and `norm`."""
+    """A convolution with its group normalization, under the names `conv` and `norm`."""
 
     def __init__(self, channels: int, width: int, kernel: int, stride: int, ops: Ops) -> None:
         super().__init__()

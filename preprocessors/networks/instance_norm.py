@@ -1,4 +1,4 @@
-"""Instance normalisation without weights of its own, also of pictures that are seen in parts."""
+"""Instance normalization without weights of its own, also of pictures that are seen in parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Moments:
     mean: Tensor
     scale: Tensor
 
-    def normalise_(self, x: Tensor) -> Tensor:
+    def normalize_(self, x: Tensor) -> Tensor:
         """Every channel of (B, C, H, W) to mean 0 and variance 1, in place."""
         mean, scale = self.mean.to(x), self.scale.to(x)
         for block in _blocks(x):
@@ -65,7 +65,7 @@ class InstanceNorm(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return Statistics().add(x).moments().normalise_(x)
+        return Statistics().add(x).moments().normalize_(x)
 
 
 def _blocks(x: Tensor) -> tuple[Tensor, ...]:

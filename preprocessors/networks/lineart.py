@@ -29,7 +29,7 @@ HALO, COARSE_HALO = 8, 4
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, each normalised over the picture, added to their input."""
+    """Two 3x3 convolutions, each normalized over the picture, added to their input."""
 
     def __init__(self, width: int, ops: Ops) -> None:
         super().__init__()
@@ -82,19 +82,19 @@ class LineDrawing(nn.Module):
     def __init__(self, ops: Ops = nn) -> None:
         super().__init__()
         first, second, third = WIDTHS
-        self.model0 = nn.Sequential(nn.ReflectionPad2d(3), ops.Conv2d(3, first, 7), *_normalised(first))
+        self.model0 = nn.Sequential(nn.ReflectionPad2d(3), ops.Conv2d(3, first, 7), *_normalized(first))
         self.model1 = nn.Sequential(
             ops.Conv2d(first, second, 3, stride=2, padding=1),
-            *_normalised(second),
+            *_normalized(second),
             ops.Conv2d(second, third, 3, stride=2, padding=1),
-            *_normalised(third),
+            *_normalized(third),
         )
         self.model2 = nn.Sequential(*(ResidualBlock(third, ops) for _ in range(RESIDUAL_BLOCKS)))
         self.model3 = nn.Sequential(
             ops.ConvTranspose2d(third, second, 3, stride=2, padding=1, output_padding=1),
-            *_normalised(second),
+            *_normalized(second),
             ops.ConvTranspose2d(second, first, 3, stride=2, padding=1, output_padding=1),
-            *_normalised(first),
+            *_normalized(first),
         )
         self.model4 = nn.Sequential(nn.ReflectionPad2d(3), ops.Conv2d(first, LAST_KERNEL**2, 1), TapSum())
 
@@ -110,7 +110,7 @@ class LineDrawing(nn.Module):
         return lines.float().neg_().sigmoid_()
 
 
-def _normalised(width: int) -> tuple[nn.Module, nn.Module]:
+def _normalized(width: int) -> tuple[nn.Module, nn.Module]:
     return InstanceNorm(), nn.ReLU(inplace=True)
 
 

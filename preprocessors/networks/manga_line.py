@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .official import Ops, assemble, channels_last, unwrap
+from .tiled import TiledNetwork
 
 DOWN = ((24, 2), (48, 3), (96, 5), (192, 7), (384, 12))
 UP = ((192, 7), (96, 5), (48, 3), (24, 2))
@@ -84,7 +85,7 @@ class Stage(nn.Module):
         return self.model(x)
 
 
-class MangaLines(nn.Module):
+class MangaLines(TiledNetwork):
     """Stages down to a sixteenth of the size and back, each on the way up added to its counterpart."""
 
     reach = 496

@@ -16,7 +16,7 @@ from .batch_norm import fold_batch_norms
 from .official import Ops, assemble, channels_last, unwrap
 
 _CENTRE = 7
-"""The map of centres among the 16; the four after it lead from a centre to the ends of its line."""
+"""The map of centers among the 16; the four after it lead from a center to the ends of its line."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class MLSD(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """RGB (B, 3, H, W) in 0..1, H and W multiples of 16 -> (B, 5, H/2, W/2) float32.
 
-        Channel 0 is the logit of a line's centre; 1 to 4 lead from there to its ends, x0, y0, x1, y1 in map pixels.
+        Channel 0 is the logit of a line's center; 1 to 4 lead from there to its ends, x0, y0, x1, y1 in map pixels.
         """
         x = images * 2 - 1
         # The network was trained with a fourth channel of ones on the scale 0..255.

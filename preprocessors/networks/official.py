@@ -33,7 +33,7 @@ def unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 def assemble(create: Callable[[], nn.Module], state_dict: Mapping[str, Tensor]) -> nn.Module:
     """Create the network without memory for its weights, then give it those of `state_dict`.
 
-    Integer counters of batch normalisation that a file leaves out are not needed to run it and are filled in.
+    Integer counters of batch normalization that a file leaves out are not needed to run it and are filled in.
     Returns the network in evaluation mode, without gradients.
     Raises ValueError when a weight is missing, unknown or of another shape.
     """

@@ -3,7 +3,7 @@
 Sources: Su et al., "Pixel Difference Networks for Efficient Edge Detection" (arXiv 2108.07009); layer names of
 `table5_pidinet.pth` in the hub repository lllyasviel/Annotators, the paper's variant `carv4`.
 
-A pixel difference convolution weighs differences between neighbours instead of pixels. That is linear in the
+A pixel difference convolution weighs differences between neighbors instead of pixels. That is linear in the
 pixels, so each one becomes a plain convolution once its kernel is rewritten.
 """
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .official import Ops, assemble, channels_last, unwrap
+from .tiled import TiledNetwork
 
 STAGES = ((60, 3), (120, 4), (240, 4), (240, 4))
 """(channels, number of blocks) of each stage; every stage but the first halves the size."""
@@ -27,20 +28,20 @@ _INNER = (6, 7, 8, 11, 13, 16, 17, 18)
 
 
 def _central(kernel: Tensor) -> Tensor:
-    """Each neighbour minus the centre."""
+    """Each neighbor minus the center."""
     plain = kernel.clone()
     plain[:, :, 1, 1] -= kernel.sum(dim=(2, 3))
     return plain
 
 
 def _angular(kernel: Tensor) -> Tensor:
-    """Each neighbour minus the next one on the way around the centre."""
+    """Each neighbor minus the next one on the way around the center."""
     flat = kernel.flatten(2)
     return (flat - flat[:, :, _CLOCKWISE]).view_as(kernel)
 
 
 def _radial(kernel: Tensor) -> Tensor:
-    """Each pixel of the outer ring of 5x5 minus the one between it and the centre."""
+    """Each pixel of the outer ring of 5x5 minus the one between it and the center."""
     plain = kernel.new_zeros((*kernel.shape[:2], 25))
     plain[:, :, _OUTER] = kernel.flatten(2)[:, :, 1:]
     plain[:, :, _INNER] = -kernel.flatten(2)[:, :, 1:]
@@ -133,7 +134,7 @@ class Reduction(nn.Module):
         return self.conv(x)
 
 
-class PiDiNet(nn.Module):
+class PiDiNet(TiledNetwork):
     """Four stages, a map of each, and their weighted sum."""
 
     reach = 184

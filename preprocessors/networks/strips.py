@@ -24,7 +24,7 @@ def run_in_strips(layers: Iterable[nn.Module], x: Tensor, rows: int, halo: int) 
             statistics = Statistics()
             for _, strip in _strips(waiting, x, rows, halo):
                 statistics.add(strip)
-            waiting.append(statistics.moments().normalise_)
+            waiting.append(statistics.moments().normalize_)
         else:
             waiting.append(layer)
     result: Tensor | None = None

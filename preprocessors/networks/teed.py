@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .official import Ops, assemble, channels_last, unwrap
+from .tiled import TiledNetwork
 
 
 def smish(x: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class Fusion(nn.Module):
         return smish((self.DWconv2(smish(first)) + first).sum(dim=1, keepdim=True))
 
 
-class TEED(nn.Module):
+class TEED(TiledNetwork):
     """Three blocks, a map of each, a fourth made of them, and the mean of the four."""
 
     reach = 32

@@ -24,7 +24,7 @@ _UNUSED = ("auxiliary_head.",)
 
 
 def _channels_last_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """Layer normalisation over the channels of (B, C, H, W)."""
+    """Layer normalization over the channels of (B, C, H, W)."""
     return norm(x.movedim(1, -1)).movedim(-1, 1)
 
 

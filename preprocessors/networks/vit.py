@@ -45,7 +45,7 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer of the transformer, normalised before each branch."""
+    """One layer of the transformer, normalized before each branch."""
 
     def __init__(self, width: int, heads: int, ops: Ops, layer_scale: bool = False) -> None:
         super().__init__()

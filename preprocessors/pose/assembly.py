@@ -30,7 +30,7 @@ _MINIMUM_MEAN_SCORE = 0.4
 
 @dataclass(frozen=True)
 class _Peaks:
-    """Peaks of one part: positions (N, 2) as x, y in cells (the centre of the first cell is 0), scores (N,)."""
+    """Peaks of one part: positions (N, 2) as x, y in cells (the center of the first cell is 0), scores (N,)."""
 
     positions: Tensor
     scores: Tensor
@@ -80,8 +80,8 @@ def refine(heat: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     exactly. The shift is held within half a cell, and is 0 across the edge of the map.
     """
     height, width = heat.shape
-    centre = heat[rows, columns]
-    log = (heat.clamp_min(0) + 1e-6 + 1e-3 * centre.max() if len(rows) else heat.clamp_min(1e-6)).log()
+    center = heat[rows, columns]
+    log = (heat.clamp_min(0) + 1e-6 + 1e-3 * center.max() if len(rows) else heat.clamp_min(1e-6)).log()
 
     def shift(before: Tensor, after: Tensor, index: Tensor, size: int) -> Tensor:
         curvature = 2 * log[rows, columns] - before - after

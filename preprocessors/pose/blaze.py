@@ -19,7 +19,7 @@ _LOGIT_LIMIT = 100.0
 
 @dataclass(frozen=True)
 class Region:
-    """A turned square of a picture: centre and side in pixels, angle in radians, clockwise on the screen."""
+    """A turned square of a picture: center and side in pixels, angle in radians, clockwise on the screen."""
 
     x: float
     y: float
@@ -77,7 +77,7 @@ class Detector:
     strides: of its anchors, in pixels of its input; those that repeat share a map. signed: its input is -1..1, else
     0..1. start, end: the points that tell the turn; `upright` is the direction from start to end, in degrees, of what
     is not turned. scale: of the square around what was found. shift: of that square, downwards, before it is scaled.
-    around_points: the square's centre is the point `start` and its half side the distance to `end`.
+    around_points: the square's center is the point `start` and its half side the distance to `end`.
     """
 
     strides: tuple[int, ...]
@@ -96,14 +96,14 @@ FACE = Detector((8, 16, 16, 16), True, 0, 1, 0, 1.5)
 
 
 def anchors(strides: tuple[int, ...], size: int) -> Tensor:
-    """Centres (N, 2) of the anchors as fractions: two at each cell for every layer of the stride."""
-    centres = []
+    """Centers (N, 2) of the anchors as fractions: two at each cell for every layer of the stride."""
+    centers = []
     for stride in dict.fromkeys(strides):
         cells = math.ceil(size / stride)
         y, x = torch.meshgrid(torch.arange(cells), torch.arange(cells), indexing="ij")
         cell = (torch.stack([x, y], dim=-1).flatten(0, 1) + 0.5) / cells
-        centres.append(cell.repeat_interleave(2 * strides.count(stride), dim=0))
-    return torch.cat(centres)
+        centers.append(cell.repeat_interleave(2 * strides.count(stride), dim=0))
+    return torch.cat(centers)
 
 
 def detect(
@@ -119,10 +119,10 @@ def detect(
     boxes, logits = (output[0].float() for output in network(entry[None]))
     scores = logits[:, 0].clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT).sigmoid()
     kept = scores >= minimum_score
-    centres = anchors(detector.strides, size)[kept]
+    centers = anchors(detector.strides, size)[kept]
     points = boxes[kept].unflatten(1, (-1, 2)) / size
     # The second pair is the box's width and height; all others are places, seen from the anchor.
-    places = points + centres[:, None]
+    places = points + centers[:, None]
     places[:, 1] = points[:, 1]
     found = _blend(places, scores[kept])
     return [_region(within, places.numpy(), detector) for places in found]

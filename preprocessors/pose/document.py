@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..sketch.drawing import FARTHEST, LARGEST, LARGEST_TEXT, SMALLEST
-from .keypoints import PARTS, Keypoint, Keypoints, Pose, PoseFrame
+from .keypoints import FRAME_PARTS, Keypoint, Keypoints, Pose, PoseFrame
 
 MOST_PEOPLE = 100
 
@@ -55,7 +55,7 @@ def _pose(person: Any, width: int, height: int, number: int) -> Pose:
     if not isinstance(person, dict):
         raise ValueError(f"Person {number} of the poses is {_shown(person)}, not OpenPose keypoints.")
     parts = {}
-    for key, part, length in PARTS:
+    for key, part, length in FRAME_PARTS:
         points = _points(person.get(key), length, (width, height), f"{key} of person {number}")
         parts[part] = points if any(points) else ()
     return Pose(**parts)

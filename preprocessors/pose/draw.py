@@ -1,4 +1,4 @@
-"""Skeletons as pictures, drawn as ControlNet v1.1's annotator does: the colours tell the network which limb it is."""
+"""Skeletons as pictures, drawn as ControlNet v1.1's annotator does: the colors tell the network which limb it is."""
 
 import colorsys
 import math
@@ -15,9 +15,9 @@ LIMBS = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0),
     (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
-"""Pairs of body points in the order in which their limbs are drawn; limb i has colour i."""
+"""Pairs of body points in the order in which their limbs are drawn; limb i has color i."""
 
-COLOURS = (
+COLORS = (
     (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0), (0, 255, 85),
     (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255), (170, 0, 255),
     (255, 0, 255), (255, 0, 170), (255, 0, 85),
@@ -94,14 +94,14 @@ def _get(points: Keypoints, index: int) -> Keypoint | None:
 def _draw_body(canvas: np.ndarray, points: Keypoints, style: PoseStyle) -> None:
     import cv2
 
-    for (start, end), colour in zip(LIMBS, COLOURS, strict=False):
+    for (start, end), color in zip(LIMBS, COLORS, strict=False):
         first, second = _get(points, start), _get(points, end)
         if first is not None and second is not None:
-            shade = [int(channel * _LIMB_SHADE) for channel in colour]
+            shade = [int(channel * _LIMB_SHADE) for channel in color]
             cv2.fillConvexPoly(canvas, _limb(canvas, first, second, style.limb_width), shade)
-    for point, colour in zip(points, COLOURS, strict=False):
+    for point, color in zip(points, COLORS, strict=False):
         if point is not None:
-            cv2.circle(canvas, _pixel(canvas, point), style.joint_radius, colour, thickness=-1)
+            cv2.circle(canvas, _pixel(canvas, point), style.joint_radius, color, thickness=-1)
 
 
 def _limb(canvas: np.ndarray, first: Keypoint, second: Keypoint, half_width: int) -> np.ndarray:
@@ -110,10 +110,10 @@ def _limb(canvas: np.ndarray, first: Keypoint, second: Keypoint, half_width: int
 
     height, width = canvas.shape[:2]
     x1, y1, x2, y2 = first.x * width, first.y * height, second.x * width, second.y * height
-    centre = int((x1 + x2) / 2), int((y1 + y2) / 2)
+    center = int((x1 + x2) / 2), int((y1 + y2) / 2)
     half_length = int(((x1 - x2) ** 2 + (y1 - y2) ** 2) ** 0.5 / 2)
     angle = int(math.degrees(math.atan2(y1 - y2, x1 - x2)))
-    return np.asarray(cv2.ellipse2Poly(centre, (half_length, half_width), angle, 0, 360, 1))
+    return np.asarray(cv2.ellipse2Poly(center, (half_length, half_width), angle, 0, 360, 1))
 
 
 def _draw_hand(canvas: np.ndarray, points: Keypoints, style: PoseStyle) -> None:
@@ -122,8 +122,8 @@ def _draw_hand(canvas: np.ndarray, points: Keypoints, style: PoseStyle) -> None:
     for index, (start, end) in enumerate(FINGER_BONES):
         first, second = _get(points, start), _get(points, end)
         if first is not None and second is not None:
-            colour = [255 * channel for channel in colorsys.hsv_to_rgb(index / len(FINGER_BONES), 1, 1)]
-            cv2.line(canvas, _pixel(canvas, first), _pixel(canvas, second), colour, style.bone_width)
+            color = [255 * channel for channel in colorsys.hsv_to_rgb(index / len(FINGER_BONES), 1, 1)]
+            cv2.line(canvas, _pixel(canvas, first), _pixel(canvas, second), color, style.bone_width)
     for point in points:
         if point is not None:
             cv2.circle(canvas, _pixel(canvas, point), style.hand_joint_radius, (0, 0, 255), thickness=-1)

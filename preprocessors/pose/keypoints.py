@@ -1,7 +1,6 @@
 """Poses as values, and as the POSE_KEYPOINT dictionaries that ComfyUI and other packs exchange."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -48,6 +47,10 @@ class PoseFrame:
     poses: tuple[Pose, ...] = field(default=())
 
 
+COCO_BODY = (0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+"""COCO's point for each OpenPose point but the neck."""
+
+
 def as_openpose_body(points: Keypoints, order: Sequence[int]) -> Keypoints:
     """The 18 points of OpenPose from another model's.
 
@@ -61,7 +64,7 @@ def as_openpose_body(points: Keypoints, order: Sequence[int]) -> Keypoints:
     return (body[NOSE], neck, *body[NECK:])
 
 
-PARTS = (
+FRAME_PARTS = (
     ("pose_keypoints_2d", "body", BODY_POINTS),
     ("face_keypoints_2d", "face", FACE_POINTS),
     ("hand_left_keypoints_2d", "left_hand", HAND_POINTS),
@@ -88,7 +91,7 @@ def to_pose_keypoint(frames: Sequence[PoseFrame], certain: bool = False) -> list
 
 def _person(pose: Pose, frame: PoseFrame, certain: bool) -> dict[str, list[float]]:
     person = {}
-    for key, part, length in PARTS:
+    for key, part, length in FRAME_PARTS:
         points: Keypoints = getattr(pose, part)
         numbers: list[float] = []
         for index in range(length):
@@ -100,59 +103,3 @@ def _person(pose: Pose, frame: PoseFrame, certain: bool) -> dict[str, list[float
                 numbers += [float(point.x * frame.width), float(point.y * frame.height), score]
         person[key] = numbers
     return person
-
-
-def from_pose_keypoint(frames: Any, minimum_score: float = 0.0) -> list[PoseFrame]:
-    """The poses of POSE_KEYPOINT dictionaries, from any writer.
-
-    frames: one dictionary or a list of them. Coordinates may be pixels or fractions of the canvas: a person whose
-    points all lie in -1..1 is read as fractions. Points whose score is not above `minimum_score` count as missing.
-    Raises ValueError that names what is wrong.
-    """
-    if isinstance(frames, Mapping):
-        frames = [frames]
-    if not isinstance(frames, Sequence) or isinstance(frames, str):
-        raise ValueError(f"Pose keypoints must be a list of OpenPose frames, not {type(frames).__name__}.")
-    return [_frame(frame, number, minimum_score) for number, frame in enumerate(frames)]
-
-
-def _frame(frame: Any, number: int, minimum_score: float) -> PoseFrame:
-    if not isinstance(frame, Mapping):
-        raise ValueError(f"Frame {number} of the pose keypoints is a {type(frame).__name__}, not an OpenPose frame.")
-    try:
-        height, width = int(frame["canvas_height"]), int(frame["canvas_width"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"Frame {number} of the pose keypoints needs canvas_height and canvas_width.") from error
-    if height < 1 or width < 1:
-        raise ValueError(f"Frame {number} of the pose keypoints has an empty canvas ({width} x {height}).")
-    people = frame.get("people") or []
-    return PoseFrame(height, width, tuple(_pose(person, height, width, minimum_score) for person in people))
-
-
-def _pose(person: Mapping[str, Any], height: int, width: int, minimum_score: float) -> Pose:
-    triples = {part: _triples(person.get(key), key) for key, part, _ in PARTS}
-    found = [point for points in triples.values() for point in points if point is not None]
-    fractions = all(abs(point.x) <= 1 and abs(point.y) <= 1 for point in found)
-    scale_x, scale_y = (1, 1) if fractions else (width, height)
-
-    def read(point: Keypoint | None) -> Keypoint | None:
-        if point is None or point.score <= minimum_score:
-            return None
-        return Keypoint(point.x / scale_x, point.y / scale_y, point.score)
-
-    parts = {part: tuple(read(point) for point in points) for part, points in triples.items()}
-    return Pose(**{part: points if any(points) else () for part, points in parts.items()})
-
-
-def _triples(numbers: Any, key: str) -> list[Keypoint | None]:
-    """Flat x, y, score numbers, or a list of such triples, as points; a score of 0 means not found."""
-    if not numbers:
-        return []
-    flat = [float(value) for item in numbers for value in (item if isinstance(item, Sequence) else (item,))]
-    if len(flat) % 3:
-        raise ValueError(f"{key} must hold x, y, score for every point; {len(flat)} numbers are no multiple of 3.")
-    if not all(map(math.isfinite, flat)):
-        raise ValueError(f"{key} holds a number that is not finite.")
-    points = (Keypoint(*flat[start : start + 3]) for start in range(0, len(flat), 3))
-    # Writers that lose a hand point export it as (-1/W, -1/H) with full confidence.
-    return [point if point.score > 0 and (point.x >= 0 or point.y >= 0) else None for point in points]

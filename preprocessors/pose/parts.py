@@ -71,13 +71,13 @@ def face_square(body: Keypoints, height: int, width: int) -> Square | None:
     return _inside(np.array([nose.x * width, nose.y * height]), 2 * half, height, width)
 
 
-def _inside(centre: np.ndarray, side: float, height: int, width: int) -> Square | None:
+def _inside(center: np.ndarray, side: float, height: int, width: int) -> Square | None:
     """The square moved into the picture, and no larger than it; moved, where the annotator cuts it, so that it stays
     a square with the whole hand or face in it."""
     side = min(side, height, width)
     if side < _SMALLEST:
         return None
-    left, top = (int(value) for value in np.maximum(centre - side / 2, 0))
+    left, top = (int(value) for value in np.maximum(center - side / 2, 0))
     pixels = int(side)
     return Square(min(left, width - pixels), min(top, height - pixels), pixels)
 

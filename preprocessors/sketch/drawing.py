@@ -41,7 +41,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Stroke:
-    """One movement of a tool. A fill has one point, from which it spreads; an eraser's colour means nothing."""
+    """One movement of a tool. A fill has one point, from which it spreads; an eraser's color means nothing."""
 
     tool: str
     color: Color
@@ -51,7 +51,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Strokes in the order in which they were drawn, on paper of one colour."""
+    """Strokes in the order in which they were drawn, on paper of one color."""
 
     width: int = 512
     height: int = 512
@@ -59,7 +59,10 @@ class Drawing:
     strokes: tuple[Stroke, ...] = ()
 
     def scaled(self, width: int, height: int) -> "Drawing":
-        """The same drawing on a canvas of another size: points stretch with it, brushes by the mean of both axes."""
+        """The same drawing on a canvas of another size: points stretch with it, brushes by the mean of both axes.
+
+        Raises ValueError where there it would take too long to draw.
+        """
         if (width, height) == (self.width, self.height):
             return self
         x_scale, y_scale = width / self.width, height / self.height
@@ -73,7 +76,17 @@ class Drawing:
             )
             for stroke in self.strokes
         )
-        return Drawing(width, height, self.paper, strokes)
+        scaled = Drawing(width, height, self.paper, strokes)
+        scaled.check_work(f"At {width} x {height} pixels the")
+        return scaled
+
+    def check_work(self, which: str = "The") -> None:
+        """Raise ValueError where it would take too long to draw. which: begins the sentence."""
+        if sum(_work(stroke, self.width, self.height) for stroke in self.strokes) > MOST_WORK:
+            raise ValueError(
+                f"{which} drawing has too many wide strokes to be drawn in a minute. Undo or clear some, or wire a "
+                "smaller picture or latent."
+            )
 
 
 def parse_drawing(text: str) -> Drawing:
@@ -97,8 +110,7 @@ def parse_drawing(text: str) -> Drawing:
         _color(value.get("paper", "#000000"), "The paper"),
         tuple(_stroke(stroke, f"Stroke {place}") for place, stroke in enumerate(strokes, 1)),
     )
-    if sum(_work(stroke, drawing.width, drawing.height) for stroke in drawing.strokes) > MOST_WORK:
-        raise ValueError("The drawing has too many wide strokes to be drawn in a minute. Undo or clear some.")
+    drawing.check_work()
     return drawing
 
 
@@ -148,7 +160,7 @@ def _number(value: Any, low: float, high: float, what: str) -> float:
 
 def _color(value: Any, where: str) -> Color:
     if not isinstance(value, str) or not _COLOR.match(value):
-        raise ValueError(f"{where} has the colour {_shown(value)}: it must be written like #04c803.")
+        raise ValueError(f"{where} has the color {_shown(value)}: it must be written like #04c803.")
     red, green, blue = bytes.fromhex(value[1:])
     return red, green, blue
 

@@ -1,12 +1,13 @@
 """Strokes to pixels: the sketch pad's picture, byte for byte.
 
-A stroke covers a pixel by how far the pixel's centre lies inside of the stroke's edge, from 0 half a pixel outside to
+A stroke covers a pixel by how far the pixel's center lies inside of the stroke's edge, from 0 half a pixel outside to
 1 half a pixel inside; where parts of a stroke overlap, the greatest coverage counts. Strokes then lie over each other
-(Porter and Duff 1984, "over" with premultiplied colours; the eraser is "destination out"). All steps are the same
+(Porter and Duff 1984, "over" with premultiplied colors; the eraser is "destination out"). All steps are the same
 double and integer operations in the same order as in js/sketch/raster.js, so the browser shows what a run returns.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,31 +27,37 @@ Window = tuple[slice, slice]
 def render(drawing: Drawing, progress: Callable[[int, int], None] | None = None) -> tuple[Tensor, Tensor]:
     """A drawing as IMAGE (1, H, W, 3) and MASK (1, H, W), both float32 0..1.
 
-    The mask is 1 where something is drawn. progress(done, total) is called after each stroke.
+    The mask is 1 where something is drawn. progress(done, total) counts strokes; it is called at least once for each
+    line from point to point, and may raise to stop.
     """
+    report = progress or (lambda done, total: None)
     layer = np.zeros((drawing.height, drawing.width, 4), np.uint8)
-    for place, stroke in enumerate(drawing.strokes, 1):
+    for done, stroke in enumerate(drawing.strokes):
         coverage = np.zeros(layer.shape[:2], np.uint8)
-        if window := cover(stroke, layer, coverage):
+        if window := cover(stroke, layer, coverage, partial(report, done, len(drawing.strokes))):
             lay(stroke, layer[window], coverage[window])
-        if progress:
-            progress(place, len(drawing.strokes))
+    report(len(drawing.strokes), len(drawing.strokes))
     alpha = layer[..., 3].astype(np.int32)
     paper = np.array(drawing.paper, np.int32)
     image = layer[..., :3] + _divide(paper * (255 - alpha[..., None]))
     return torch.from_numpy(image).float()[None] / 255, torch.from_numpy(alpha).float()[None] / 255
 
 
-def cover(stroke: Stroke, layer: Bytes, coverage: Bytes) -> Window | None:
-    """Write how far a stroke covers each pixel into coverage (H, W), 0..255; returns the window that it touches."""
+def cover(stroke: Stroke, layer: Bytes, coverage: Bytes, check: Callable[[], None] = lambda: None) -> Window | None:
+    """Write how far a stroke covers each pixel into coverage (H, W), 0..255; returns the window that it touches.
+
+    check: called before each line from point to point, and each fill; may raise to stop.
+    """
     height, width = coverage.shape
     windows: list[Window | None] = []
     for points in _mirrored(stroke, width, height):
         if stroke.tool == "fill":
+            check()
             windows.append(_flood(points[0], layer, coverage))
-        else:
-            ends = points[1:] or points
-            windows += [_segment(first, second, coverage) for first, second in zip(points, ends, strict=False)]
+            continue
+        for first, second in zip(points, points[1:] or points, strict=False):
+            check()
+            windows.append(_segment(first, second, coverage))
     touched = [window for window in windows if window]
     if not touched:
         return None

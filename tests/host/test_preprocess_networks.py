@@ -40,9 +40,9 @@ def test_ten_runs_load_once_and_equal_plain_torch(folder, monkeypatch):
     monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", networks)
     hed = preprocessors()["hed"]
     images = torch.rand(2, 40, 56, 3)
-    expected = preprocess(hed, images, LocalNetworks([folder]))
+    expected = preprocess(hed, images, LocalNetworks([folder])).image
     for _ in range(10):
-        hints = run_preprocessor(hed, images, {}, Options())
+        hints = run_preprocessor(hed, images, {}, Options()).image
         torch.testing.assert_close(hints, expected, atol=1e-5, rtol=0)
     assert networks.loads == 1
 

@@ -1,12 +1,13 @@
 """A preprocessor's network in a real server: loaded once, cancelled while it runs, ended when the models are freed."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from support.random_nodes import random_image
-from zeroconv.comfy_client.server import ComfyServer, Interrupted
+from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
 from zeroconv.comfy_client.workflow import Output, Workflow
 from zeroconv.preprocessors.networks.hed import HED
 
@@ -58,3 +59,31 @@ def test_cancel_reaches_a_network_that_runs(hed: ComfyServer) -> None:
     with pytest.raises(Interrupted):
         hed.result(prompt, timeout=20)
     hed.queue(soft_edges(64, 10).to_api())
+
+
+def long_stroke() -> Workflow:
+    """One stroke from corner to corner and back, 200 times: most of a minute's work."""
+    points = [value for number in range(200) for value in ((0, 0) if number % 2 else (2048, 2048))]
+    stroke = {"tool": "pen", "color": "#ffffff", "size": 512, "points": points}
+    drawing = json.dumps({"version": 1, "width": 2048, "height": 2048, "strokes": [stroke]})
+    workflow = Workflow()
+    workflow.save_image(Output(workflow.add("ZeroConvSketch", drawing=drawing), 0))
+    return workflow
+
+
+def test_cancel_reaches_the_middle_of_a_stroke(server: ComfyServer) -> None:
+    prompt = server.submit(long_stroke().to_api())
+    while not server.get("/queue")["queue_running"]:
+        assert server.alive()
+    server.interrupt()
+    with pytest.raises(Interrupted):
+        server.result(prompt, timeout=20)
+
+
+def test_a_choice_that_does_not_exist_is_told_to_who_queued_it(server: ComfyServer) -> None:
+    workflow = Workflow()
+    image = random_image(workflow, 64, 64)
+    hint = workflow.add("ZeroConvThreshold", image=image, resolution=0, threshold=9, measure="x", result_size="input")
+    workflow.save_image(Output(hint, 0))
+    with pytest.raises(PromptError, match="measure"):
+        server.queue(workflow.to_api())

@@ -56,7 +56,7 @@ def photograph(height=64, width=128):
 
 def our_hint(method, network, picture, settings=None):
     images = torch.from_numpy(picture).float()[None] / 255
-    return preprocess(method, images, lambda row: network, settings)[0, ..., 0]
+    return preprocess(method, images, lambda row: network, settings).image[0, ..., 0]
 
 
 def their_hint(detector, picture, **options):

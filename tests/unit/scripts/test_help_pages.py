@@ -37,7 +37,7 @@ def test_notes_are_of_methods_that_exist() -> None:
 
 @METHODS
 def test_page_has_parameters_weights_and_licence(method: Preprocessor) -> None:
-    page = (PAGES / SCRIPT.page_name(method)).read_text(encoding="utf-8")
+    page = (PAGES / f"{method.node_id}.md").read_text(encoding="utf-8")
     assert method.description in page
     assert all(f"(`{parameter.name}`)" in page and parameter.tooltip in page for parameter in method.parameters)
     for row in map(weights_of, method.weights):

@@ -183,3 +183,40 @@ def test_a_fitted_hint_has_the_pictures_size_and_no_new_colours(height, width, r
     assert hint.min() - 1e-6 <= fitted.min() <= fitted.max() <= hint.max() + 1e-6
     if mode != "fit inside" and resampling == "nearest":
         assert set(fitted.unique().tolist()) <= set(hint.unique().tolist())
+
+
+def photograph():
+    """Smooth and of many values, (1, 3, 96, 128) in 0..1."""
+    small = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(2))
+    return torch.nn.functional.interpolate(small, (96, 128), mode="bilinear").clamp(0.05, 0.95)
+
+
+@pytest.mark.parametrize("fit", [Fit(mode, how) for mode in FIT_MODES for how in RESAMPLINGS])
+@pytest.mark.parametrize("size", [(48, 64), (150, 300)])
+def test_the_value_that_marks_what_to_inpaint_stays_exactly_that(fit, size):
+    """-1 in an inpaint hint: neither cut off nor mixed with the picture around it."""
+    hint = photograph()
+    hint[:, :, 30:60, 40:80] = -1
+    fitted = fit_hint(hint, size, fit)
+    outside = fitted[fitted < 0]
+    assert outside.unique().tolist() == [-1]
+    whole = fit_hint((hint < 0).float(), size, Fit(fit.mode)) > 0.5
+    assert ((fitted < 0) == whole).float().mean() > 0.999
+    assert fitted[fitted >= 0].min() > 0.03  # 0.05 in the picture; cubics and Lanczos go a little below
+
+
+@pytest.mark.parametrize("fit", [Fit(mode, how) for mode in FIT_MODES for how in ("nearest", "edges")])
+def test_areas_of_three_values_keep_all_three(fit):
+    hint = torch.zeros(1, 3, 96, 128)
+    hint[:, :, :40], hint[:, :, 60:] = 1, -1
+    assert fit_hint(hint, (200, 120), fit).unique().tolist() == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("fit", [Fit(mode, how) for mode in FIT_MODES for how in RESAMPLINGS])
+@pytest.mark.parametrize("size", [(48, 64), (192, 256)])
+def test_a_map_of_another_range_keeps_it(fit, size):
+    """A map from -5 to 15, such as distances: its fit is the fit of the same map in 0..1, in its own range."""
+    hint = photograph()
+    hint = (hint - hint.min()) / (hint.max() - hint.min())
+    expected = fit_hint(hint, size, fit) * 20 - 5
+    torch.testing.assert_close(fit_hint(hint * 20 - 5, size, fit), expected, atol=0.2, rtol=0)

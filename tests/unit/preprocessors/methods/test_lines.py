@@ -44,7 +44,7 @@ def test_one_forward_for_the_batch_at_a_size_the_network_takes(method):
         rows.append(row)
         return network
 
-    hints = preprocess(method, torch.rand(2, 37, 53, 3), networks, options=Options(chunk=2))
+    hints = preprocess(method, torch.rand(2, 37, 53, 3), networks, options=Options(chunk=2)).image
     assert hints.shape == (2, 37, 53, 3)
     assert set(rows) == set(method.weights)
     assert [seen[:2] for seen in network.seen] == [(2, 3)]
@@ -55,7 +55,7 @@ def test_one_forward_for_the_batch_at_a_size_the_network_takes(method):
 @pytest.mark.parametrize("method", [HED, PIDINET, LINEART_REALISTIC, LINEART_ANIME, LINEART_MANGA])
 def test_grey_values_pass_without_rounding_to_8_bits(method):
     images = torch.rand(1, 32, 32, 3)
-    hints = preprocess(method, images, lambda row: Brightness())
+    hints = preprocess(method, images, lambda row: Brightness()).image
     torch.testing.assert_close(hints[..., 0], images[..., 1], rtol=0, atol=1e-6)
 
 
@@ -67,9 +67,9 @@ def test_safe_levels_are_the_annotators(value, steps):
 
 def test_safe_edges_are_black_grey_and_white():
     images = torch.rand(1, 32, 32, 3)
-    hints = preprocess(HED, images, lambda row: Brightness(), {"safe": True})
+    hints = preprocess(HED, images, lambda row: Brightness(), {"safe": True}).image
     assert hints.unique().tolist() == [0, 0.5, 1]
-    assert preprocess(HED, images, lambda row: Brightness()).unique().numel() > 500
+    assert preprocess(HED, images, lambda row: Brightness()).image.unique().numel() > 500
 
 
 def test_a_contour_becomes_one_stroke_along_it():
@@ -136,7 +136,7 @@ def test_larger_pictures_may_have_more_lines():
             return maps
 
     def lines(method, most):
-        hint = preprocess(method, torch.zeros(1, 1024, 1024, 3), lambda row: Everywhere(), {"most_lines": most})
+        hint = preprocess(method, torch.zeros(1, 1024, 1024, 3), lambda row: Everywhere(), {"most_lines": most}).image
         return int(hint[..., 0].sum()) // 3
 
     assert lines(MLSD, 0) == 800
@@ -147,7 +147,7 @@ def test_mlsd_runs_on_both_sizes_of_network():
     images = torch.rand(2, 40, 50, 3)
     for method, build in ((MLSD, mlsd.build_large), (MLSD_TINY, mlsd.build_tiny)):
         network = build(random_state_dict(method.weights[0]))
-        hints = preprocess(method, images, lambda row, network=network: network, options=Options(chunk=2))
+        hints = preprocess(method, images, lambda row, network=network: network, options=Options(chunk=2)).image
         assert hints.shape == images.shape
         assert hints.unique().tolist() == [0, 1]
 
@@ -178,7 +178,7 @@ def test_merging_is_never_darker_and_black_changes_nothing():
 
 def test_anyline_is_edges_and_a_line_drawing_without_specks():
     images = torch.rand(1, 40, 56, 3, generator=torch.Generator().manual_seed(0))
-    hint = preprocess(ANYLINE, images, lambda row: Brightness())
+    hint = preprocess(ANYLINE, images, lambda row: Brightness()).image
     lines = remove_specks(lineart_standard(images, 2.0, 3.0)[..., 0], 12, False)
     torch.testing.assert_close(hint[..., 0], merge(reduce_levels(images[..., 1], 2), lines))
 
@@ -192,7 +192,7 @@ def test_anyline_asks_for_a_drawings_weights_only_when_chosen(drawing):
         return Brightness()
 
     images = torch.rand(1, 37, 53, 3)
-    hint = preprocess(ANYLINE, images, networks, {"merge_with": drawing, "lower_bound": 1.0, "upper_bound": 1.0})
+    hint = preprocess(ANYLINE, images, networks, {"merge_with": drawing, "lower_bound": 1.0, "upper_bound": 1.0}).image
     assert hint.shape == images.shape
     assert len(rows) == 2
     torch.testing.assert_close(hint[..., 1], reduce_levels(images[..., 1], 2))

@@ -6,15 +6,16 @@ import pytest
 import torch
 from skimage import color, data
 from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.line_segments import find_segments
 from zeroconv.preprocessors.methods.color_grid import color_grid
 from zeroconv.preprocessors.methods.edges_canny import CANNY, automatic_thresholds
 from zeroconv.preprocessors.methods.lineart_standard import lineart_standard
-from zeroconv.preprocessors.methods.lines_lsd import LINES_LSD, line_segments
+from zeroconv.preprocessors.methods.lines_lsd import LINES_LSD
 from zeroconv.preprocessors.methods.normals_from_depth import V10, V11, normals_from_depth
 from zeroconv.preprocessors.methods.recolor import luminance
 from zeroconv.preprocessors.methods.scribble import scribble_from_drawing, xdog
 from zeroconv.preprocessors.methods.shuffle import shuffle
-from zeroconv.preprocessors.methods.threshold import OTSU, binarise
+from zeroconv.preprocessors.methods.threshold import OTSU, binarize
 from zeroconv.preprocessors.methods.tile import guided_filter, resample
 from zeroconv.preprocessors.running import Options, preprocess
 
@@ -39,14 +40,14 @@ def small(size: int = 96) -> np.ndarray:
 @pytest.mark.parametrize(("low", "high"), [(100, 200), (50, 60), (0, 255)])
 def test_canny_is_opencvs_on_the_bytes(low, high):
     settings = {"low_threshold": low, "high_threshold": high}
-    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, settings)
+    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, settings).image
     expected = cv2.Canny(ASTRONAUT, low, high)
     np.testing.assert_array_equal(hint[0, ..., 1].numpy() * 255, expected)
     assert torch.equal(hint[..., 0], hint[..., 2])
 
 
 def test_canny_at_a_resolution_is_opencvs_on_the_area_average():
-    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, options=Options(256))
+    hint = preprocess(CANNY, batch_of(ASTRONAUT), no_networks, options=Options(256)).image
     expected = cv2.Canny(cv2.resize(ASTRONAUT, (256, 256), interpolation=cv2.INTER_AREA), 100, 200)
     assert (hint[0, ..., 0].numpy() * 255 == expected).mean() > 0.999
 
@@ -54,15 +55,15 @@ def test_canny_at_a_resolution_is_opencvs_on_the_area_average():
 def test_bytes_are_rounded_not_cut_off():
     slightly_less = batch_of(ASTRONAUT) - 1e-4
     expected = cv2.Canny(ASTRONAUT, 100, 200)
-    hint = preprocess(CANNY, slightly_less.clamp_min(0), no_networks)
+    hint = preprocess(CANNY, slightly_less.clamp_min(0), no_networks).image
     np.testing.assert_array_equal(hint[0, ..., 0].numpy() * 255, expected)
 
 
 @pytest.mark.parametrize("method", WEIGHT_FREE, ids=lambda method: method.id)
 def test_every_method_keeps_size_range_and_batch_and_equals_a_loop(method):
     batch = batch_of(small(67)[:, :51], small(67)[:, 16:])
-    together = preprocess(method, batch, no_networks, options=Options(chunk=2))
-    alone = torch.cat([preprocess(method, image[None], no_networks) for image in batch])
+    together = preprocess(method, batch, no_networks, options=Options(chunk=2)).image
+    alone = torch.cat([preprocess(method, image[None], no_networks).image for image in batch])
     assert together.shape == batch.shape
     assert together.dtype == torch.float32
     assert 0 <= together.min() <= together.max() <= 1
@@ -73,7 +74,7 @@ def test_every_method_keeps_size_range_and_batch_and_equals_a_loop(method):
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("size", [(16, 16), (17, 33)])
 def test_a_flat_picture_gives_finite_values(method, value, size):
-    hint = preprocess(method, torch.full((1, *size, 3), value), no_networks)
+    hint = preprocess(method, torch.full((1, *size, 3), value), no_networks).image
     assert torch.isfinite(hint).all()
 
 
@@ -115,7 +116,7 @@ def test_lineart_standard_is_the_formula():
 def test_otsu_separates_two_tones():
     picture = np.full((32, 32, 3), 40, np.uint8)
     picture[:, 16:] = 90
-    assert (binarise(batch_of(picture), 127, OTSU)[0, 0, :, 0] == torch.tensor([0.0] * 16 + [1.0] * 16)).all()
+    assert (binarize(batch_of(picture), 127, OTSU)[0, 0, :, 0] == torch.tensor([0.0] * 16 + [1.0] * 16)).all()
 
 
 def test_shuffle_is_the_reference_noise_and_repeatable():
@@ -180,9 +181,9 @@ def test_color_grid_blocks_have_the_average_colour():
 def test_straight_lines_are_found_where_they_are_drawn():
     canvas = np.full((128, 128, 3), 255, np.uint8)
     cv2.rectangle(canvas, (30, 40), (100, 90), (0, 0, 0), -1)
-    segments = line_segments(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), 20)
+    segments = find_segments(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), 20)
     assert len(segments) == 4
-    hint = preprocess(LINES_LSD, batch_of(canvas), no_networks)[0, ..., 0].numpy()
+    hint = preprocess(LINES_LSD, batch_of(canvas), no_networks).image[0, ..., 0].numpy()
     edges = np.zeros((128, 128), np.uint8)
     cv2.rectangle(edges, (30, 40), (100, 90), 1, 5)
     assert hint.sum() > 180

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_dwpose import DWPOSE, decode_people, detect_dwpose, find_people
 from zeroconv.preprocessors.networks.dwpose import build_file
 
@@ -144,6 +145,6 @@ def test_points_keep_their_meaning_and_unsure_ones_are_missing():
 
 def test_nobody_is_a_black_picture():
     networks = {"dwpose_det": Detector([])}
-    hint = DWPOSE.run(torch.rand(2, 50, 60, 3), DWPOSE.settings(), networks.__getitem__)
+    hint = DWPOSE.run(Inputs(torch.rand(2, 50, 60, 3), DWPOSE.settings(), networks.__getitem__)).image
     assert hint.shape == (2, 50, 60, 3)
     assert hint.amax() == 0

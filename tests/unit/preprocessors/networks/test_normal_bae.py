@@ -2,6 +2,7 @@
 
 import torch
 from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.normals_bae import NORMAL_BAE
 from zeroconv.preprocessors.networks import normal_bae
 
@@ -27,6 +28,6 @@ class Leftwards(torch.nn.Module):
 
 
 def test_left_is_red():
-    hint = NORMAL_BAE.run(torch.rand(2, 50, 70, 3), NORMAL_BAE.settings(), lambda name: Leftwards())
+    hint = NORMAL_BAE.run(Inputs(torch.rand(2, 50, 70, 3), NORMAL_BAE.settings(), lambda name: Leftwards())).image
     assert hint.shape == (2, 50, 70, 3)
     assert hint[0, 20, 20].tolist() == [1.0, 0.5, 0.5]

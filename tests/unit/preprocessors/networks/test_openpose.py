@@ -3,8 +3,11 @@
 import pytest
 import torch
 from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_openpose import OPENPOSE, detect_openpose
 from zeroconv.preprocessors.networks import openpose
+from zeroconv.preprocessors.pose.draw import draw_frames
+from zeroconv.preprocessors.pose.style import pose_style
 
 BUILDS = {"body": openpose.build_body, "hand": openpose.build_hand, "face": openpose.build_face}
 
@@ -99,8 +102,10 @@ def test_hands_and_faces_of_the_batch_pass_their_networks_together():
 def test_parts_switched_off_need_no_network():
     network = Standing((38, 19))
     settings = OPENPOSE.settings({"hands": False, "face": False})
-    hint = OPENPOSE.run(torch.rand(2, 256, 200, 3), settings, {"openpose_body": network}.__getitem__)
-    assert hint.shape == (2, 256, 200, 3)
-    assert hint.amax() == 1
-    assert hint.amin() == 0
-    assert torch.equal(hint[0], hint[1])
+    hint = OPENPOSE.run(Inputs(torch.rand(2, 256, 200, 3), settings, {"openpose_body": network}.__getitem__))
+    assert hint.image.shape == (2, 256, 200, 3)
+    assert hint.image.amax() == 1
+    assert hint.image.amin() == 0
+    assert torch.equal(hint.image[0], hint.image[1])
+    assert hint.poses is not None
+    assert torch.equal(draw_frames(hint.poses, pose_style(settings, 256, 200)), hint.image)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from zeroconv.benchmarks.official_weights import golden_state_dict
 from zeroconv.preprocessors import palettes
+from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.segmentation import ONEFORMER_COCO, UNIFORMER, strongest_class, uniformer_labels
 from zeroconv.preprocessors.networks import oneformer, uniformer
-from zeroconv.preprocessors.running import Options, preprocess, preprocess_with_labels
+from zeroconv.preprocessors.running import Options, preprocess
 
 
 def test_official_weights_fit_strictly():
@@ -49,24 +50,25 @@ def test_colours_are_exactly_those_of_the_classes_in_the_order_of_the_picture():
     picture = torch.zeros(1, 64, 80, 3)
     picture[:, :, :40, 0], picture[:, :, 40:, 2] = 1, 1
     settings = UNIFORMER.settings()
-    labels = uniformer_labels(picture, settings, lambda name: RedOrBlue())
+    labels = uniformer_labels(Inputs(picture, settings, lambda name: RedOrBlue()))
     assert labels[0, 10, 5] == 3
     assert labels[0, 10, 75] == 7
-    hint, grey = preprocess_with_labels(UNIFORMER, picture, lambda name: RedOrBlue())
-    assert hint.shape == picture.shape
-    assert grey is not None
-    assert torch.equal((grey * 255).round().long(), labels)
-    assert torch.equal(preprocess(UNIFORMER, picture, lambda name: RedOrBlue()), hint)
-    assert {tuple(c) for c in hint.reshape(-1, 3).tolist()} == {tuple(palettes.ade20k()[i].tolist()) for i in (3, 7)}
+    hint = preprocess(UNIFORMER, picture, lambda name: RedOrBlue())
+    assert hint.image.shape == picture.shape
+    assert hint.labels is not None
+    assert torch.equal(hint.labels, labels)
+    assert {tuple(c) for c in hint.image.reshape(-1, 3).tolist()} == {
+        tuple(palettes.ade20k()[i].tolist()) for i in (3, 7)
+    }
     swapped = UNIFORMER.settings({"reference_channels": True})
-    assert uniformer_labels(picture, swapped, lambda name: RedOrBlue())[0, 10, 5] == 7
+    assert uniformer_labels(Inputs(picture, swapped, lambda name: RedOrBlue()))[0, 10, 5] == 7
 
 
 def test_a_large_picture_has_the_classes_of_a_small_one():
     picture = torch.zeros(1, 128, 1280, 3)
     picture[:, :, :600, 0], picture[:, :, 600:, 2] = 1, 1
     settings = UNIFORMER.settings({"network_size": 32})
-    labels = uniformer_labels(picture, settings, lambda name: RedOrBlue())
+    labels = uniformer_labels(Inputs(picture, settings, lambda name: RedOrBlue()))
     assert labels.shape == (1, 128, 1280)
     assert labels.unique().tolist() == [3, 7]
     assert (labels[0, :, :590] == 3).all()
@@ -77,13 +79,11 @@ def test_classes_stay_whole_at_the_size_of_the_input():
     """Neither colours nor classes are mixed when the hint is enlarged."""
     picture = torch.zeros(1, 90, 130, 3)
     picture[:, :, :61, 0], picture[:, :, 61:, 2] = 1, 1
-    hint, grey = preprocess_with_labels(
-        ONEFORMER_COCO, picture, lambda name: RedOrBlue(), options=Options(32, result_size="input")
-    )
-    assert grey is not None
-    assert grey.shape == (1, 90, 130)
-    assert (grey * 255).round().unique().tolist() == [3, 7]
-    assert torch.equal(hint, palettes.coco()[(grey * 255).round().long()])
+    hint = preprocess(ONEFORMER_COCO, picture, lambda name: RedOrBlue(), options=Options(32, result_size="input"))
+    assert hint.labels is not None
+    assert hint.labels.shape == (1, 90, 130)
+    assert hint.labels.unique().tolist() == [3, 7]
+    assert torch.equal(hint.image, palettes.coco()[hint.labels])
 
 
 def test_the_palette_of_coco_has_a_colour_for_each_class():

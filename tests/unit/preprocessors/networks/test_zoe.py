@@ -58,7 +58,7 @@ def test_the_frame_is_cut_off_again_and_the_mirror_image_turned_back() -> None:
 def test_near_is_white_at_the_size_of_the_picture() -> None:
     picture = torch.zeros(1, 75, 131, 3)
     picture[:, :, :, 0] = torch.linspace(0, 1, 131)
-    hint = preprocess(ZOE_DEPTH, picture, lambda name: Distance(), {"network_size": 64}, Options())
+    hint = preprocess(ZOE_DEPTH, picture, lambda name: Distance(), {"network_size": 64}, Options()).image
     assert hint.shape == (1, 75, 131, 3)
     middle = hint[0, 37, :, 0]
     assert middle[2] > 0.97

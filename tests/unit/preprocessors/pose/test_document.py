@@ -1,17 +1,13 @@
 """The pose editor's text, and methods that hand out their poses."""
 
 import json
-from dataclasses import replace
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.poses import HOSTILE_POSES, document
-from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.pose.document import parse_poses, within_limits
 from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose, PoseFrame, to_pose_keypoint
-from zeroconv.preprocessors.pose.recording import recording
 
 JOINT = st.tuples(st.floats(0, 600), st.floats(0, 600), st.sampled_from([0, 0.5, 1]))
 
@@ -61,21 +57,3 @@ def test_any_text_is_read_or_refused(text):
 def test_large_canvases_are_shown_at_a_size_the_editor_holds():
     assert within_limits(PoseFrame(8192, 4096)) == PoseFrame(2048, 1024)
     assert within_limits(PoseFrame(512, 20)) == PoseFrame(512, 64)
-
-
-def test_recording_draws_the_same_and_tells_the_poses():
-    """A detector that finds one known person."""
-    method = preprocessors()["openpose"]
-    frame = PoseFrame(96, 64, (Pose(body=tuple(Keypoint(0.1 + place / 25, 0.5) for place in range(18))),))
-    frames: list[PoseFrame] = []
-    known = replace(method, detect=lambda images, settings, networks: [frame] * len(images))
-    recorder = recording(known, frames)
-    hint = recorder.run(torch.zeros(2, 96, 64, 3), method.settings(), lambda name: torch.nn.Identity())
-    assert frames == [frame, frame]
-    assert hint.shape == (2, 96, 64, 3)
-    assert hint.amax() == 1
-
-
-def test_recording_needs_a_method_that_finds_poses():
-    with pytest.raises(ValueError, match="does not look for poses"):
-        recording(preprocessors()["canny"], [])

@@ -10,7 +10,7 @@ from scipy import ndimage
 from support.drawings import HOSTILE
 from zeroconv.comfy_client.server import REPOSITORY
 from zeroconv.preprocessors.palettes import ade20k
-from zeroconv.preprocessors.sketch.drawing import Drawing, parse_drawing
+from zeroconv.preprocessors.sketch.drawing import Drawing, Stroke, parse_drawing
 from zeroconv.preprocessors.sketch.strokes import render
 
 PEN = {"tool": "pen", "color": "#ffffff", "size": 20, "points": [30, 40, 90, 70]}
@@ -113,10 +113,10 @@ def test_empty_text_is_an_empty_black_canvas() -> None:
     assert not empty.any()
 
 
-def test_progress_is_told_after_each_stroke() -> None:
+def test_progress_counts_strokes() -> None:
     seen: list[tuple[int, int]] = []
     render(drawing(PEN, PEN), lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -131,3 +131,27 @@ def test_picker_shows_the_palette() -> None:
     colours = [list(bytes.fromhex(color[1:])) for _, color in rows]
     assert torch.equal(torch.tensor(colours) / 255, ade20k())
     assert len({name for name, _ in rows}) == 150
+
+
+def test_a_cancel_ends_a_stroke_between_two_points():
+    points = tuple((8.0 * (number % 2), float(number), 4.0) for number in range(40))
+    drawing = Drawing(64, 64, (0, 0, 0), (Stroke("pen", (255, 255, 255), points, "xy"),))
+    asked = []
+
+    def cancel(done, total):
+        asked.append((done, total))
+        if len(asked) == 100:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        render(drawing, cancel)
+    assert set(asked) == {(0, 1)}
+
+
+def test_a_drawing_that_is_too_much_work_at_another_size_is_refused():
+    """It is drawn in no time at 64 x 64; at 2048 x 2048 each line touches a thousand times as many pixels."""
+    points = [value for number in range(200) for value in ((0, 0) if number % 2 else (64, 64))]
+    stroke = {"tool": "pen", "size": 60, "points": points, "mirror": "xy"}
+    drawing = parse_drawing(json.dumps({"version": 1, "width": 64, "height": 64, "strokes": [stroke] * 4}))
+    with pytest.raises(ValueError, match="2048 x 2048"):
+        drawing.scaled(2048, 2048)
