@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from ..controlnet.formats import load_ldm_state_dict
     from ..controlnet.formats.convert import Plan, convert
     from ..controlnet.formats.files import read_header
-    from ..training.export import write_safetensors
+    from ..storage.writing import write_safetensors
 
     if args.output.suffix != ".safetensors":
         raise ValueError(f"OUTPUT is a .safetensors file, not '{args.output.name}'.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from ..preprocessors.description import Value
 from ..preprocessors.running import Options, preprocess
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
+from ..storage.writing import write_atomically
 from .folders import add_folder_argument, default_folder
 
 if TYPE_CHECKING:
@@ -146,8 +146,5 @@ def write_image(image: Tensor, path: Path) -> None:
     """HWC 0..1 as PNG, whole or not at all."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     pixels = image.clamp(0, 1).mul(255).round().byte().numpy()
-    Image.fromarray(pixels).save(part, format="PNG")
-    part.replace(path)
+    write_atomically(path, pixels.nbytes, lambda file: Image.fromarray(pixels).save(file, format="PNG"))

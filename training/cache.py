@@ -4,11 +4,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .files import bytes_of, write_atomically
+from ..storage.weights import read_weights
+from ..storage.writing import write_safetensors
 
 Tensors = dict[str, Tensor]
 
@@ -37,10 +36,10 @@ class Cache:
             return self._memory[key]
         path = self._path(key)
         try:
-            return load_file(path)
-        except (OSError, SafetensorError):
+            return read_weights(path)
+        except (OSError, ValueError):
             tensors = _plain(make())
-            write_atomically(path, bytes_of(tensors), lambda part: save_file(tensors, part))
+            write_safetensors(path, tensors)
             return tensors
 
     def _path(self, key: str) -> Path:

@@ -7,11 +7,12 @@ from typing import Any
 
 from PIL import Image
 
+from ..storage.names import check_new_name
+from ..storage.writing import write_bytes
 from .adherence import mean_adherence
 from .base import BaseModel
 from .dataset import HintMaker
 from .export import Description, save_controlnet
-from .files import check_name, write_atomically
 from .loop import Trainer
 from .plot import Curve, plot
 from .progress import Callbacks, Progress
@@ -29,7 +30,7 @@ class Places:
     @classmethod
     def of(cls, name: str, networks: Path, trainings: Path) -> "Places":
         """Places by the training's name. Raises ValueError for a name that would leave the folders."""
-        check_name(name)
+        check_new_name(name)
         return cls(networks / f"{name}.safetensors", trainings / name)
 
     @property
@@ -106,8 +107,7 @@ class Recorder(Callbacks):
 
     def _write_curves(self) -> None:
         """As text, so that other tools can read them."""
-        text = json.dumps(self._curves)
-        write_atomically(self.places.curves, len(text), lambda part: part.write_text(text, "utf-8"))
+        write_bytes(self.places.curves, json.dumps(self._curves).encode())
 
     def _read_curves(self, step: int) -> None:
         """Up to the saved step: what came after it was not kept."""

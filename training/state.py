@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from .files import bytes_of, write_atomically
+from ..storage.writing import bytes_of, write_atomically
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
     """Write `Trainer.state()`. Raises OSError when the disk is too full; the file saved before is kept."""
-    write_atomically(path, bytes_of(state), lambda part: torch.save(state, part))
+    write_atomically(path, bytes_of(state), lambda file: torch.save(state, file))
 
 
 def load_state(path: Path) -> dict[str, Any]:

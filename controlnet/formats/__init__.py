@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ...storage.weights import shapes_of
 from ..networks.dimensions import Shapes
 from .comfy_controlnet import HOSTED
 from .control_lora import CONTROL_LORA
@@ -58,7 +59,7 @@ def load_tensors(
     unknown kind, or of one that ZeroConv does not run.
     """
     tensors = _named(path, lambda: read_state_dict(path))
-    form = _named(path, lambda: recognise({key: tuple(value.shape) for key, value in tensors.items()}))
+    form = _named(path, lambda: recognise(shapes_of(tensors)))
     source = base if form.needs_base or DIFFERENCE in tensors else controlnet if form.needs_controlnet else None
     return form, _named(path, lambda: form.convert(tensors, None if source is None else source()))
 

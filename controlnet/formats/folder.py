@@ -5,12 +5,12 @@ diffusers saves a model as a folder: `config.json` beside `diffusion_pytorch_mod
 itself, stands for the whole model.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-MAX_TEXT_BYTES = 64 << 20
+from ...storage.reading import read_json
+
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)$")
 INDEX = ".index.json"
 USUAL = "diffusion_pytorch_model"
@@ -47,19 +47,6 @@ def folder_config(path: Path) -> dict[str, Any]:
         return {}
     content = read_json(config)
     return content if "_class_name" in content else {}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of moderate size. Raises ValueError, naming the file, when it is none."""
-    try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise ValueError("it is too large")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"'{path.name}' is damaged or no JSON text ({error}). Download it again.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"'{path.name}' holds no JSON object. Download it again.")
-    return content
 
 
 def _choose(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Say what a ControlNet file is, from its header alone where the format allows."""
 
-import hashlib
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,8 +12,6 @@ from .files import read_header
 from .format import Format
 from .ldm import DIFFERENCE
 from .pooling import find_pooling
-
-HASH_BLOCK = 1 << 20
 
 HINTS_BY_NAME = {
     "canny": ("canny",),
@@ -130,12 +127,3 @@ def _preprocessors(form: Format, path: Path) -> tuple[str, ...]:
         return ()
     words = re.findall(r"[a-z]+", path.stem.lower())
     return tuple(dict.fromkeys(name for word in words for name in HINTS_BY_NAME.get(word, ())))
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of the whole file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

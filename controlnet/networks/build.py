@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ...storage.weights import shapes_of
 from .controlnet import ControlNet
 from .dimensions import Dimensions, infer_dimensions
 from .hint_only import CtrLoRANetwork, SparseControlNet
@@ -22,7 +23,7 @@ def build_controlnet(
 
     Raises ValueError when keys are missing or left over.
     """
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_dimensions(shapes_of(state_dict))
     with torch.device("meta"):
         network = _kind(dims)(dims, ops, attention)
     return fill(network, state_dict, "ControlNet")

@@ -6,6 +6,7 @@ import comfy.controlnet
 from torch import Tensor
 
 from ...controlnet.formats import recognise
+from ...storage.weights import shapes_of
 from ..controls.base_model_check import check_base, width_of
 from ..controls.comfy_controlnet import WrappedControl
 from ..controls.stable_cascade import WrappedCascade
@@ -17,8 +18,8 @@ def load_wrapped(tensors: dict[str, Tensor], name: str, model: Any = None) -> Wr
     model: the host's `BaseModel` to check the family against, or None. Raises ValueError when the host knows no such
     file, or cannot build it, or it is for another family.
     """
-    form = recognise({key: tuple(value.shape) for key, value in tensors.items()})
-    found = form.describe({key: tuple(value.shape) for key, value in tensors.items()})
+    form = recognise(shapes_of(tensors))
+    found = form.describe(shapes_of(tensors))
     try:
         inner = comfy.controlnet.load_controlnet_state_dict(dict(tensors))
     except (AttributeError, KeyError, RuntimeError, TypeError) as error:

@@ -24,6 +24,7 @@ from ...controlnet.networks.layers import Attention, Options
 from ...controlnet.networks.lllite import build_lllite
 from ...controlnet.networks.t2i_adapter import build_t2i_adapter
 from ...controlnet.strength.control_mode import CfgWeights
+from ...storage.weights import shapes_of
 from ..controls import t2i_adapter as adapter
 from ..controls.control import ShapedControl
 from ..controls.controlnet import ZeroConvControl, check_family
@@ -99,7 +100,7 @@ def build_loaded(
     tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto"
 ) -> LoadedNetwork[ControlNet]:
     """Build the network of a state dict in LDM keys, from the layers that the host chooses."""
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in tensors.items()})
+    dims = infer_dimensions(shapes_of(tensors))
     choice = choose(tensors, precision)
     network = build_controlnet(choice.cast(tensors), choice.ops, _attention(upcast=dims.context_dim == 1024))
     return LoadedNetwork.wrap(name, network, choice.compute, choice.device)

@@ -19,6 +19,7 @@ from ...controlnet.formats import recognise
 from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
 from ...controlnet.networks.build import fill
 from ...controlnet.networks.dimensions import Shapes
+from ...storage.weights import shapes_of
 from ..controls.base_model_check import check_base
 from ..controls.loaded_network import LoadedNetwork
 from ..controls.model_patch import BlockwisePatch, ModelPatchControl, PatchKind, ZImagePatch
@@ -34,7 +35,7 @@ def load_model_patch(tensors: dict[str, Tensor], name: str, model: Any = None) -
     model: the host's `BaseModel` to check the family against, or None. Raises ValueError when the host has no such
     network, or the file does not fit it, or it is for another family.
     """
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    shapes = shapes_of(tensors)
     form = recognise(shapes)
     found = form.describe(shapes)
     try:

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from ...storage.weights import SAFETENSORS, read_weights
+from ...storage.writing import write_safetensors
 from ..networks.official import Ops, unwrap
 
 HUB = "https://huggingface.co"
-SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -140,30 +140,6 @@ def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:
     )
 
 
-def read_tensors(path: Path) -> Mapping[str, Any]:
-    """What a weight file holds, on the CPU: safetensors, or a pickle of tensors and plain containers only.
-
-    Raises ValueError for a damaged file and for a pickle that would run code.
-    """
-    import pickle
-
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == SAFETENSORS:
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read safely: it is damaged, or holds code. Delete it and fetch it again. "
-            f"({str(error).splitlines()[0][:200]})"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a table of weights.")
-    return content
-
-
 def build_network(name: str, folders: Sequence[Path], ops: Ops = nn) -> nn.Module:
     """The network of a row, on the CPU in the file's dtype.
 
@@ -177,7 +153,7 @@ def build_network(name: str, folders: Sequence[Path], ops: Ops = nn) -> nn.Modul
     if path.suffix in (".onnx", ".tflite"):
         return module.build_file(path)
     try:
-        return getattr(module, builder or "build")(read_tensors(path), ops)
+        return getattr(module, builder or "build")(read_weights(path), ops)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -185,17 +161,5 @@ def build_network(name: str, folders: Sequence[Path], ops: Ops = nn) -> nn.Modul
 def to_safetensors(path: Path, folder: Path) -> Path:
     """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes."""
     target = folder / path.with_suffix(SAFETENSORS).name
-    tensors = {key: value.contiguous().clone() for key, value in unwrap(read_tensors(path)).items()}
-    return write_safetensors(tensors, target)
-
-
-def write_safetensors(tensors: dict[str, torch.Tensor], target: Path) -> Path:
-    """Write atomically: the file is there whole, or not at all."""
-    from safetensors.torch import save_file
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    save_file(tensors, part)
-    part.chmod(0o644)  # safetensors leaves it readable for its owner only
-    part.replace(target)
+    write_safetensors(target, unwrap(read_weights(path)))
     return target

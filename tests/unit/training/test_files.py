@@ -1,10 +1,12 @@
 """What a training leaves behind: whole files or none, metadata, strips, curves, and an honest memory estimate."""
 
 import dataclasses
+import errno
 import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -60,9 +62,9 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     state = {"step": 1, "base": "b", "control": {}, "optimiser": {}}
     save_state(state, path)
 
-    def fail(content: object, part: Path) -> None:
-        part.write_bytes(b"half of it")
-        raise OSError("No space left on device")
+    def fail(content: object, file: IO[bytes]) -> None:
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="No space"):
