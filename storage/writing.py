@@ -48,7 +48,7 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
         with part.open("xb") as file:
             lock(file)
             _fill(file, path, write)
-        _replace(part, path)
+        put_in_place(part, path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -110,7 +110,8 @@ def _fill(file: IO[bytes], path: Path, write: Callable[[IO[bytes]], object]) -> 
         ) from error
 
 
-def _replace(part: Path, path: Path) -> None:
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a finished part its name. Raises PermissionError, naming the file, when the old one cannot be replaced."""
     for attempt in range(TRIES):
         try:
             part.replace(path)

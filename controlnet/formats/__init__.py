@@ -13,7 +13,7 @@ from .comfy_controlnet import HOSTED
 from .control_lora import CONTROL_LORA
 from .ctrlora import CTRLORA, CTRLORA_BASE, CTRLORA_FULL
 from .diffusers import DIFFUSERS
-from .files import read_state_dict
+from .files import not_finite, read_state_dict
 from .format import Format
 from .known import KNOWN
 from .ldm import DIFFERENCE, LDM
@@ -56,12 +56,15 @@ def load_tensors(
 
     base: gives the UNet of the base model in LDM keys. controlnet: gives the tensors of the file that a CtrLoRA goes
     with. Both are called only for formats that need them. Raises ValueError, naming the file, when it is damaged, of an
-    unknown kind, or of one that ZeroConv does not run.
+    unknown kind, or of one that ZeroConv does not run, or when its weights are NaN or infinite.
     """
     tensors = _named(path, lambda: read_state_dict(path))
     form = _named(path, lambda: recognise(shapes_of(tensors)))
     source = base if form.needs_base or DIFFERENCE in tensors else controlnet if form.needs_controlnet else None
-    return form, _named(path, lambda: form.convert(tensors, None if source is None else source()))
+    converted = _named(path, lambda: form.convert(tensors, None if source is None else source()))
+    if damage := not_finite(converted.items()):
+        raise ValueError(f"'{Path(path).name}' cannot be used. {damage}")
+    return form, converted
 
 
 def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[str, Tensor]:

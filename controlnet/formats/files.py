@@ -1,10 +1,13 @@
 """The weight files of a ControlNet: one or several, in one dictionary, 8-bit weights brought back to their values."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ...storage.names import name_of
+from ...storage.safetensors_file import each_tensor
 from ...storage.weights import Header, is_pickle, read_weights, shapes_of
 from ...storage.weights import read_header as read_file_header
 from .folder import weight_files
@@ -42,6 +45,34 @@ def read_header(path: str | Path) -> Header:
         metadata={key: text for header in headers for key, text in header.metadata.items()},
         bytes=sum(header.bytes for header in headers),
     )
+
+
+def not_finite_in(path: str | Path) -> str:
+    """What `not_finite` says of a file, with one tensor in memory at a time where the format allows."""
+    return not_finite(item for file in weight_files(Path(path)) for item in _each_tensor(file))
+
+
+def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """A sentence about weights that are NaN or infinite, of which only black pictures come; empty if none are."""
+    bad = [key for key, value in tensors if not _is_finite(value)]
+    if not bad:
+        return ""
+    return (
+        f"{len(bad)} of its tensors hold NaN or infinite numbers (the first is '{bad[0]}'): it would give black "
+        "pictures. It is damaged, or its training failed: download it again, or use another."
+    )
+
+
+def _is_finite(value: Tensor) -> bool:
+    if not value.is_floating_point() or not value.numel():
+        return True
+    if value.element_size() == 1:  # float8, which torch cannot compare
+        value = value.to(torch.float16)
+    return bool(torch.stack(torch.aminmax(value)).isfinite().all())  # a NaN is both the least and the greatest
+
+
+def _each_tensor(path: Path) -> Iterator[tuple[str, Tensor]]:
+    return iter(_read_file(path).items()) if is_pickle(path) else each_tensor(path)
 
 
 def _read_file(path: Path) -> StateDict:

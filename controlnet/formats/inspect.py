@@ -1,4 +1,4 @@
-"""Say what a ControlNet file is, from its header alone where the format allows."""
+"""Say what a ControlNet file is: from its header, and whether its weights are numbers."""
 
 import re
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import recognise
-from .files import read_header
+from .files import not_finite_in, read_header
 from .format import Format
 from .ldm import DIFFERENCE
 from .pooling import find_pooling
@@ -37,7 +37,8 @@ class Report:
     """What a file is. residuals, hint_channels, union_types, pooled: None where the file alone does not say.
 
     needs: what runs it, when ZeroConv does not. needs_controlnet: whether it goes with another file. pooled: whether
-    residuals are replaced by their mean (shuffle); pooled_by: where that was found.
+    residuals are replaced by their mean (shuffle); pooled_by: where that was found. damage: a sentence about weights
+    that are NaN or infinite, else empty.
     """
 
     file: str
@@ -56,6 +57,7 @@ class Report:
     needs_controlnet: bool = False
     pooled: bool | None = None
     pooled_by: str = ""
+    damage: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -67,6 +69,8 @@ class Report:
             f"{self.file}: {self.format} for {self.family}",
             f"{self.parameters / 1e6:.1f} M parameters, {self.bytes / 2**20:.0f} MB, stored as {stored}",
         ]
+        if self.damage:
+            lines.append(f"DAMAGED: {self.damage}")
         if self.needs:
             lines.append(self.needs)
         lines += self._shape_lines()
@@ -119,6 +123,7 @@ def inspect_file(path: str | Path) -> Report:
         needs_controlnet=form.needs_controlnet,
         pooled=pooling.pooled if pooling else None,
         pooled_by=pooling.source if pooling else "",
+        damage="" if form.network == "nothing" else not_finite_in(path),
     )
 
 
