@@ -15,6 +15,7 @@ from ..preprocessors.description import Value
 from ..preprocessors.running import Options, preprocess
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
+from ..storage.pictures import unreadable_picture
 from ..storage.writing import write_atomically
 from .folders import add_folder_argument, default_folder
 
@@ -130,15 +131,18 @@ def _jobs(source: Path, target: Path) -> Iterator[Job]:
 
 
 def read_image(path: Path) -> Tensor:
-    """(1, H, W, 3 or 4) 0..1, turned as the camera was held. Raises OSError for a file that is no image."""
+    """(1, H, W, 3 or 4) 0..1, turned as the camera was held. Raises ValueError for a file that is no image."""
     import numpy as np
     import torch
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened)
-        transparent = "A" in picture.getbands() or "transparency" in picture.info
-        array = np.asarray(picture.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            transparent = "A" in picture.getbands() or "transparency" in picture.info
+            array = np.asarray(picture.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
+    except Exception as error:
+        raise unreadable_picture(path, error) from error
     return torch.from_numpy(array / 255)[None]
 
 

@@ -5,6 +5,7 @@ import importlib
 from comfy_api.latest import ComfyExtension, io
 
 from .compat import offer_replacements
+from .errors import with_printable_errors
 from .replacements import REPLACEMENTS
 
 TOPICS = (
@@ -37,4 +38,4 @@ class ZeroConvExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)
-        return [node for module in modules for node in module.NODES]
+        return [with_printable_errors(node) for module in modules for node in module.NODES]

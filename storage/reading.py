@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,16 @@ def read_text(path: Path, limit: int = TEXT_BYTES, errors: str = "strict") -> st
         raise ValueError(
             f"{name_of(path)} is not a text in UTF-8 (byte {error.start + 1}). Save it again in UTF-8."
         ) from error
+
+
+def read_lines(path: Path, limit: int = TEXT_BYTES) -> Iterator[bytes]:
+    """The lines of a text of any length, one after the other.
+
+    limit: bytes of a line; what is beyond comes as another.
+    """
+    with path.open("rb") as file:
+        while line := file.readline(limit):
+            yield line
 
 
 def parse_json(text: str, what: str) -> Any:

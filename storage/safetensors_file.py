@@ -24,6 +24,8 @@ from .reading import check_file, parse_json
 HEADER_BYTES = 32 << 20
 """The largest header that is read: a thousand times that of most files; training programs keep long texts there."""
 MOST_TENSORS = 100_000
+LONGEST_KEY = 500
+"""Characters of a tensor's name; real ones have at most a hundred."""
 METADATA = "__metadata__"
 
 BITS = {"BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "BF16": 16, "C64": 64}
@@ -101,7 +103,7 @@ def _layout(content: Any, data: int, room: int) -> Layout:
     place = 0
     for key, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
         if entry.start != place:
-            raise ValueError(f"the data of '{key[:200]}' are not where those before it end")
+            raise ValueError(f"the data of '{key}' are not where those before it end")
         place = entry.end
     if place != room:
         raise ValueError(f"it has {room} bytes of data, and its header says {place}")
@@ -109,16 +111,16 @@ def _layout(content: Any, data: int, room: int) -> Layout:
 
 
 def _entry(key: str, value: Any) -> Entry:
-    if key != printable(key):
-        raise ValueError(f"the name '{key[:200]}' is not Unicode")
+    if key != printable(key) or len(key) > LONGEST_KEY:
+        raise ValueError(f"the name '{key[:LONGEST_KEY]}' is too long, or not Unicode")
     if not isinstance(value, dict) or str(value.get("dtype")) not in BITS:
-        raise ValueError(f"'{key[:200]}' is stored in no known way")
+        raise ValueError(f"'{key}' is stored in no known way")
     shape, offsets = _sizes_in(value, "shape"), _sizes_in(value, "data_offsets")
     if shape is None or offsets is None or len(offsets) != 2:
-        raise ValueError(f"'{key[:200]}' has no shape or place")
+        raise ValueError(f"'{key}' has no shape or place")
     start, end = offsets
     if 8 * (end - start) != math.prod(shape) * BITS[value["dtype"]]:
-        raise ValueError(f"the data of '{key[:200]}' do not fit its shape")
+        raise ValueError(f"the data of '{key}' do not fit its shape")
     return Entry(value["dtype"], shape, start, end)
 
 
@@ -145,7 +147,7 @@ def _read(path: Path, file: io.BufferedReader, key: str, entry: Entry) -> Tensor
     dtype = DTYPES.get(entry.dtype)
     if dtype is None:
         raise ValueError(
-            f"{name_of(path)} stores '{key[:200]}' as {entry.dtype}, which this version of PyTorch cannot read. "
+            f"{name_of(path)} stores '{key}' as {entry.dtype}, which this version of PyTorch cannot read. "
             "Use the version in fp8, fp16 or bf16."
         )
     raw = torch.empty(entry.end - entry.start, dtype=torch.uint8)
@@ -154,7 +156,7 @@ def _read(path: Path, file: io.BufferedReader, key: str, entry: Entry) -> Tensor
     try:
         return raw.view(dtype).reshape(entry.shape)
     except (RuntimeError, OverflowError) as error:
-        raise damaged(path, f"'{key[:200]}' has the impossible shape {entry.shape}") from error
+        raise damaged(path, f"'{key}' has the impossible shape {entry.shape}") from error
 
 
 def _memory(raw: Tensor) -> memoryview:

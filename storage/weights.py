@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .names import name_of, printable
 from .reading import check_file
-from .safetensors_file import MOST_TENSORS, damaged, each_tensor, read_layout
+from .safetensors_file import LONGEST_KEY, MOST_TENSORS, damaged, each_tensor, read_layout
 
 SAFETENSORS = ".safetensors"
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
@@ -82,9 +82,22 @@ def is_pickle(path: Path) -> bool:
 
 
 def _read_pickle(path: Path) -> Weights:
-    size = _unpacked_bytes(path)
+    content = load_pickle(path)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{name_of(path)} holds no table of weights. Download it again.")
+    kept = _Kept(MAX_SHARING * _unpacked_bytes(path))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+        return kept.tables(content, DEPTH)
+    except ValueError as error:
+        raise ValueError(f"{name_of(path)} is damaged: {error}. Download it again.") from error
+
+
+def load_pickle(path: Path) -> Any:
+    """Tensors and plain values as `torch.save` wrote them. Raises as `read_weights`."""
+    check_file(path)
+    _unpacked_bytes(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{name_of(path)} holds more than tensors, or is damaged; nothing of it was run. "
@@ -92,13 +105,6 @@ def _read_pickle(path: Path) -> Weights:
         ) from error
     except Exception as error:  # a damaged pickle is a damaged program: it can fail in any way
         raise ValueError(f"{name_of(path)} is damaged or no weight file. Download it again.") from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{name_of(path)} holds no table of weights. Download it again.")
-    kept = _Kept(MAX_SHARING * size)
-    try:
-        return kept.tables(content, DEPTH)
-    except ValueError as error:
-        raise ValueError(f"{name_of(path)} is damaged: {error}. Download it again.") from error
 
 
 def _unpacked_bytes(path: Path) -> int:
@@ -141,10 +147,10 @@ class _Kept:
     def _entries(self, content: Mapping[Any, Any], depth: int) -> Iterator[tuple[str, Any]]:
         for key, value in content.items():
             if isinstance(value, Mapping) and depth > 1:
-                yield printable(key), self.tables(value, depth - 1)
+                yield printable(key)[:LONGEST_KEY], self.tables(value, depth - 1)
             elif isinstance(value, Tensor) and _is_plain(value):
                 self._bytes_left -= value.nbytes
-                yield printable(key), value
+                yield printable(key)[:LONGEST_KEY], value
             self._entries_left -= 1
             if self._bytes_left < 0 or self._entries_left < 0:
                 raise ValueError("its tensors are larger than the file")

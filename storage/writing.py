@@ -103,11 +103,18 @@ def _fill(file: IO[bytes], path: Path, write: Callable[[IO[bytes]], object]) -> 
         cause = watched.error or (error if isinstance(error, OSError) else None)
         if cause is None:
             raise
-        raise OSError(
-            cause.errno,
+        raise _like(
+            cause,
             f"{name_of(path)} could not be written ({cause.strerror or cause}). Make room and continue; the file "
             "saved before is kept.",
         ) from error
+
+
+def _like(cause: OSError, message: str) -> OSError:
+    """An error of the same kind that says only the message."""
+    error = type(cause)(message)
+    error.errno = cause.errno
+    return error
 
 
 def put_in_place(part: Path, path: Path) -> None:
@@ -118,8 +125,8 @@ def put_in_place(part: Path, path: Path) -> None:
             return
         except PermissionError as error:
             if attempt == TRIES - 1:
-                raise PermissionError(
-                    error.errno,
+                raise _like(
+                    error,
                     f"{name_of(path)} could not be replaced: another program has it open, or it may not be written. "
                     "Close that program, or choose another name.",
                 ) from error

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..storage.weights import read_weights
+from ..storage.weights import read_header, read_weights
 from ..storage.writing import write_safetensors
 
 Tensors = dict[str, Tensor]
+
+MARK = "zeroconv.cache"
+"""Metadata of a kept file: its key. A file without it is of something else."""
 
 
 def cache_key(*parts: object) -> str:
@@ -29,18 +32,20 @@ class Cache:
         return key in self._memory if self._folder is None else self._path(key).is_file()
 
     def get(self, key: str, make: Callable[[], Tensors]) -> Tensors:
-        """The tensors under the key, made where they are missing or damaged."""
+        """The tensors under the key, made where they are missing, damaged or of something else."""
         if self._folder is None:
             if key not in self._memory:
                 self._memory[key] = _plain(make())
             return self._memory[key]
         path = self._path(key)
         try:
-            return read_weights(path)
+            if read_header(path).metadata.get(MARK) == key:
+                return read_weights(path)
         except (OSError, ValueError):
-            tensors = _plain(make())
-            write_safetensors(path, tensors)
-            return tensors
+            pass  # missing, or cut off by a full disk
+        tensors = _plain(make())
+        write_safetensors(path, tensors, {MARK: key})
+        return tensors
 
     def _path(self, key: str) -> Path:
         if self._folder is None:

@@ -1,15 +1,18 @@
 """Find the pairs in a folder: the common layouts, told apart by looking."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..storage.names import printable
+from ..storage.reading import parse_json, read_lines, read_text
 from .pictures import FilePicture, Picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 HINT_FOLDERS = ("conditioning_data", "conditioning_images", "conditioning", "control", "hints", "hint", "source")
+LONGEST_SHOWN = 200
+"""Characters of a name from a list, in messages."""
 TARGET_FOLDERS = ("images", "image", "targets", "target", "train")
 
 
@@ -52,20 +55,22 @@ def read_folder(folder: Path) -> Listing:
 
 def _read_lines(layout: str, folder: Path, file: Path, targets: tuple[str, ...], hint: str, prompt: str) -> Listing:
     listing = Listing(layout)
-    for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_lines(file), 1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = parse_json(line.decode("utf-8-sig"), "it")
             target = next(entry[name] for name in targets if name in entry)
             listing.pairs.append(
                 Pair(
                     FilePicture(_inside(folder, target)),
                     FilePicture(_inside(folder, entry[hint])) if entry.get(hint) else None,
-                    str(entry.get(prompt) or ""),
+                    printable(entry.get(prompt) or ""),
                 )
             )
-        except (json.JSONDecodeError, StopIteration, TypeError, AttributeError):
+        except UnicodeDecodeError:
+            listing.problems.append(f"{file.name} line {number}: not a text in UTF-8; save the file again in UTF-8")
+        except (StopIteration, TypeError, AttributeError):
             listing.problems.append(f"{file.name} line {number}: no entry with {', '.join((*targets, hint, prompt))}")
         except ValueError as error:
             listing.problems.append(f"{file.name} line {number}: {error}")
@@ -74,11 +79,16 @@ def _read_lines(layout: str, folder: Path, file: Path, targets: tuple[str, ...],
 
 def _inside(folder: Path, name: Any) -> Path:
     """A file of the folder. Raises ValueError when it is missing or lies outside."""
-    path = (folder / str(name)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"'{name}' lies outside the dataset's folder")
-    if not path.is_file():
-        raise ValueError(f"'{name}' does not exist")
+    shown = printable(name)[:LONGEST_SHOWN]
+    try:
+        path = (folder / str(name)).resolve()
+        there, inside = path.is_file(), path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, or a link to itself
+        raise ValueError(f"'{shown}' does not exist") from error
+    if not inside:
+        raise ValueError(f"'{shown}' lies outside the dataset's folder")
+    if not there:
+        raise ValueError(f"'{shown}' does not exist")
     return path
 
 
@@ -96,12 +106,16 @@ def _read_names(folder: Path) -> Listing:
     for path in found:
         hint = hints.pop(path.stem, None)
         if hint_folder and hint is None:
-            listing.problems.append(f"{path.name}: no hint of this name in '{hint_folder.name}'")
+            listing.problems.append(f"{printable(path.name)}: no hint of this name in '{hint_folder.name}'")
             continue
         caption = path.with_suffix(".txt")
-        prompt = caption.read_text("utf-8-sig").strip() if caption.is_file() else ""
+        try:
+            prompt = read_text(caption).strip() if caption.is_file() else ""
+        except ValueError as error:
+            listing.problems.append(f"{printable(path.name)}: {error}")
+            continue
         listing.pairs.append(Pair(FilePicture(path), FilePicture(hint) if hint else None, prompt))
-    listing.problems.extend(f"{path.name}: a hint without a picture of this name" for path in hints.values())
+    listing.problems.extend(f"{printable(path.name)}: a hint without a picture of this name" for path in hints.values())
     return listing
 
 

@@ -7,8 +7,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
+
+from ..storage.pictures import unreadable_picture
 
 
 class Picture(Protocol):
@@ -51,15 +53,15 @@ class FilePicture:
                 turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
                 width, height = image.size
                 return (height, width) if turned else (width, height)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-            raise ValueError(f"'{self.name}' cannot be read: {error}") from error
+        except Exception as error:
+            raise unreadable_picture(self.path, error) from error
 
     def open(self) -> Image.Image:
         try:
             with Image.open(self.path) as image:
                 return to_rgb(ImageOps.exif_transpose(image))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise ValueError(f"'{self.name}' cannot be read: {error}") from error
+        except Exception as error:
+            raise unreadable_picture(self.path, error) from error
 
 
 @dataclass(frozen=True)

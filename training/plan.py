@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..storage.reading import read_text
 from .objective import Objective
 from .samples import Sampling
 from .settings import Settings
@@ -62,8 +63,8 @@ def read_plan(path: Path) -> Plan:
     except ImportError as error:
         raise ValueError("zeroconv train needs Python 3.11 or later, to read its TOML file.") from error
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
+        content = tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"'{path.name}' is no TOML file: {error}") from error
     tables = {name: _table(content, name) for name in ("settings", "objective", "pairs", "sampling")}
     missing = [name for name in REQUIRED if name not in content]

@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from ..storage.names import check_new_name
+from ..storage.names import check_new_name, name_of
+from ..storage.reading import read_json
 from ..storage.writing import write_bytes
 from .adherence import mean_adherence
 from .base import BaseModel
@@ -59,7 +60,7 @@ class Recorder(Callbacks):
         Raises ValueError when the new ControlNet would replace an older file.
         """
         if resume and self.places.state.is_file():
-            trainer.restore(load_state(self.places.state))
+            self._restore(trainer)
             self._read_curves(trainer.step)
             return True
         if self.places.network.exists() and trainer.processes.main:
@@ -68,6 +69,15 @@ class Recorder(Callbacks):
                 f"a training of this name{'' if self.places.state.is_file() else ' (no state of one was found)'}."
             )
         return False
+
+    def _restore(self, trainer: Trainer) -> None:
+        try:
+            trainer.restore(load_state(self.places.state))
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{name_of(self.places.state)} is no saved training of this network, or it is damaged. Train under a "
+                "new name."
+            ) from error
 
     def stepped(self, progress: Progress) -> None:
         self._curves["loss"].append((progress.step, progress.smoothed))
@@ -111,9 +121,18 @@ class Recorder(Callbacks):
 
     def _read_curves(self, step: int) -> None:
         """Up to the saved step: what came after it was not kept."""
-        if self.places.curves.is_file():
-            for name, points in json.loads(self.places.curves.read_text("utf-8")).items():
-                self._curves[name] = [(at, value) for at, value in points if at <= step]
+        if not self.places.curves.exists():
+            return
+        try:
+            content = read_json(self.places.curves)
+            for name in self._curves:
+                points = content.get(name, [])
+                self._curves[name] = [(int(at), float(value)) for at, value in points if at <= step]
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name_of(self.places.curves)} in the training's folder does not hold the curves of a training. "
+                "Delete it to go on without the curves drawn so far."
+            ) from error
 
     def _described(self, trainer: Trainer) -> Description:
         d = self._description

@@ -1,11 +1,11 @@
 """The state of a training on disk: all that is needed to go on as if nothing had happened."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..storage.weights import load_pickle
 from ..storage.writing import bytes_of, write_atomically
 
 
@@ -17,8 +17,8 @@ def save_state(state: dict[str, Any], path: Path) -> None:
 def load_state(path: Path) -> dict[str, Any]:
     """Read what `save_state` wrote. Raises ValueError when the file is damaged or something else."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
+        state = load_pickle(path)
+    except ValueError as error:
         raise ValueError(f"'{path.name}' is no saved training, or it is damaged. Train under a new name.") from error
     if not isinstance(state, dict) or not {"step", "base", "control", "optimiser"} <= state.keys():
         raise ValueError(f"'{path.name}' is no saved training. Train under a new name.")

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ...storage.names import name_of
 from ...storage.weights import shapes_of
 from ..networks.dimensions import Shapes
 from .comfy_controlnet import HOSTED
@@ -63,7 +64,7 @@ def load_tensors(
     source = base if form.needs_base or DIFFERENCE in tensors else controlnet if form.needs_controlnet else None
     converted = _named(path, lambda: form.convert(tensors, None if source is None else source()))
     if damage := not_finite(converted.items()):
-        raise ValueError(f"'{Path(path).name}' cannot be used. {damage}")
+        raise ValueError(f"{name_of(Path(path))} cannot be used. {damage}")
     return form, converted
 
 
@@ -74,14 +75,14 @@ def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[st
     """
     form, tensors = load_tensors(path, base)
     if form.network != "controlnet":
-        raise ValueError(f"'{Path(path).name}' is a file of the kind {form.label}; a ControlNet is needed here.")
+        raise ValueError(f"{name_of(Path(path))} is a file of the kind {form.label}; a ControlNet is needed here.")
     return tensors
 
 
 def _named(path: str | Path, work: Callable[[], Result]) -> Result:
     """Do work on a file; its errors name the file."""
-    name = Path(path).name
+    name = name_of(Path(path))
     try:
         return work()
     except ValueError as error:
-        raise error if f"'{name}'" in str(error) else ValueError(f"'{name}': {error}") from error
+        raise error if name in str(error) else ValueError(f"{name}: {error}") from error

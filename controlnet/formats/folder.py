@@ -9,10 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ...storage.names import name_of, printable
 from ...storage.reading import read_json
 
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)$")
 INDEX = ".index.json"
+MOST_FILES = 1000
 USUAL = "diffusion_pytorch_model"
 
 
@@ -30,6 +32,8 @@ def weight_files(path: Path) -> list[Path]:
     if found is None:
         return [path]
     stem, _, count, suffix = found.groups()
+    if int(count) > MOST_FILES:
+        raise ValueError(f"{name_of(path)} is one part of {int(count)}; models have at most {MOST_FILES}.")
     return _present(path, [f"{stem}-{number:05d}-of-{count}{suffix}" for number in range(1, int(count) + 1)])
 
 
@@ -56,15 +60,15 @@ def _choose(folder: Path) -> Path:
     whole = [name for name in first if name == f"{USUAL}.safetensors" or SHARD.match(name)]
     if len(first) == 1 or len(whole) == 1:
         return folder / (first[0] if len(first) == 1 else whole[0])
-    seen = ", ".join(names[:5]) or "no weight file"
-    raise ValueError(f"The folder '{folder.name}' is no diffusers model with one weight file; it holds {seen}.")
+    seen = printable(", ".join(names[:5])) or "no weight file"
+    raise ValueError(f"The folder {name_of(folder)} is no diffusers model with one weight file; it holds {seen}.")
 
 
 def _indexed(path: Path) -> list[str]:
     files = read_json(path).get("weight_map")
     names = sorted({str(name) for name in files.values()}) if isinstance(files, dict) else []
-    if not names or any(Path(name).name != name or name in (".", "..") for name in names):
-        raise ValueError(f"'{path.name}' names no weight files beside it. Download it again.")
+    if not 0 < len(names) <= MOST_FILES or any(Path(name).name != name or name in (".", "..") for name in names):
+        raise ValueError(f"{name_of(path)} names no weight files beside it. Download it again.")
     return names
 
 
@@ -73,7 +77,7 @@ def _present(path: Path, names: list[str]) -> list[Path]:
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"'{path.name}' is one part of {len(files)}; missing beside it: {', '.join(missing[:5])}. "
+            f"{name_of(path)} is one part of {len(files)}; missing beside it: {printable(', '.join(missing[:5]))}. "
             "Download them too."
         )
     return files

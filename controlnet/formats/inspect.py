@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from ...storage.names import name_of, printable
 from . import recognise
 from .files import not_finite_in, read_header
 from .format import Format
@@ -104,10 +105,10 @@ def inspect_file(path: str | Path) -> Report:
         form = recognise(header.shapes)
         found = form.describe(header.shapes)
     except ValueError as error:
-        raise ValueError(f"'{path.name}': {error}") from error
+        raise ValueError(f"{name_of(path)}: {error}") from error
     pooling = find_pooling(path, header.metadata) if form.network == "controlnet" else None
     return Report(
-        file=path.name,
+        file=printable(path.name),
         bytes=header.bytes,
         format=form.label,
         family=found.family,

@@ -24,6 +24,7 @@ from ...controlnet.networks.layers import Attention, Options
 from ...controlnet.networks.lllite import build_lllite
 from ...controlnet.networks.t2i_adapter import build_t2i_adapter
 from ...controlnet.strength.control_mode import CfgWeights
+from ...storage.names import printable
 from ...storage.weights import shapes_of
 from ..controls import t2i_adapter as adapter
 from ..controls.control import ShapedControl
@@ -74,11 +75,11 @@ def load_control(
     try:
         if form.network in HOST_LOADERS:
             check_host_chooses(precision)
-            control = HOST_LOADERS[form.network](tensors, path.stem, base_model)
+            control = HOST_LOADERS[form.network](tensors, printable(path.stem), base_model)
         else:
-            control = LOADERS[form.network](tensors, path.stem, base_model, precision)
+            control = LOADERS[form.network](tensors, printable(path.stem), base_model, precision)
     except ValueError as error:
-        raise ValueError(f"'{name}': {error}") from error
+        raise ValueError(f"'{printable(name)}': {error}") from error
     return _pooled(control, path, pooling) if form.network == "controlnet" else control
 
 
