@@ -26,7 +26,7 @@ def write_often(path: Path, number: int) -> None:
 
 
 def test_writers_at_the_same_time_never_mix_their_files(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     writers = [context.Process(target=write_often, args=(tmp_path / "w", number)) for number in range(3)]
     for writer in writers:
         writer.start()
@@ -99,7 +99,7 @@ def count_up(path: Path, times: int) -> None:
 def test_a_lock_lets_one_work_at_a_time_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "count"
     path.write_text("0")
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     workers = [context.Process(target=count_up, args=(path, 10)) for _ in range(3)]
     for worker in workers:
         worker.start()
