@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,21 +49,30 @@ def exclusive(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     does; may raise to stop.
     """
     while True:
-        with path.open("a+b") as file:
-            if lock(file) and _is_still(file, path):
-                try:
-                    yield
-                    return
-                finally:
-                    _remove(path)
+        held, removed = False, False
+        try:
+            with path.open("a+b") as file:
+                held = lock(file) and _is_still(file, path)
+                if held:
+                    try:
+                        yield
+                        return
+                    finally:
+                        removed = _remove(path)
+        finally:
+            if held and not removed:  # Windows removes a file only after it is closed
+                _remove(path)
         waiting()
         time.sleep(POLL_SECONDS)
 
 
-def _remove(path: Path) -> None:
-    """Remove a lock's file while the lock is held; Windows refuses that, and leaves an empty file."""
-    with suppress(OSError):
+def _remove(path: Path) -> bool:
+    """Remove a lock's file. Returns whether that was possible."""
+    try:
         path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _is_still(file: IO[Any], path: Path) -> bool:
