@@ -1,7 +1,8 @@
 # Everything runs from a fresh clone: `make setup` is part of every target.
 #   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
+#                                    FRONT_END=1.58.1 make test      ... with another comfyui-frontend-package
 #   make demo    a contact sheet     make run                      a server to open in the browser
-#   make lint    ruff and pyright           make demo-train    train the small model; stop and go on at any time
+#   make lint    ruff, pyright and tsc     make demo-train    train the small model; stop and go on at any time
 #   make bench   what a ControlNet costs here and elsewhere; BENCH_ARGUMENTS="--help" tells what can be chosen
 
 PYTHON ?= python3.11
@@ -10,11 +11,20 @@ BENCH_ARGUMENTS ?=
 VENV := .venv
 COMFYUI_FLOOR := $(CURDIR)/.cache/comfyui
 REFERENCES := .cache/references
+JAVASCRIPT := scripts/javascript
 COMFYUI_DIR := $(or $(COMFYUI_DIR),$(COMFYUI_FLOOR))
 export COMFYUI_DIR
 
+# Playwright brings the Node that it runs on, pinned as everything else; js/ needs no package.json to be modules.
+NODE := $(VENV)/lib/python3.*/site-packages/playwright/driver/node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON
+
 # A ComfyUI other than the floor has requirements of its own, hence its own interpreter.
 HOST_PYTHON = python=$$($(VENV)/bin/python scripts/comfyui.py interpreter "$(COMFYUI_DIR)") && "$$python"
+
+# A front end other than the host's, as people update it apart from the host.
+FRONT_END ?=
+WITH_FRONT_END = $(if $(FRONT_END),FRONT_END_ROOT=$$($(VENV)/bin/python scripts/comfyui.py front-end "$(FRONT_END)") && \
+	export FRONT_END_ROOT &&)
 
 .PHONY: setup test demo demo-train bench run lint format clean
 
@@ -33,13 +43,14 @@ $(REFERENCES)/unpacked: scripts/references.py | $(VENV)/installed
 
 # In the order of the folders: the slow tests, with servers and browsers, begin first, and neither process waits long.
 test: setup
-	@$(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	@$(NODE) --test --test-reporter=dot "tests/javascript/**/*.test.js"
+	@$(WITH_FRONT_END) $(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 demo: setup
-	@$(HOST_PYTHON) demo/run.py
+	@$(HOST_PYTHON) -m zeroconv.demo.run
 
 run: setup
-	@$(HOST_PYTHON) demo/run.py --serve
+	@$(HOST_PYTHON) -m zeroconv.demo.run --serve
 
 bench: setup
 	@$(HOST_PYTHON) benchmarks/run.py $(BENCH_ARGUMENTS)
@@ -47,10 +58,16 @@ bench: setup
 demo-train: $(VENV)/installed
 	$(VENV)/bin/python -m zeroconv.demo.train
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed $(JAVASCRIPT)/node_modules/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
+	$(NODE) $(JAVASCRIPT)/node_modules/typescript/bin/tsc --project $(JAVASCRIPT)
+
+# By the npm that pyright installs itself with.
+$(JAVASCRIPT)/node_modules/installed: $(JAVASCRIPT)/package-lock.json | $(VENV)/installed
+	$(VENV)/bin/python -c "from pyright import node; node.run('npm', 'ci', '--prefix', '$(JAVASCRIPT)', check=True)"
+	touch $@
 
 format: $(VENV)/installed
 	$(VENV)/bin/ruff format .

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from support.midas import depth_at_any_size, transformers_midas
-from support.random_weights import random_state_dict
-from support.reference_packages import controlnet_aux
 from torch import Tensor, nn
+
+from .official_weights import random_state_dict
+from .reference_packages import controlnet_aux
+from .transformers_midas import depth_at_any_size, transformers_midas
 
 FOLDER = "ZEROCONV_BENCH_AUX"
 """The environment variable with the folder of comfyui_controlnet_aux."""

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
-from .machine import ROOT, describe, start_host
+from ..comfy_client.server import REPOSITORY, comfyui_directory
+from ..host.start import start_comfyui
+from .machine import describe
 from .workloads import WORKLOADS, Family, Workload, choose
 
-RESULTS = ROOT / ".cache" / "benchmarks" / "benchmarks.md"
+RESULTS = REPOSITORY / ".cache" / "benchmarks" / "benchmarks.md"
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
     document = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"workloads": {}}
     if not arguments.report_only:
         torch.set_num_threads(1)
-        start_host()
+        start_comfyui(comfyui_directory())
         models: Any = None
         for workload in _chosen(arguments):
             if models is None or (models.family, models.precision) != (workload.family, workload.precision):

@@ -6,79 +6,34 @@ thread of the CPU, the two sides taking turns; what each does before the first s
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from ..comfy_client.server import comfyui_directory
+from ..controlnet.formats.control_lora import CONTROL_LORA
+from ..host.start import start_comfyui
 
-from support.checkpoints import SD15
-from support.comfy_host import import_host
-from support.layouts import control_lora
-
-import_host()
+start_comfyui(comfyui_directory(), cpu=True)
 
 import comfy.controlnet
-import comfy.model_sampling
-from zeroconv.controlnet.formats.control_lora import CONTROL_LORA
-from zeroconv.controlnet.formats.format import ENCODER_PARTS
-from zeroconv.host.controls.controlnet import ZeroConvControl
-from zeroconv.host.loading.load import build_loaded
 
-WIDTH = 320
+from ..host.controls.controlnet import ZeroConvControl
+from ..host.loading.load import build_loaded
+from .models import Models
+
 SIDES = ("core", "ours")
 ATTENTION_FLOPS = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
 }
 """Of the fused attention on a CPU, which PyTorch's own table lacks."""
-UNET = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": WIDTH, "num_res_blocks": [2, 2, 2, 2],
-    "channel_mult": [1, 2, 4, 4], "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_middle": 1,
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], "use_linear_in_transformer": False,
-    "use_spatial_transformer": True, "context_dim": 768, "legacy": False, "adm_in_channels": None, "num_heads": 8,
-    "num_head_channels": -1, "use_temporal_attention": False, "use_temporal_resblock": False,
-}  # fmt: skip
-"""ComfyUI's description of the SD1.5 UNet."""
 
 
-class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
-    """The noise schedule of SD1.5."""
-
-
-def draw(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {key: torch.randn(shape, generator=generator) * 0.02 for key, shape in shapes.items()}
-
-
-def make_models(rank: int) -> tuple[SimpleNamespace, dict[str, Tensor]]:
-    """The encoder of a base model, all that a Control-LoRA takes of it, and the file."""
-    file = control_lora(SD15, rank, WIDTH)()
-    encoder: dict[str, tuple[int, ...]] = {}
-    for key, shape in file.items():
-        module, _, kind = key.rpartition(".")
-        if kind == "up":
-            encoder[f"{module}.weight"] = (shape[0], *file[f"{module}.down"][1:])
-        elif key.startswith(ENCODER_PARTS) and kind in ("weight", "bias"):
-            encoder[key] = shape
-    weights = draw(encoder, 0)
-    model = SimpleNamespace(
-        model_config=SimpleNamespace(unet_config=UNET),
-        model_sampling=Sampling(None),
-        diffusion_model=SimpleNamespace(state_dict=lambda: weights),
-        manual_cast_dtype=None,
-        get_dtype=lambda: torch.float32,
-    )
-    return model, draw(file, 1)
-
-
-def make_control(side: str, model: SimpleNamespace, file: dict[str, Tensor]) -> Any:
+def make_control(side: str, model: Any, file: dict[str, Tensor]) -> Any:
     """A control as its loader gives it, with its hint."""
     with torch.inference_mode():
         if side == "core":
@@ -89,7 +44,7 @@ def make_control(side: str, model: SimpleNamespace, file: dict[str, Tensor]) -> 
     return control.set_cond_hint(torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(1)))
 
 
-def begin(control: Any, model: SimpleNamespace) -> None:
+def begin(control: Any, model: Any) -> None:
     """What a sampling does before its first step, once for each side."""
     with torch.inference_mode():
         for _ in ("cond", "uncond"):
@@ -125,7 +80,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model, file = make_models(arguments.rank)
+    models = Models("SD1.5", 320)
+    model, file = models.base.model, models.lora(arguments.rank)
     controls: dict[str, Any] = {}
     loading, starting, flops, steps = ({side: [] for side in SIDES} for _ in range(4))
     for side in SIDES:

@@ -7,23 +7,21 @@ with two hints: both as one batch, which reads the weights once. A number below 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from ..comfy_client.server import comfyui_directory
+from ..controlnet.networks.build import build_controlnet
+from ..controlnet.networks.controlnet import Inputs
+from ..host.start import start_comfyui
+from .timing import Spread, paired
 
-from support.comfy_host import import_host
-from support.networks import dimensions, random_network
+start_comfyui(comfyui_directory())
 
-import_host()
-
-from zeroconv.benchmarks.timing import Spread, paired
-from zeroconv.controlnet.networks.controlnet import Inputs
+from .models import Models
 
 LEVELS = ((320, 1), (640, 2), (1280, 4), (1280, 8))
 """Channels of SD1.5, and how many latent points a point stands for, along each side."""
@@ -66,7 +64,7 @@ def products(channels: int, side: int, rounds: int) -> Spread:
 
 def one_network(latent: int, rounds: int) -> Spread:
     """A whole step of SD1.5's network with two hints, cond and uncond sharing what they can."""
-    network = random_network(dimensions("SD1.5", 320))
+    network = build_controlnet(Models("SD1.5", 320).control)
     x, time_of = torch.randn(1, 4, latent, latent), torch.full((1,), 500.0)
     hints = [network.embed_hint(torch.rand(1, 3, 8 * latent, 8 * latent)) for _ in range(2)]
     projected = network.project_context(torch.randn(2, 77, 768))

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,28 +15,9 @@ from unittest import mock
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-COMFYUI_DIR = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "comfyui")
-
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Attention = Literal["default", "sdpa"]
 """default: what ComfyUI takes without a flag; sdpa: PyTorch's, `--use-pytorch-cross-attention`."""
-
-
-def start_host() -> None:
-    """Make `comfy` importable; without a GPU with `--cpu`, which it reads from the command line at import.
-
-    Raises FileNotFoundError when there is no ComfyUI.
-    """
-    if "comfy.model_management" in sys.modules:
-        return
-    if not (COMFYUI_DIR / "comfy").is_dir():
-        raise FileNotFoundError(f"No ComfyUI in {COMFYUI_DIR}. Run `make setup`, or set COMFYUI_DIR to its folder.")
-    sys.path.insert(0, str(COMFYUI_DIR))
-    flags = [] if torch.cuda.is_available() else ["--cpu"]
-    with mock.patch.object(sys, "argv", ["main.py", *flags]):
-        importlib.import_module("comfy.options").enable_args_parsing()
-        importlib.import_module("comfy.model_management")
 
 
 @contextmanager

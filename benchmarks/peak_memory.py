@@ -1,6 +1,6 @@
 """Peak memory and time of one method on one picture, with random weights of the official shapes.
 
-Arguments: METHOD SIZE [SETTING=VALUE ...]
+python -m zeroconv.benchmarks.peak_memory METHOD SIZE [SETTING=VALUE ...]
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from support.random_weights import random_state_dict
-from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.running import preprocess
-from zeroconv.preprocessors.weights.catalogue import weights_of
+from ..preprocessors.catalogue import preprocessors
+from ..preprocessors.running import preprocess
+from ..preprocessors.weights.catalogue import weights_of
+from .official_weights import random_state_dict
 
 STATE_DICTS = {
     "lineart_coarse": "lineart",
@@ -43,7 +41,7 @@ def megabytes(field: str) -> float:
 
 def network_of(row: str) -> nn.Module:
     module, _, builder = weights_of(row).network.partition(":")
-    build = getattr(importlib.import_module(f"zeroconv.preprocessors.networks.{module}"), builder or "build")
+    build = getattr(importlib.import_module(f"..preprocessors.networks.{module}", __package__), builder or "build")
     state_dict = random_state_dict(STATE_DICTS.get(row, row))
     return build({"model": state_dict} if row == "zoe" else state_dict)
 
@@ -57,7 +55,7 @@ def main() -> None:
     networks = {row: network_of(row) for row in method.weights}
     images = torch.rand(1, size, size, 3)
     before, begin = megabytes("VmRSS"), time.process_time()
-    preprocess(method, images, networks.__getitem__, settings)
+    preprocess(method, images, lambda name: networks[name], settings)
     print(f"{megabytes('VmHWM') - before:8.0f} MB {time.process_time() - begin:8.1f} s")
 
 

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,16 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-import annotators
-from annotators import FOLDER, Annotate, Package, as_nodes_do, packages
-from support.photo import photo
-from support.random_weights import random_state_dict
-from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.networks import hed, lineart, midas, mlsd, openpose
-from zeroconv.preprocessors.pose.assembly import assemble_people
-from zeroconv.preprocessors.running import Options, preprocess
+from ..demo.photo import photo
+from ..preprocessors.catalogue import preprocessors
+from ..preprocessors.networks import hed, lineart, midas, mlsd, openpose
+from ..preprocessors.pose.assembly import assemble_people
+from ..preprocessors.running import Options, preprocess
+from . import annotators
+from .annotators import FOLDER, Annotate, Package, as_nodes_do, packages
+from .official_weights import random_state_dict
 
 Runs = tuple[Callable[[], Any], Callable[[], Any]]
 """Theirs and ours."""
@@ -51,7 +48,7 @@ def compared(name: str, images: Tensor, network: nn.Module | None, theirs: Annot
     method = preprocessors()[name]
     options = Options(chunk=1)
 
-    def networks(row: str) -> nn.Module:
+    def networks(name: str) -> nn.Module:
         assert network is not None
         return network
 
@@ -175,10 +172,9 @@ def in_words(pairs: list[tuple[float, float]]) -> str:
 
 def measure_memory(arguments: argparse.Namespace) -> None:
     """Print the peak of each method on one picture, in a process of its own."""
-    script = Path(__file__).with_name("peak_memory.py")
     for method in arguments.memory_of:
         for size in arguments.sizes:
-            command = [sys.executable, str(script), method, str(size)]
+            command = [sys.executable, "-m", f"{__package__}.peak_memory", method, str(size)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             print(f"{method:20}{size:6} px {done.stdout.strip()}", flush=True)
 

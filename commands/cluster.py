@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .preprocess import Job, Maker, Recipe
+from .hint_maker import Job, Maker, Recipe
 
 if TYPE_CHECKING:
     import numpy as np

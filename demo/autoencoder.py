@@ -125,13 +125,12 @@ def _zero(module: nn.Module) -> None:
         nn.init.zeros_(parameter)
 
 
-def decoder_loss(decoder: nn.Module, image: Tensor, noise: float = 0.05) -> tuple[Tensor, Tensor]:
-    """Loss and the plain mean absolute error of `image` (N, 3, H, W; 0..1) decoded from its noisy latent.
+def decoder_loss(decoder: nn.Module, image: Tensor, noise: float = 0.05) -> Tensor:
+    """Loss of `image` (N, 3, H, W; 0..1) decoded from its noisy latent: L1 of the picture and of its gradients.
 
-    L1 of the picture and of its gradients. The noise makes the decoder forgive the diffusion model's errors.
+    The noise makes the decoder forgive the diffusion model's errors.
     """
     latent = encode(image)
     error = decoder(latent + noise * torch.randn_like(latent)).float() - image
     edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    plain = error.abs().mean()
-    return plain + edges, plain.detach()
+    return error.abs().mean() + edges

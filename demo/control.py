@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ..training.base import Prompt
 from ..training.batches import Batch, TensorDataset
+from ..training.callbacks import Callbacks, RunningTraining
 from ..training.copy import trainable_copy
 from ..training.loop import Trainer
 from ..training.objective import Objective
-from ..training.progress import Callbacks, Progress
+from ..training.progress import Progress
 from ..training.settings import Settings
 from ..training.state import load_state, save_state
 from .autoencoder import encode
@@ -52,8 +53,8 @@ class _Console(Callbacks):
         if progress.step % REPORT_STEPS == 0:
             print(f"{self._name}: {progress}", flush=True)
 
-    def save(self, trainer: Trainer) -> None:
-        save_state(trainer.state(), self._path)
+    def save(self, training: RunningTraining) -> None:
+        save_state(training.state(), self._path)
 
 
 def control_scenes(options: ControlOptions) -> Scenes:
@@ -91,9 +92,9 @@ def control_trainer(
         batch=options.batch,
         learning_rate=1e-3,
         warmup=50,
-        objective=Objective(empty_prompts=0.3, weighting="velocity", limit=10.0),
+        objective=Objective(prompt_dropout=0.3, weighting="velocity", snr_gamma=10.0),
         precision="bfloat16",
-        average=0.995,
+        ema_decay=0.995,
         save_every=SAVE_STEPS,
         sample_every=0,
     )

@@ -7,25 +7,26 @@ with `--control KIND`, of the exported weights with that ControlNet.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..controlnet.networks.build import build_controlnet
 from ..controlnet.networks.controlnet import ControlNet, Inputs
+from ..controlnet.residuals import Residuals
+from ..training.samples import ddim
 from .autoencoder import build_decoder, encode
 from .base import BaseModel
 from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
-from .diffusion import guided, sample
+from .fit import load_averaged
 from .hints import HINTS, object_mask
 from .measures import agreement, obedience
 from .measures import object_mask as seen_mask
-from .model import DemoModel, load_model
+from .model import TIMESTEPS, DemoModel, load_model, noise_schedule
 from .pack import unpack
 from .render import render
 from .text import ContextTable
@@ -33,7 +34,6 @@ from .train import STATE
 from .world import Scenes, captions, draw_scenes, is_held_out
 
 GUIDANCE = 3.0
-Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,32 @@ def sample_latents(
     model: BaseModel, names: Sequence[str], side: int, control: Control | None = None, seed: int = 0, steps: int = 20
 ) -> Tensor:
     """Latents (N, 4, side, side) for captions `names`, with guidance; `control` acts on both sides of it."""
-    table = ContextTable([*names, ""])
-    projected = model.project_context(table.rows)
-    own = control.network.project_context(table.rows) if control else []
-    embedded = control.network.embed_hint(control.hints) if control else torch.empty(0)
+    table, count = ContextTable([*names, ""]), len(names)
+    rows = table.index[torch.tensor([*range(count), *[count] * count])]  # every caption, then as often the empty one
+    projected = [(keys[rows], values[rows]) for keys, values in model.project_context(table.rows)]
+    residuals = None if control is None else _residuals(control, table.rows, rows)
 
-    def predict(x: Tensor, timesteps: Tensor, numbers: Tensor) -> Tensor:
-        rows = table.index[numbers]
-        residuals = None
-        if control:
-            pairs = [(keys[rows], values[rows]) for keys, values in own]
-            hint = embedded.repeat(len(x) // len(embedded), 1, 1, 1)
-            given, strength = control.network(Inputs(x, timesteps), hint, pairs), control.strength
-            residuals = given.map(lambda residual: residual * strength)
-        return model(x, timesteps, [(keys[rows], values[rows]) for keys, values in projected], residuals)
+    def predict(x: Tensor, time: Tensor) -> Tensor:
+        x, times = x.repeat(2, 1, 1, 1), time.expand(2 * count)
+        added = None if residuals is None else residuals(x, times)
+        wanted, other = model(x, times, projected, added).float().chunk(2)
+        return other + GUIDANCE * (wanted - other)
 
-    noise = torch.randn(len(names), 4, side, side, generator=torch.Generator().manual_seed(seed))
-    empty = torch.tensor([len(names)])
-    return sample(guided(predict, torch.arange(len(names)), empty, GUIDANCE), noise, steps)
+    noise = torch.randn(count, 4, side, side, generator=torch.Generator().manual_seed(seed))
+    return ddim(noise_schedule(), predict, noise, torch.linspace(TIMESTEPS - 1, 0, steps + 1).round().long())
 
 
-def load_averaged(path: Path, name: str, module: Module) -> Module:
-    """`module` with the averaged weights that a training stage has saved."""
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    module.load_state_dict(state["averaged"][name])
-    return module.eval().requires_grad_(False)
+def _residuals(control: Control, contexts: Tensor, rows: Tensor) -> Callable[[Tensor, Tensor], Residuals]:
+    """What the control adds at (noisy latents, timesteps); contexts: of every prompt. rows: which of them, by row."""
+    network = control.network
+    projected = [(keys[rows], values[rows]) for keys, values in network.project_context(contexts)]
+    embedded = network.embed_hint(control.hints)
+    hint = embedded.repeat(len(rows) // len(embedded), 1, 1, 1)
+
+    def add(x: Tensor, times: Tensor) -> Residuals:
+        return network(Inputs(x, times), hint, projected).map(lambda residual: residual * control.strength)
+
+    return add
 
 
 def contact_sheet(rows: Sequence[Tensor]) -> Tensor:
@@ -137,8 +138,9 @@ def main() -> None:
         model = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME)
         told, sheet = evaluate_control(model, network, arguments.control, scenes)
     else:
-        unet = load_averaged(arguments.state / f"{arguments.stage}.pt", "base", BaseModel())
-        decoder = load_averaged(arguments.state / "decoder.pt", "decoder", build_decoder())
+        unet, decoder = BaseModel(), build_decoder()
+        unet.load_state_dict(load_averaged(arguments.state / f"{arguments.stage}.pt"))
+        decoder.load_state_dict(load_averaged(arguments.state / "decoder.pt"))
         told, sheet = evaluate(DemoModel(unet, decoder), scenes, 64 if arguments.stage == "small" else 128)
     save_picture(sheet, arguments.sheet)
     print(f"{told}; {arguments.sheet}")

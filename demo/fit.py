@@ -1,28 +1,28 @@
-"""What the demonstration's training stages share: state on disk, the learning rate's course, averaged weights."""
+"""Trains the parts that the demonstration makes from nothing: the autoencoder's decoder and the base model.
+
+What is trained here is no ControlNet, so `training.loop` does not fit; its averaged weights, files and meter do.
+"""
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from ..training.ema import Ema
+from ..training.progress import Meter
+from ..training.state import save_state
 
 SAVE_SECONDS = 120.0
+REPORT_STEPS = 50
 AVERAGE_EVERY = 8
 """Steps between two updates of the averaged weights, which cost as much as a small step."""
-
-
-def save_state(state: object, path: Path) -> None:
-    """Write `state` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".part")
-    torch.save(state, partial)
-    os.replace(partial, path)
 
 
 def learning_rate(step: int, total: int, peak: float, warmup: int = 100) -> float:
@@ -33,102 +33,82 @@ def learning_rate(step: int, total: int, peak: float, warmup: int = 100) -> floa
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
+def load_averaged(path: Path) -> dict[str, Tensor]:
+    """The averaged weights of the training that was saved to `path`."""
+    return torch.load(path, weights_only=True)["averaged"]
+
+
 @dataclass
 class Fit:
-    """A resumable training: modules by name, one AdamW, averaged (EMA) weights, a step count and a random seed.
+    """A resumable training of one module: AdamW, averaged (EMA) weights, a step count that is also the random seed.
 
-    `loss` receives the step number and gives the loss to minimise and values to report. The batch of a step must
-    depend on the step number only, so that a resumed run sees what an uninterrupted one would.
+    `loss` receives the step number and gives what to minimise. The batch of a step must depend on the step number
+    only, so that a resumed run sees what an uninterrupted one would.
     """
 
-    modules: dict[str, torch.nn.Module]
+    module: nn.Module
     path: Path
     total: int
     peak: float
-    loss: Callable[[int], tuple[torch.Tensor, dict[str, float]]]
-    average: float = 0.999
+    loss: Callable[[int], Tensor]
+    decay: float = 0.999
     weight_decay: float = 0.01
     warmup: int = 100
-    report_every: int = 50
-    step: int = 0
-    averaged: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    step: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.optimiser = torch.optim.AdamW(
-            list(self._parameters()), lr=self.peak, betas=(0.9, 0.99), weight_decay=self.weight_decay, fused=True
+        self._parameters = list(self.module.parameters())
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=self.peak, betas=(0.9, 0.99), weight_decay=self.weight_decay, fused=True
         )
+        self.average = Ema(self.module, self.decay**AVERAGE_EVERY)
         if self.path.exists():
-            self.restore(torch.load(self.path, weights_only=True))
-        else:
-            self.averaged = {
-                name: {key: value.clone() for key, value in module.state_dict().items()}
-                for name, module in self.modules.items()
-            }
+            self._restore(torch.load(self.path, weights_only=True))
 
-    def _parameters(self) -> Iterator[torch.nn.Parameter]:
-        for module in self.modules.values():
-            yield from module.parameters()
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "averaged": self.averaged,
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for name, module in self.modules.items():
-            module.load_state_dict(state["modules"][name])
-        self.averaged, self.step = state["averaged"], state["step"]
-        self.optimiser.load_state_dict(state["optimiser"])
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state["module"])
+        self.average.load(state["averaged"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
 
     def save(self) -> None:
-        """Write everything that a later `Fit` with the same path goes on from."""
-        save_state(self.state(), self.path)
+        """Write everything that a later `Fit` with the same path continues from."""
+        state = {
+            "module": self.module.state_dict(),
+            "averaged": self.average.weights,
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+        }
+        save_state(state, self.path)
 
     def run(self) -> None:
         """Train to `total` steps; saves every two minutes, at the end, and when interrupted."""
-        started, saved, first, reported = time.monotonic(), time.monotonic(), self.step, []
+        saved, meter = time.monotonic(), Meter()
         try:
             while self.step < self.total:
-                reported.append(self.advance())
-                if self.step % self.report_every == 0 or self.step == self.total:
-                    rate = (self.step - first) / (time.monotonic() - started)
-                    print(f"{self.path.stem} step {self.step} {_mean(reported)} ({rate:.2f} steps/s)", flush=True)
-                    reported = []
+                progress = meter.read(self.step + 1, self.total, self.advance())
+                if self.step % REPORT_STEPS == 0 or self.step == self.total:
+                    print(f"{self.path.stem}: {progress}", flush=True)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
         finally:
             self.save()
 
-    def advance(self) -> dict[str, float]:
-        """One step: its loss and reported values. Raises FloatingPointError, changing nothing, if it is no number."""
+    def advance(self) -> float:
+        """One step: its loss. Raises FloatingPointError, changing nothing, if that is not a number."""
         torch.manual_seed(self.step)
-        for group in self.optimiser.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.total, self.peak, self.warmup)
-        loss, values = self.loss(self.step)
+        loss = self.loss(self.step)
         if not torch.isfinite(loss):
             message = f"The loss became {loss.item()} at step {self.step}; the last saved state is good."
             raise FloatingPointError(message)
-        self.optimiser.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(self._parameters()), 1.0)
-        self.optimiser.step()
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
         self.step += 1
         if self.step % AVERAGE_EVERY == 0:
-            self._average()
-        return {"loss": loss.item(), **values}
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        share = 1 - min(self.average, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
-        for name, module in self.modules.items():
-            kept = self.averaged[name]
-            torch._foreach_lerp_([kept[key] for key in kept], list(module.state_dict().values()), share)
-
-
-def _mean(reported: Iterable[dict[str, float]]) -> str:
-    rows = list(reported)
-    return " ".join(f"{name} {sum(row[name] for row in rows) / len(rows):.4f}" for name in rows[0])
+            self.average.update(self.module, self.step)
+        return loss.item()

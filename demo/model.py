@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -14,8 +15,16 @@ from ..controlnet.residuals import Residuals
 from ..training.base import Phase, Prompt, Schedule
 from .autoencoder import build_decoder, encode
 from .base import BaseModel
-from .diffusion import signal_shares
 from .text import encode_captions
+
+TIMESTEPS = 1000
+
+
+@lru_cache(maxsize=1)
+def noise_schedule() -> Schedule:
+    """Stable Diffusion 1.5's: betas are the squares of even steps (Rombach et al. 2022)."""
+    roots = torch.linspace(0.00085**0.5, 0.012**0.5, TIMESTEPS, dtype=torch.float64)
+    return Schedule((1 - roots**2).cumprod(0).float())
 
 
 class DemoModel:
@@ -27,7 +36,7 @@ class DemoModel:
     def __init__(self, unet: BaseModel, decoder: nn.Module) -> None:
         self.unet = unet.eval().requires_grad_(False)
         self.decoder = decoder.eval().requires_grad_(False)
-        self.schedule = Schedule(signal_shares())
+        self.schedule = noise_schedule()
         digest = hashlib.sha256()
         for value in self.unet.state_dict().values():
             digest.update(value.contiguous().numpy().tobytes())

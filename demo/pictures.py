@@ -1,7 +1,4 @@
-"""What `make demo` shows: the scenes behind its hints and the graph that makes its pictures.
-
-It uses the typed workflow builder of the tests, so `tests/` must be on the import path.
-"""
+"""What `make demo` shows: the scenes behind its hints and the graph that makes its pictures."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support.saved_workflow import api_graph
-from support.workflow import Control, Image, Prompts, Sampling, Workflow
 
+from ..comfy_client.saved_workflow import api_graph
+from ..comfy_client.workflow import Control, Image, Prompts, Sampling, Workflow
 from .checkpoint import CHECKPOINT_NAME, control_name
 from .evaluate import save_picture
 from .hints import edges, scribble

@@ -1,7 +1,7 @@
 """Start ComfyUI with this pack and the small model that ships, and make pictures or leave the server running.
 
-python demo/run.py            one contact sheet: hints, without control, strength 0.5 and 1, two ControlNets chained
-python demo/run.py --serve    leave the server running, for a browser
+python -m zeroconv.demo.run            a contact sheet: hints, no control, strength 0.5 and 1, two ControlNets chained
+python -m zeroconv.demo.run --serve    leave the server running, for a browser
 """
 
 from __future__ import annotations
@@ -9,19 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests"))
-
-from support.photo import photo  # noqa: E402
-from support.server import ComfyServer  # noqa: E402
-from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models  # noqa: E402
-from zeroconv.demo.hints import HINTS  # noqa: E402
-from zeroconv.demo.pictures import SAVED, Pictures, demo_graph, saved_graph, write_inputs  # noqa: E402
+from ..comfy_client.server import REPOSITORY, ComfyServer
+from .checkpoint import CHECKPOINT_NAME, control_name, write_models
+from .hints import HINTS
+from .photo import photo
+from .pictures import SAVED, Pictures, demo_graph, saved_graph, write_inputs
 
 BASE = REPOSITORY / ".cache" / "demo-server"
 SHEET = BASE / "output" / "contact-sheet.png"

@@ -17,22 +17,23 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from ..training.objective import Objective, denoising_loss, draw
 from .autoencoder import build_decoder, decoder_loss
 from .base import BaseModel
 from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
 from .control import CONTINUED, ControlOptions, control_trainer
-from .diffusion import STEPS, add_noise, noise_loss
-from .fit import Fit
+from .fit import Fit, load_averaged
 from .hints import HINTS
 from .latents import Latents, Source, training_latents
-from .model import load_model
+from .model import TIMESTEPS, load_model, noise_schedule
 from .pack import pack, unpack
 from .render import render
 from .world import draw_scenes
 
 STATE = Path(__file__).resolve().parent.parent / ".cache" / "demo"
 PICTURE_SEED = 1_000_000
-EMPTY_SHARE = 0.12
+OBJECTIVE = Objective(prompt_dropout=0.12, weighting="velocity", snr_gamma=10.0)
+"""As the velocity counts: without it the noisy steps, where layout and color are decided, hardly count."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,12 @@ def decoder_stage(options: Options, batch: int = 12) -> Fit:
     decoder = build_decoder()
     decoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(step: int) -> torch.Tensor:
         image = pictures[torch.randint(len(pictures), (batch,))].float().div(255)
         with torch.autocast("cpu", torch.bfloat16):
-            value, plain = decoder_loss(decoder, image.contiguous(memory_format=torch.channels_last))
-        return value, {"error": plain.item()}
+            return decoder_loss(decoder, image.contiguous(memory_format=torch.channels_last))
 
-    path = options.state / "decoder.pt"
-    return Fit({"decoder": decoder}, path, options.decoder_steps, 1.5e-3, loss, average=0.99, report_every=25)
+    return Fit(decoder, options.state / "decoder.pt", options.decoder_steps, 1.5e-3, loss, decay=0.99)
 
 
 def small_stage(options: Options) -> Fit:
@@ -93,21 +92,24 @@ def _base_fit(data: Latents, options: Options, path: Path, steps: int, start: Pa
     torch.manual_seed(0)
     model = BaseModel()
     if start is not None and start.exists():
-        model.load_state_dict(torch.load(start, weights_only=True)["averaged"]["base"])
+        model.load_state_dict(load_averaged(start))
 
-    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+    schedule = noise_schedule()
+
+    def loss(step: int) -> torch.Tensor:
         chosen = torch.randint(len(data.latent), (options.batch,))
         latent = data.latent[chosen].float()
-        caption = data.caption[chosen].masked_fill(torch.rand(options.batch) < EMPTY_SHARE, 0)
-        timesteps = torch.randint(STEPS, (options.batch,))
-        noise = torch.randn_like(latent)
+        numbers = range(step * options.batch, (step + 1) * options.batch)
+        draws = draw(OBJECTIVE, 0, numbers, latent.shape[1:], TIMESTEPS)
+        caption = data.caption[chosen].masked_fill(draws.empty, 0)
+        noisy = schedule.add_noise(latent, draws.noise, draws.timesteps)
         with torch.autocast("cpu", torch.bfloat16):
             rows = data.table.index[caption]
             projected = [(keys[rows], values[rows]) for keys, values in model.project_context(data.table.rows)]
-            prediction = model(add_noise(latent, noise, timesteps), timesteps, projected)
-        return noise_loss(prediction, noise, timesteps), {}
+            prediction = model(noisy, draws.timesteps, projected)
+        return denoising_loss(OBJECTIVE, schedule, prediction, latent, draws)
 
-    return Fit({"base": model}, path, steps, 1e-3, loss, warmup=30)
+    return Fit(model, path, steps, 1e-3, loss, warmup=30)
 
 
 def control_stage(kind: str, options: Options) -> None:
@@ -124,7 +126,7 @@ def export_stage(options: Options) -> None:
     """Write the averaged weights of decoder and base model where `checkpoint` reads them, in half precision."""
     WEIGHTS.mkdir(exist_ok=True)
     for name, part in ((DECODER_NAME, "decoder"), (BASE_NAME, "base")):
-        state = torch.load(options.state / f"{part}.pt", weights_only=True)["averaged"][part]
+        state = load_averaged(options.state / f"{part}.pt")
         save_file({key: value.half().contiguous() for key, value in state.items()}, WEIGHTS / name)
 
 

@@ -35,6 +35,16 @@ class Run:
     end: int = 10000
 
 
+def sampler_names() -> list[str]:
+    """The host's samplers, other packs' among them."""
+    return [str(name) for name in comfy.samplers.KSampler.SAMPLERS]
+
+
+def scheduler_names() -> list[str]:
+    """The host's schedulers, other packs' among them."""
+    return [str(name) for name in comfy.samplers.KSampler.SCHEDULERS]
+
+
 def timeline_of(model: Any, run: Run) -> SamplingTimeline:
     """The noise levels that the run goes through, cut as ComfyUI's KSampler cuts them.
 

@@ -6,11 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import comfy.model_sampling
-import comfy.samplers
 from aiohttp import web
 
 from ..controlnet.strength.timeline import COUNTINGS
-from .preview import Run, timeline_of
+from .preview import Run, sampler_names, scheduler_names, timeline_of
 
 ROUTE = "/zeroconv/steps"
 MOST_STEPS = 1000
@@ -47,7 +46,7 @@ def step_positions(settings: Mapping[str, str]) -> dict[str, list[float]]:
     )
     if not (1 <= run.steps <= MOST_STEPS and 0 < run.denoise <= 1 and run.start >= 0 and run.end >= 0):
         raise ValueError(f"No sampler has {run.steps} steps, denoise {run.denoise:g}, {run.start} to {run.end}.")
-    if run.scheduler not in comfy.samplers.KSampler.SCHEDULERS or run.sampler not in comfy.samplers.KSampler.SAMPLERS:
+    if run.scheduler not in scheduler_names() or run.sampler not in sampler_names():
         raise ValueError(f"No sampler '{run.sampler}' with scheduler '{run.scheduler}' is known.")
     timeline = timeline_of(_StableDiffusion(), run)
     return {counting: [timeline.position(s, counting) for s in timeline.sigmas[:-1]] for counting in COUNTINGS}

@@ -12,6 +12,7 @@ const ICONS = {
   clear: "M4.5 7h15M9.5 7V4h5v3M6.5 7l1 13h9l1-13M10.5 11v5M13.5 11v5",
   mirror: "M12 3v18M9 7.5L3 17h6zM15 7.5l6 9.5h-6z",
   image: "M4 5h16v14H4zM4 16l5-5 4.5 4.5L16 13l4 4M8.5 8.5v.01",
+  swap: "M6 8h12M15 5l3 3-3 3M18 16H6M9 13l-3 3 3 3",
   fit: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   large: "M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7",
   person: "M12 7.5a2.5 2.5 0 1 1 0-5 2.5 2.5 0 0 1 0 5zM12 8v7M5 11h14M12 15l-4.5 6.5M12 15l4.5 6.5",
@@ -60,19 +61,19 @@ export function svg(tag, attributes = {}, ...children) {
 
 /** @param {Icon} name */
 export const icon = (name) =>
-  svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }))
+  svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }))
 
 /**
  * A button that shows an icon and says its name.
  * @param {Icon} picture
  * @param {string} label
- * @param {() => void} press
+ * @param {() => void} act called when it is pressed
  * @returns {HTMLButtonElement}
  */
-export function iconButton(picture, label, press) {
+export function iconButton(picture, label, act) {
   const button = element("button", { type: "button", "aria-label": label, title: label })
   button.append(icon(picture))
-  button.addEventListener("click", press)
+  button.addEventListener("click", act)
   return button
 }
 

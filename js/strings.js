@@ -24,16 +24,17 @@ async function fetchStrings() {
   }
 }
 
-/**
- * What says the words of a topic: the text of a key with {names} replaced by values; the key itself where a language
- * lacks it.
- * @param {string} topic
- * @returns {(key: string, values?: Record<string, string | number>) => string}
- */
-export const sayer =
-  (topic) =>
-  (key, values = {}) =>
-    (texts[topic]?.[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole))
+/** @typedef {(key: string, values?: Record<string, string | number>) => string} Say */
 
-/** Says the words of the sketch pad. */
-export const say = sayer("sketch")
+/**
+ * What says the words of the first topic that has a key: its text with {names} replaced by values; the key itself where
+ * a language lacks it.
+ * @param {string[]} topics
+ * @returns {Say}
+ */
+export function sayer(...topics) {
+  return (key, values = {}) => {
+    const text = topics.map((topic) => texts[topic]?.[key]).find(Boolean) ?? key
+    return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole))
+  }
+}

@@ -4,6 +4,8 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..host.preprocessing.folders import register_folders
+from ..host.routes import serve_step_positions
 from .compat import offer_replacements
 from .errors import with_printable_errors
 from .replacements import REPLACEMENTS
@@ -30,9 +32,11 @@ TOPICS = (
 
 
 class ZeroConvExtension(ComfyExtension):
-    """All nodes of the pack."""
+    """All nodes of the pack, and what the host must know of it before they run."""
 
     async def on_load(self) -> None:
+        register_folders()
+        serve_step_positions()
         nodes = {node.define_schema().node_id: node for node in await self.get_node_list()}
         await offer_replacements(REPLACEMENTS, nodes)
 

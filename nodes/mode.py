@@ -5,8 +5,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..controlnet.hint.order import ItemStrengths
 from ..controlnet.strength.control_mode import MODES, SOFT_KINDS, CfgWeights, ModeName, SoftKind, control_mode
+from ..controlnet.strength.per_item import ItemStrengths
 from ..controlnet.strength.preset import PRESETS, PresetName
 from ..controlnet.strength.timeline import RANGE_COUNTINGS, RangeCounting
 from ..host.controls.settings import with_factors, with_preset

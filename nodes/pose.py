@@ -80,7 +80,7 @@ def _frames(poses: str, keypoints: object, empty: PoseFrame) -> list[PoseFrame]:
 
 
 def _poses() -> io.Input:
-    """A text whose widget is the editor of js/pose.js."""
+    """A text whose widget is the editor of js/pose/."""
     tooltip = "The poses, as the editor writes them (one OpenPose frame as JSON). Empty: the wired keypoints."
     text = io.String.Input("poses", default="", socketless=True, tooltip=tooltip)
     # Set afterwards: the constructor of older hosts does not take it.

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.preprocessing.folders import register_folders
 from ..host.preprocessing.networks import NETWORKS
 from ..host.preprocessing.run import compare_preprocessors, fetch, run_preprocessor, run_with_labels, run_with_poses
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
@@ -127,7 +126,7 @@ class PreprocessorNode(NetworkOwner):
 
 
 def _shown(cls: type[io.ComfyNode], hint: torch.Tensor, image: torch.Tensor | None) -> dict[str, Any]:
-    """What the node shows after a run: the hints, and for js/hint.js the first image that they were made of."""
+    """What the node shows after a run: the hints, and for js/hint/ the first image that they were made of."""
     shown = ui.PreviewImage(hint[:PREVIEWS], cls=cast(Any, cls)).as_dict()
     if image is None:
         return shown
@@ -234,7 +233,6 @@ class ZeroConvFetchWeights(io.ComfyNode):
         return io.NodeOutput(report, ui=ui.PreviewText(report))
 
 
-register_folders()
 NODES: list[type[io.ComfyNode]] = [
     ZeroConvPreprocess,
     *(_node_of(preprocessor) for preprocessor in preprocessors().values()),

@@ -4,7 +4,6 @@ from comfy_api.latest import io
 
 from ..controlnet.strength.schedule import INTERPOLATIONS, Interpolation, Keyframe, Schedule
 from ..controlnet.strength.timeline import COUNTINGS, Counting
-from ..host.routes import serve_step_positions
 from .compat import schema
 from .sockets import SCHEDULE
 
@@ -107,5 +106,4 @@ class ZeroConvKeyframe(io.ComfyNode):
         return io.NodeOutput(schedule.with_keyframe(keyframe))
 
 
-serve_step_positions()
 NODES = [ZeroConvSchedule, ZeroConvKeyframe]

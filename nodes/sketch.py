@@ -60,7 +60,7 @@ class ZeroConvSketch(io.ComfyNode):
 
 
 def _drawing() -> io.Input:
-    """A text whose widget is the pad of js/sketch.js."""
+    """A text whose widget is the pad of js/sketch/."""
     tooltip = "The strokes, as the pad writes them (JSON). Empty: a black canvas of 512 x 512."
     text = io.String.Input("drawing", default="", socketless=True, tooltip=tooltip)
     # Set afterwards: the constructor of older hosts does not take it.

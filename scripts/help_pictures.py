@@ -25,8 +25,8 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from help_pages import page_name  # noqa: E402
 from hint_gallery import hints, source_of, sources  # noqa: E402
 from support.browser import SETTINGS, chromium, open_canvas  # noqa: E402
-from support.server import ComfyServer  # noqa: E402
-from support.workflow import Control, Output, Prompts, Workflow  # noqa: E402
+from zeroconv.comfy_client.server import ComfyServer  # noqa: E402
+from zeroconv.comfy_client.workflow import Control, Output, Prompts, Workflow  # noqa: E402
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name  # noqa: E402
 from zeroconv.demo.pictures import PAIRS, PHOTO, PROMPT, SAMPLING, SIDE  # noqa: E402
 from zeroconv.demo.run import BASE, prepare  # noqa: E402
@@ -51,8 +51,8 @@ DRAWN_BY_HAND = ("ZeroConvSketch",)
 CURVE = "0: 0.2, 0.3: 1 ease in-out, 0.65: 0.8 ease, 1: 0"
 CONTROL = "control_v11p_sd15_canny_fp16.safetensors"
 POSES = """async () => {
-    const { newPerson } = await import('/extensions/comfyui-zeroconv/posePeople.js')
-    const { writePoses } = await import('/extensions/comfyui-zeroconv/poseDocument.js')
+    const { newPerson } = await import('/extensions/comfyui-zeroconv/pose/people.js')
+    const { writePoses } = await import('/extensions/comfyui-zeroconv/pose/document.js')
     const people = [newPerson('standing', 512, 512, 2), newPerson('walking', 512, 512, 3)]
     return writePoses({ width: 512, height: 512, people })
 }"""

@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support.checkpoints import model_files
-from support.server import REPOSITORY, ComfyServer, comfyui_directory
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer, comfyui_directory
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
-"""How well a picture obeys its hint: extract the hint again and compare.
+"""How well a picture follows its hint: extract the hint again and compare.
 
-The loss does not show the moment when a ControlNet begins to obey (paper, figure 4, "sudden convergence"); this does.
+The loss does not show the moment when a ControlNet begins to follow hints (paper, figure 4, "sudden convergence");
+this does.
 """
 
 from collections.abc import Sequence
@@ -9,17 +10,17 @@ import torch
 from torch import Tensor
 
 from .dataset import HintMaker
-from .samples import Drawn
+from .samples import SampleRow
 
 BLUR = 0.01
-"""Radius within which lines count as meeting, as a fraction of the shorter side."""
+"""Radius within which lines count as the same, as a fraction of the shorter side."""
 
 
 def adherence(hint: Tensor, extracted: Tensor) -> float:
-    """Correlation of two hints after a blur, from -1 to 1; 0 when one of them is all of one value.
+    """Correlation of two hints after a blur, from -1 to 1; 0 when one of them is uniform.
 
-    hint, extracted: (3, H, W), 0..1. The blur lets lines that run beside each other by a pixel or two agree; the
-    correlation is the same measure for lines, depth, normals and maps.
+    hint, extracted: (3, H, W), 0..1. The blur lets lines agree that lie a pixel or two apart; the correlation is
+    the same measure for lines, depth, normals and maps.
     """
     one, other = (_blurred(t) for t in (hint, extracted))
     one, other = one - one.mean(), other - other.mean()
@@ -27,14 +28,15 @@ def adherence(hint: Tensor, extracted: Tensor) -> float:
     return float((one * other).sum() / scale) if scale > 1e-6 else 0.0
 
 
-def mean_adherence(rows: Sequence[Drawn], maker: HintMaker) -> tuple[float, float]:
-    """Adherence of the samples with control, and of those without, for comparison."""
+def mean_adherence(rows: Sequence[SampleRow], maker: HintMaker) -> tuple[float, float]:
+    """Mean adherence of the samples with control, and of those without for comparison."""
     pairs = []
     for row in rows:
-        again = [maker.make(t.permute(1, 2, 0)[None])[0].permute(2, 0, 1) for t in (row.controlled, row.free)]
-        pairs.append([adherence(row.hint, extracted) for extracted in again])
-    controlled, free = torch.tensor(pairs).mean(0).tolist()
-    return controlled, free
+        images = (row.controlled, row.uncontrolled)
+        extracted = [maker.make(image.permute(1, 2, 0)[None])[0].permute(2, 0, 1) for image in images]
+        pairs.append([adherence(row.hint, hint) for hint in extracted])
+    controlled, uncontrolled = torch.tensor(pairs).mean(0).tolist()
+    return controlled, uncontrolled
 
 
 def _blurred(pixels: Tensor) -> Tensor:

@@ -16,23 +16,23 @@ encoder; the UNet; the UNet and the autoencoder."""
 
 
 class Interrupted(Exception):
-    """The user asked to stop. The loop saves what was finished before."""
+    """The user asked to stop. The loop saves the steps that are finished."""
 
 
 @dataclass(frozen=True)
 class Schedule:
     """The base model's noise schedule and what its UNet predicts.
 
-    signal_shares: (T,) float32, the cumulative product of the alphas (Ho et al. 2020). prediction: the noise, or the
+    alphas_cumprod: (T,) float32, the cumulative product of the alphas (Ho et al. 2020). prediction: the noise, or the
     velocity (Salimans and Ho 2022).
     """
 
-    signal_shares: Tensor
+    alphas_cumprod: Tensor
     prediction: Literal["eps", "v"] = "eps"
 
     def levels(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Factors of picture and noise at `timesteps` (B,), each (B, 1, 1, 1)."""
-        share = self.signal_shares.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
+        share = self.alphas_cumprod.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
         return share.sqrt(), (1 - share).sqrt()
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Schedule:
         return signal * latents + spread * noise
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the UNet should say: (B, C, h, w)."""
+        """What the UNet should predict: (B, C, h, w)."""
         if self.prediction == "eps":
             return noise
         signal, spread = self.levels(timesteps)
@@ -85,7 +85,7 @@ class Prompt:
 def equal_lengths(contexts: Sequence[Tensor]) -> list[Tensor]:
     """Repeat the tokens of each (B, tokens, C) to a common length.
 
-    Attention to repeated keys and values gives the same result, so nothing changes (ComfyUI does it alike).
+    Attention to repeated keys and values gives the same result, so nothing changes (ComfyUI does the same).
     """
     length = math.lcm(*(context.shape[1] for context in contexts))
     return [context.repeat(1, length // context.shape[1], 1) for context in contexts]
@@ -115,7 +115,7 @@ class BaseModel(Protocol):
         ...
 
     def prepare(self, phase: Phase) -> None:
-        """Bring to the device what the phase needs, and take off what it does not."""
+        """Move what the phase needs to the device, and the rest off it."""
         ...
 
     def predict(self, x: Tensor, timesteps: Tensor, prompt: Prompt, residuals: Residuals | None) -> Tensor:
@@ -130,7 +130,7 @@ class BaseModel(Protocol):
         ...
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """The way back: (B, 3, H, W), 0..1."""
+        """The inverse of `encode_images`: (B, 3, H, W), 0..1."""
         ...
 
     def encode_prompts(self, prompts: Sequence[str], height: int, width: int) -> Prompt:

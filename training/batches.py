@@ -1,4 +1,4 @@
-"""What the loop asks of a dataset."""
+"""The data set as the loop needs it, and one in memory."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from .base import Prompt
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one size.
+    """Encoded pairs of one size.
 
     latents: (B, C, h, w) at the scale on which the UNet diffuses. hints: (B, channels, 8h, 8w), 0..1.
-    prompts: of the samples; empty: the empty prompt, one row.
+    prompts: one row for each pair; empty: the empty prompt, one row.
     """
 
     latents: Tensor
@@ -28,41 +28,41 @@ class Batch:
 
 
 class Dataset(Protocol):
-    """Pairs of picture and hint with a prompt, already encoded."""
+    """Encoded pairs of picture and hint, with prompts."""
 
     def __len__(self) -> int: ...
 
     def size(self, index: int) -> Hashable:
-        """Samples of equal size may share a batch."""
+        """The size of a pair; pairs of equal size may share a batch."""
         ...
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The samples with these indices, which are of one size."""
+        """The pairs with these indices, which are of one size."""
         ...
 
 
 class TensorDataset:
-    """Samples of one size that are in memory already."""
+    """Encoded pairs of one size, in memory."""
 
-    def __init__(self, samples: Batch, indices: Tensor | None = None) -> None:
-        """samples: all of them. indices: (N,) int64, the prompt of every sample, where several share one."""
-        self._samples, self._prompt_of = samples, indices
+    def __init__(self, pairs: Batch, indices: Tensor | None = None) -> None:
+        """pairs: all of them. indices: (N,) int64, the row of the prompt of every pair, where several share one."""
+        self._pairs, self._prompt_of = pairs, indices
 
     def __len__(self) -> int:
-        return self._samples.latents.shape[0]
+        return self._pairs.latents.shape[0]
 
     def size(self, index: int) -> Hashable:
-        return tuple(self._samples.latents.shape[1:])
+        return tuple(self._pairs.latents.shape[1:])
 
     def batch(self, indices: Sequence[int]) -> Batch:
         chosen = torch.tensor(indices)
         of = chosen if self._prompt_of is None else self._prompt_of[chosen]
-        all_ = self._samples
-        vector = None if all_.prompts.vector is None else all_.prompts.vector[of]
-        prompts = Prompt(all_.prompts.context[of], vector)
-        return Batch(all_.latents[chosen].float(), _unit(all_.hints[chosen]), prompts, all_.empty)
+        pairs = self._pairs
+        vector = None if pairs.prompts.vector is None else pairs.prompts.vector[of]
+        prompts = Prompt(pairs.prompts.context[of], vector)
+        return Batch(pairs.latents[chosen].float(), _unit(pairs.hints[chosen]), prompts, pairs.empty)
 
 
 def _unit(hints: Tensor) -> Tensor:
-    """Hints may be kept in bytes."""
+    """Hints in 0..1, also from bytes."""
     return hints.float() / 255 if hints.dtype == torch.uint8 else hints.float()

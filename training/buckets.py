@@ -1,4 +1,4 @@
-"""Aspect-ratio buckets: pictures keep their shape, and a hint is cut exactly as its picture."""
+"""Aspect-ratio buckets: pictures keep their shape, and hints are cut exactly like their pictures."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from PIL import Image
 STEP = 64
 """CfgWeights are multiples of this: the UNets halve the latent (an eighth of the picture) three times."""
 WIDEST = 2.0
-"""Longest side over shortest of a bucket; more extreme pictures are cut."""
+"""Largest ratio of the sides of a bucket; more extreme pictures are cut."""
 ASPECT_TOLERANCE = 0.02
 """How much a hint's aspect ratio may differ from its picture's, for rounding in resizing."""
 
@@ -44,7 +44,7 @@ def bucket_sizes(resolution: int, step: int = STEP) -> list[tuple[int, int]]:
 def cut_to_bucket(size: tuple[int, int], resolution: int, step: int = STEP) -> Cut:
     """The bucket of the nearest shape for a picture of `size` (width, height), and its largest central part in it.
 
-    Raises ValueError for a resolution that is no multiple of `step`.
+    Raises ValueError for a resolution that is not a multiple of `step`.
     """
     if resolution < step or resolution % step:
         raise ValueError(f"The training resolution must be a multiple of {step}, not {resolution}.")

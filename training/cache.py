@@ -1,4 +1,4 @@
-"""What is computed once is kept: latents, text embeddings, hints."""
+"""The cache of what a base model computes from pairs: latents, text embeddings, hints."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -10,9 +10,8 @@ from ..storage.weights import read_header, read_weights
 from ..storage.writing import write_safetensors
 
 Tensors = dict[str, Tensor]
-
-MARK = "zeroconv.cache"
-"""Metadata of a kept file: its key and the names in it. A file without it is of something else."""
+KEY = "zeroconv.key"
+"""Metadata of a cached file: its own key and the names in it, by which a file of other content is recognised."""
 
 
 def cache_key(*parts: object) -> str:
@@ -32,7 +31,7 @@ class Cache:
         return key in self._memory if self._folder is None else self._path(key).is_file()
 
     def get(self, key: str, make: Callable[[], Tensors]) -> Tensors:
-        """The tensors under the key, made where they are missing, damaged or of something else."""
+        """The tensors under the key, computed where they are missing, damaged or those of something else."""
         if self._folder is None:
             if key not in self._memory:
                 self._memory[key] = _plain(make())
@@ -40,12 +39,12 @@ class Cache:
         path = self._path(key)
         try:
             header = read_header(path)
-            if header.metadata.get(MARK) == _mark(key, header.shapes):
+            if header.metadata.get(KEY) == _mark(key, header.shapes):
                 return read_weights(path)
         except (OSError, ValueError):
             pass  # missing, or cut off by a full disk
         tensors = _plain(make())
-        write_safetensors(path, tensors, {MARK: _mark(key, tensors)})
+        write_safetensors(path, tensors, {KEY: _mark(key, tensors)})
         return tensors
 
     def _path(self, key: str) -> Path:

@@ -1,4 +1,4 @@
-"""The trainable copy: a ControlNet that begins as the base model's own encoder and changes nothing yet."""
+"""The trainable copy: a ControlNet that begins as the base model's encoder and changes nothing yet."""
 
 from collections.abc import Mapping
 from itertools import pairwise

@@ -1,7 +1,8 @@
 """Pairs made ready for training: cut into buckets, encoded once, read when needed."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
@@ -11,11 +12,12 @@ from .base import BaseModel, Prompt, join_prompts
 from .batches import Batch
 from .buckets import Cut, check_same_shape, cut_to_bucket
 from .cache import Cache, Tensors, cache_key
-from .layouts import Pair
+from .layouts import Pair, read_folder
 from .pictures import to_tensor
+from .processes import Processes
 
-Report = Callable[[int, int], None]
-"""Told the samples done and all samples; may raise to stop."""
+ReportProgress = Callable[[int, int], None]
+"""Called with what is done and what there is in all; may raise to stop."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,49 @@ class HintMaker:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How pairs are made ready. resolution: side of a square picture, pixels. flip: show each mirrored as well."""
+    """How pairs are made ready.
+
+    resolution: side of a square picture, pixels. flip: train on a mirrored copy of each as well. hint_maker: None when
+    the hints are those of the pairs.
+    """
 
     resolution: int = 512
     flip: bool = False
-    hints: HintMaker | None = None
+    hint_maker: HintMaker | None = None
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A pair as it is shown: its cut, whether mirrored, and the digest of the picture."""
+class TrainingSource:
+    """The pairs to train on, and how they are made ready. problems: a line for each entry that was skipped."""
+
+    pairs: list[Pair]
+    preparation: Preparation
+    problems: list[str] = field(default_factory=list)
+
+    def summary(self, limit: int = 10) -> str:
+        """How many pairs there are, how many have no prompt, and the first `limit` entries that were skipped."""
+        lines = [f"{len(self.pairs)} pairs."]
+        without = sum(not pair.prompt for pair in self.pairs)
+        if without:
+            lines.append(f"{without} of them have no prompt.")
+        if self.problems:
+            lines.append(f"{len(self.problems)} entries are skipped:")
+        lines += self.problems[:limit]
+        if len(self.problems) > limit:
+            lines.append(f"... and {len(self.problems) - limit} more.")
+        return "\n".join(lines)
+
+
+def source_of_folder(folder: Path, preparation: Preparation) -> TrainingSource:
+    """The pairs in a folder; with a hint maker its own hints are not used. Raises ValueError when it holds none."""
+    listing = read_folder(folder)
+    pairs = [replace(pair, hint=None) for pair in listing.pairs] if preparation.hint_maker else listing.pairs
+    return TrainingSource(pairs, preparation, listing.problems)
+
+
+@dataclass(frozen=True)
+class PreparedPair:
+    """A pair as the network sees it: its cut, whether mirrored, and the digest of the picture."""
 
     pair: Pair
     cut: Cut
@@ -49,114 +84,142 @@ class Sample:
 
 
 class PairDataset:
-    """Encoded pairs. `problems`: one line for each pair that was skipped."""
+    """Encoded pairs, a mirrored one counted by itself. `problems`: a line for each pair that was skipped."""
 
-    def __init__(self, samples: Sequence[Sample], encoder: "Encoder", problems: Sequence[str]) -> None:
-        self.samples, self.problems = list(samples), list(problems)
-        self._encoder = encoder
+    def __init__(self, pairs: Sequence[PreparedPair], encodings: "CachedEncodings", problems: Sequence[str]) -> None:
+        self.pairs, self.problems = list(pairs), list(problems)
+        self._encodings = encodings
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.pairs)
 
     def size(self, index: int) -> Hashable:
-        return self.samples[index].cut.width, self.samples[index].cut.height
+        return self.pairs[index].cut.width, self.pairs[index].cut.height
+
+    def largest(self) -> tuple[int, int]:
+        """Height and width of the bucket with the most pixels that is in use."""
+        cut = max((pair.cut for pair in self.pairs), key=lambda cut: cut.width * cut.height)
+        return cut.height, cut.width
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        chosen = [self.samples[i] for i in indices]
-        encoder, cut = self._encoder, chosen[0].cut
+        chosen = [self.pairs[i] for i in indices]
+        encodings, cut = self._encodings, chosen[0].cut
         return Batch(
-            torch.stack([encoder.latents(sample) for sample in chosen]),
-            torch.stack([encoder.hint(sample) for sample in chosen]).float() / 255,
-            join_prompts([encoder.prompt(sample.pair.prompt, cut) for sample in chosen]),
-            encoder.prompt("", cut),
+            torch.stack([encodings.latents(pair) for pair in chosen]),
+            torch.stack([encodings.hint(pair) for pair in chosen]).float() / 255,
+            join_prompts([encodings.prompt(pair.pair.prompt, cut) for pair in chosen]),
+            encodings.prompt("", cut),
         )
 
 
-class Encoder:
-    """Brings samples into the form of a batch, each thing once."""
+class CachedEncodings:
+    """Latents, hints and prompts of pairs, each computed once."""
 
     def __init__(self, base: BaseModel, preparation: Preparation, cache: Cache) -> None:
-        self._base, self._maker, self._cache = base, preparation.hints, cache
+        self._base, self._hint_maker, self._cache = base, preparation.hint_maker, cache
 
-    def latents(self, sample: Sample) -> Tensor:
+    def latents(self, pair: PreparedPair) -> Tensor:
         """(C, h, w)."""
 
         def make() -> Tensors:
-            image = self._shown(sample, sample.pair.target.open(), Image.Resampling.LANCZOS)
+            image = self._shown(pair, pair.pair.target.open(), Image.Resampling.LANCZOS)
             pixels = to_tensor(image)[None].to(self._base.device).float() / 255
             return {"latents": self._base.encode_images(pixels)[0].float()}
 
-        return self._cache.get(self._key("latents", sample), make)["latents"]
+        return self._cache.get(self._key("latents", pair), make)["latents"]
 
-    def hint(self, sample: Sample) -> Tensor:
-        """(3, H, W) uint8. A hint from a file is read again each time: it costs no model, and memory otherwise."""
-        if sample.pair.hint is not None:
-            return to_tensor(self._shown(sample, sample.pair.hint.open(), Image.Resampling.BILINEAR))
-        maker = self._maker
+    def hint(self, pair: PreparedPair) -> Tensor:
+        """(3, H, W) uint8. A hint from a file is read again each time: it needs no model, and would need memory."""
+        if pair.pair.hint is not None:
+            return to_tensor(self._shown(pair, pair.pair.hint.open(), Image.Resampling.BILINEAR))
+        maker = self._hint_maker
         if maker is None:
-            raise ValueError(f"'{sample.pair.target.name}' has no hint. Choose a preprocessor that makes hints.")
+            raise ValueError(f"'{pair.pair.target.name}' has no hint. Choose a preprocessor that makes hints.")
 
         def make() -> Tensors:
-            image = self._shown(sample, sample.pair.target.open(), Image.Resampling.LANCZOS)
+            image = self._shown(pair, pair.pair.target.open(), Image.Resampling.LANCZOS)
             made = maker.make(to_tensor(image).permute(1, 2, 0)[None].float() / 255)
             return {"hint": made[0].clamp(0, 1).mul(255).round().byte().permute(2, 0, 1)}
 
-        return self._cache.get(self._key(f"hint {maker.name}", sample), make)["hint"]
+        return self._cache.get(self._key(f"hint {maker.name}", pair), make)["hint"]
 
     def prompt(self, text: str, cut: Cut) -> Prompt:
-        """The encoded prompt: one row."""
+        """The encoded prompt for pictures of a bucket: one row."""
 
         def make() -> Tensors:
             prompt = self._base.encode_prompts([text], cut.height, cut.width)
             vector = {} if prompt.vector is None else {"vector": prompt.vector.float()}
             return {"context": prompt.context.float(), **vector}
 
-        kept = self._cache.get(cache_key("prompt", self._base.fingerprint, cut.width, cut.height, text), make)
-        return Prompt(kept["context"], kept.get("vector"))
+        tensors = self._cache.get(cache_key("prompt", self._base.fingerprint, cut.width, cut.height, text), make)
+        return Prompt(tensors["context"], tensors.get("vector"))
 
-    def _key(self, what: str, sample: Sample) -> str:
-        return cache_key(what, self._base.fingerprint, sample.digest, sample.cut, sample.mirrored)
+    def _key(self, what: str, pair: PreparedPair) -> str:
+        return cache_key(what, self._base.fingerprint, pair.digest, pair.cut, pair.mirrored)
 
-    def _shown(self, sample: Sample, image: Image.Image, filter: Image.Resampling) -> Image.Image:
-        image = sample.cut.apply(image, filter)
-        return ImageOps.mirror(image) if sample.mirrored else image
+    def _shown(self, pair: PreparedPair, image: Image.Image, filter: Image.Resampling) -> Image.Image:
+        image = pair.cut.apply(image, filter)
+        return ImageOps.mirror(image) if pair.mirrored else image
 
 
 def prepare_pairs(
-    base: BaseModel, pairs: Sequence[Pair], preparation: Preparation, cache: Cache, report: Report | None = None
+    base: BaseModel,
+    pairs: Sequence[Pair],
+    preparation: Preparation,
+    cache: Cache,
+    report: ReportProgress | None = None,
+    processes: Processes | None = None,
 ) -> PairDataset:
     """Encode all pairs, skipping those that cannot be read.
 
-    Raises ValueError when none is left, naming the first problems.
+    Several processes share the work; each must call it with the same pairs, and a cache in the same folder. `report`
+    hears of this process's share of the pairs, then of the prompts. Raises ValueError when no pair is left, naming the
+    first problems.
     """
+    processes, report = processes or Processes(), report or (lambda done, total: None)
     base.prepare("encode")
-    encoder = Encoder(base, preparation, cache)
-    samples: list[Sample] = []
-    problems: list[str] = []
-    for number, pair in enumerate(pairs):
+    encodings = CachedEncodings(base, preparation, cache)
+    results: list[tuple[int, list[PreparedPair] | str]] = []
+    share = range(processes.index, len(pairs), processes.count)
+    for number in share:
         try:
-            shown = _samples(pair, preparation)
-            for sample in shown:
-                encoder.hint(sample)
-                encoder.latents(sample)
-                encoder.prompt(pair.prompt, sample.cut)
-                encoder.prompt("", sample.cut)
-            samples += shown
+            results.append((number, _encode(encodings, pairs[number], preparation)))
         except ValueError as error:
-            problems.append(f"{pair.target.name}: {error}")
-        if report:
-            report(number + 1, len(pairs))
-    if not samples:
+            results.append((number, f"{pairs[number].target.name}: {error}"))
+        report(len(results), len(share))
+    results = sorted(processes.gather(results), key=lambda result: result[0])
+    prepared = [pair for _, result in results if not isinstance(result, str) for pair in result]
+    problems = [result for _, result in results if isinstance(result, str)]
+    if not prepared:
         raise ValueError(
             f"No pair of {len(pairs)} can be used. First problems: {'; '.join(problems[:3]) or 'no pairs'}."
         )
-    return PairDataset(samples, encoder, problems)
+    _encode_prompts(encodings, prepared, report, processes)
+    return PairDataset(prepared, encodings, problems)
 
 
-def _samples(pair: Pair, preparation: Preparation) -> list[Sample]:
+def _encode(encodings: CachedEncodings, pair: Pair, preparation: Preparation) -> list[PreparedPair]:
+    """Encode hint and picture. Raises ValueError when one of them cannot be used."""
     size = pair.target.size()
     if pair.hint is not None:
         check_same_shape(size, pair.hint.size())
-    cut = cut_to_bucket(size, preparation.resolution)
-    digest = pair.target.digest()
-    return [Sample(pair, cut, mirrored, digest) for mirrored in ((False, True) if preparation.flip else (False,))]
+    cut, digest = cut_to_bucket(size, preparation.resolution), pair.target.digest()
+    orientations = (False, True) if preparation.flip else (False,)
+    prepared = [PreparedPair(pair, cut, mirrored, digest) for mirrored in orientations]
+    for each in prepared:
+        encodings.hint(each)
+        encodings.latents(each)
+    return prepared * pair.repeats
+
+
+def _encode_prompts(
+    encodings: CachedEncodings, pairs: Sequence[PreparedPair], report: ReportProgress, processes: Processes
+) -> None:
+    """Encode every prompt, and the empty one, once for each size that it is used at."""
+    used = dict.fromkeys((text, pair.cut) for pair in pairs for text in (pair.pair.prompt, ""))
+    wanted = list({(text, cut.width, cut.height): (text, cut) for text, cut in used}.values())
+    share = wanted[processes.index :: processes.count]
+    for number, (text, cut) in enumerate(share, 1):
+        encodings.prompt(text, cut)
+        report(number, len(share))
+    processes.gather([])  # none goes on before all are there

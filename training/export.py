@@ -14,25 +14,25 @@ from ..storage.writing import write_safetensors
 class Description:
     """What the file says about itself, as safetensors metadata.
 
-    family: of the base model. base: its fingerprint. samples: in the dataset. licence: the author's choice, such as
-    "CC-BY-4.0"; empty: not stated.
+    family: of the base model. base: its fingerprint. pairs: in the dataset. steps: that the ControlNet was trained for.
+    license: the author's choice, such as "CC-BY-4.0"; empty: not stated.
     """
 
     family: str
     base: str
-    samples: int
+    pairs: int
     steps: int
-    licence: str = ""
+    license: str = ""
 
     def metadata(self) -> dict[str, str]:
-        """Names after the ModelSpec of Stability AI where it has one."""
+        """As safetensors metadata, with the names of Stability AI's ModelSpec where it has them."""
         return {
             "modelspec.sai_model_spec": "1.0.0",
             "modelspec.architecture": f"{self.family}/controlnet",
-            "modelspec.license": self.licence,
+            "modelspec.license": self.license,
             "zeroconv.base_family": self.family,
             "zeroconv.base_fingerprint": self.base,
-            "zeroconv.samples": str(self.samples),
+            "zeroconv.pairs": str(self.pairs),
             "zeroconv.steps": str(self.steps),
             "format": "pt",
         }

@@ -5,57 +5,34 @@
     finished = trainer.run()                      # False: interrupted
     save_controlnet(path, trainer.weights(), ...)
 
-To go on later: build the same trainer and `trainer.restore(load_state(path))` before `run`; on a CPU the result is
-bit-identical to that of an uninterrupted run. `dataset` is anything with the three methods of `batches.Dataset`.
+To continue later, build the same trainer and call `trainer.restore(load_state(path))` before `run`; on a CPU the
+result is bit-identical to that of an uninterrupted run. `dataset` is anything with the three methods of
+`batches.Dataset`. `setup.set_up` builds a trainer together with its data set and its files.
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..controlnet.networks.controlnet import ControlNet, Inputs
-from ..controlnet.residuals import Residuals
-from .average import Average
-from .base import BaseModel, Interrupted, Prompt
+from ..controlnet.networks.controlnet import ControlNet
+from .base import BaseModel, Interrupted
 from .batches import Dataset
+from .callbacks import Callbacks
+from .learner import Learner, TrainingDiverged
 from .objective import denoising_loss, draw
-from .optimiser import make_optimiser
 from .order import Order
 from .processes import Processes
-from .progress import Callbacks, Meter
+from .progress import Meter
 from .settings import Settings
 
-
-class TrainingDiverged(RuntimeError):
-    """The loss or its gradient is no number any more. No step was made with it, and nothing was saved."""
-
-
-class Evaluation(nn.Module):
-    """The whole network as one call, as data-parallel wrappers need it."""
-
-    def __init__(self, control: ControlNet) -> None:
-        super().__init__()
-        self.control = control
-
-    def forward(
-        self, x: Tensor, timesteps: Tensor, hints: Tensor, prompts: Prompt
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Residuals of the skips, and of the middle. Shapes as in `controlnet.network`."""
-        inputs = Inputs(x, timesteps, prompts.vector)
-        projected = self.control.project_context(prompts.context)
-        residuals = self.control(inputs, self.control.embed_hint(hints), projected)
-        return residuals.output, residuals.middle[0]
+__all__ = ["Trainer", "TrainingDiverged"]
 
 
 class Trainer:
-    """Trains a ControlNet against a frozen base model.
-
-    `step`: optimiser steps done. The weights of `control` are float32 and change in place.
-    """
+    """Trains a ControlNet against a frozen base model. The weights of `control` are float32 and change in place."""
 
     def __init__(
         self,
@@ -68,25 +45,24 @@ class Trainer:
     ) -> None:
         self.base, self.dataset, self.settings = base, dataset, settings
         self.callbacks, self.processes = callbacks or Callbacks(), processes or Processes()
-        self.control = control.to(base.device)
-        control.gradient_checkpointing = settings.gradient_checkpointing
-        control.zero_convs.requires_grad_(not settings.only_middle)
-        if self.processes.sharded and (settings.precision == "float16" or settings.optimiser != "adamw"):
-            raise ValueError("Training through FSDP needs the precision bfloat16 or float32, and the optimiser adamw.")
-        self._model = self.processes.prepare(Evaluation(control))
-        self._parameters = [p for p in control.parameters() if p.requires_grad]
-        self._optimiser = make_optimiser(self._parameters, settings)
-        self._scaler = torch.amp.GradScaler(base.device.type, enabled=settings.precision == "float16")
-        self._order = Order(
-            [dataset.size(i) for i in range(len(dataset))], settings.batch * self.processes.count, settings.seed
-        )
-        self.average = Average(control, settings.average) if settings.average else None
-        self.step = 0
+        self._learner = Learner(control, settings, self.processes, base.device)
+        sizes = [dataset.size(index) for index in range(len(dataset))]
+        self._order = Order(sizes, settings.batch * self.processes.count, settings.seed)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self._learner.step
+
+    @property
+    def control(self) -> ControlNet:
+        """The network in training; in one of several FSDP processes, its part of it."""
+        return self._learner.control
 
     def run(self) -> bool:
         """Train to `settings.steps`. Returns False when interrupted, after `callbacks.save`.
 
-        Raises TrainingDiverged when the loss is no number.
+        Raises TrainingDiverged when the loss or its gradient is NaN or infinite.
         """
         try:
             self._train()
@@ -109,6 +85,42 @@ class Trainer:
                 self._sample()
                 self.base.prepare("train")
 
+    def _due(self, every: int) -> bool:
+        return self.step == self.settings.steps or (bool(every) and self.step % every == 0)
+
+    def _advance(self) -> float:
+        """One optimizer step: its loss. Raises Interrupted before anything has changed."""
+        learner, passes, losses = self._learner, self.settings.gradient_accumulation_steps, []
+        learner.start_step()
+        for number in range(passes):
+            if self.processes.any(self.callbacks.interrupted()):
+                raise Interrupted
+            with learner.accumulating(last=number == passes - 1):
+                loss = self._loss(self.step * passes + number)
+                learner.add_gradient(loss / passes)
+            losses.append(loss.detach())
+        mean = self.processes.mean(torch.stack(losses).mean().item())
+        learner.check_finite(mean, "loss")
+        learner.update()
+        return mean
+
+    def _loss(self, group_number: int) -> Tensor:
+        """The loss of this process's part of a group."""
+        settings, base, schedule = self.settings, self.base, self.base.schedule
+        group = self._order.group(group_number)
+        ours = range(self.processes.index * settings.batch, (self.processes.index + 1) * settings.batch)
+        batch = self.dataset.batch([group[i] for i in ours])
+        numbers = [group_number * len(group) + i for i in ours]
+        timestep_count = len(schedule.alphas_cumprod)
+        draws = draw(settings.objective, settings.seed, numbers, batch.latents.shape[1:], timestep_count)
+        draws, batch = draws.to(base.device), batch.to(base.device)
+        prompts = batch.prompts.replace(draws.empty, batch.empty.rows(len(numbers)))
+        hints = batch.hints * ~draws.blank[:, None, None, None]
+        x = schedule.add_noise(batch.latents, draws.noise, draws.timesteps)
+        residuals = self._learner.residuals(x, draws.timesteps, hints, prompts)
+        prediction = base.predict(x, draws.timesteps, prompts, residuals)
+        return denoising_loss(settings.objective, schedule, prediction, batch.latents, draws)
+
     def _sample(self) -> None:
         """Raises Interrupted in all processes when one of them was interrupted."""
         stopped = False
@@ -119,126 +131,27 @@ class Trainer:
         if self.processes.any(stopped):
             raise Interrupted
 
-    def _due(self, every: int) -> bool:
-        return self.step == self.settings.steps or (bool(every) and self.step % every == 0)
-
-    def _advance(self) -> float:
-        """One optimiser step: its loss. Raises Interrupted before anything has changed."""
-        settings, losses = self.settings, []
-        self._optimiser.zero_grad(set_to_none=True)
-        for number in range(settings.accumulation):
-            if self.processes.any(self.callbacks.interrupted()):
-                raise Interrupted
-            with self.processes.passing(self._model, last=number == settings.accumulation - 1):
-                loss = self._loss(self.step * settings.accumulation + number)
-                self._scaler.scale(loss / settings.accumulation).backward()
-            losses.append(loss.detach())
-        mean = self.processes.mean(torch.stack(losses).mean().item())
-        self._check(mean, "loss")
-        self._update()
-        return mean
-
-    def _loss(self, group_number: int) -> Tensor:
-        """This process's loss on its part of a group."""
-        settings, base = self.settings, self.base
-        group = self._order.group(group_number)
-        ours = range(self.processes.index * settings.batch, (self.processes.index + 1) * settings.batch)
-        batch = self.dataset.batch([group[i] for i in ours])
-        numbers = [group_number * len(group) + i for i in ours]
-        steps = len(base.schedule.signal_shares)
-        draws = draw(settings.objective, settings.seed, numbers, batch.latents.shape[1:], steps).to(base.device)
-        batch = batch.to(base.device)
-        prompts = batch.prompts.replace(draws.empty, batch.empty.rows(len(numbers)))
-        hints = batch.hints * ~draws.blank[:, None, None, None]
-        x = base.schedule.add_noise(batch.latents, draws.noise, draws.timesteps)
-        with torch.autocast(base.device.type, settings.dtype, enabled=settings.dtype != torch.float32):
-            skips, middle = self._model(x, draws.timesteps, hints, prompts)
-        prediction = base.predict(x, draws.timesteps, prompts, Residuals(skips, (middle,)))
-        return denoising_loss(settings.objective, base.schedule, prediction, batch.latents, draws)
-
-    def _update(self) -> None:
-        settings = self.settings
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.rate(self.step)
-        self._scaler.unscale_(self._optimiser)
-        norm = self.processes.whole(nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf))
-        if not self._scaler.is_enabled():  # a scaler skips such steps by itself, and lowers its scale
-            self._check(norm.item(), "gradient")
-        self._scaler.step(self._optimiser)
-        self._scaler.update()
-        self.step += 1
-        if self.average:
-            self.average.update(self.control, self.step)
-
-    def _check(self, value: float, what: str) -> None:
-        if not math.isfinite(value):
-            raise TrainingDiverged(
-                f"The {what} became {value} in step {self.step + 1}; the last saved state is kept. "
-                f"Go on from it with a learning_rate below {self.settings.learning_rate:g}, or with precision float32."
-            )
-
-    @contextmanager
-    def network(self) -> Iterator[ControlNet]:
-        """The network that is sampled: with the averaged weights if there are any. Every process must ask."""
-        if self.processes.sharded:
-            weights = self.weights()
-            with torch.device("meta"):
-                network = ControlNet(self.control.dims)
-            network.load_state_dict(weights, assign=True)
-            yield network
-        elif self.average:
-            with self.average.applied(self.control):
-                yield self.control
-        else:
-            yield self.control
+    def network(self) -> AbstractContextManager[ControlNet]:
+        """The network to sample with, with averaged weights if there are any. Every process must call it."""
+        return self._learner.network()
 
     def weights(self) -> dict[str, Tensor]:
-        """The ControlNet's state dict in LDM keys, averaged if they are. Every process must ask."""
-        return self.processes.whole(dict(self.average.weights if self.average else self.control.state_dict()))
+        """The ControlNet's state dict in LDM keys, averaged if averaging is on. Every process must call it."""
+        return self._learner.weights()
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs; the tensors may be those of the running training. Every process must ask."""
-        return {
-            "step": self.step,
-            "base": self.base.fingerprint,
-            "control": self.processes.whole(dict(self.control.state_dict())),
-            "optimiser": self.processes.whole(self._optimiser.state_dict()),
-            "average": self.processes.whole(self.average.weights) if self.average else {},
-            "scaler": self._scaler.state_dict(),
-            "random": {"seed": self.settings.seed},
-        }
+        """All that `restore` needs; the tensors may be those of the running training. Every process must call it."""
+        random = {"seed": self.settings.seed}
+        return {"step": self.step, "base": self.base.fingerprint, "random": random, **self._learner.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken. Raises ValueError when it belongs to another base model or seed."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken.
+
+        Raises ValueError when it belongs to another base model, seed or network.
+        """
         if state["base"] != self.base.fingerprint:
-            raise ValueError(
-                "The saved training is of another base model. Load that checkpoint, or train under a new name."
-            )
-        if state["random"]["seed"] != self.settings.seed:
-            raise ValueError(
-                f"The saved training has the seed {state['random']['seed']}, not {self.settings.seed}. "
-                "Set it, or train under a new name."
-            )
-        self.control.load_state_dict(self._parts(state["control"]))
-        self._optimiser.load_state_dict(self._optimiser_parts(state["optimiser"]))
-        if self.average:
-            self.average.load(self._parts(state["average"] or state["control"]))
-        if state["scaler"]:
-            self._scaler.load_state_dict(state["scaler"])
-        self.step = state["step"]
-
-    def _parts(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        like = self.control.state_dict()
-        return {key: self.processes.part(value, like[key]) for key, value in weights.items()}
-
-    def _optimiser_parts(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """The optimiser's state; what has the shape of its parameter is shared out as that is."""
-        kept = {
-            index: {
-                name: self.processes.part(value, like) if getattr(value, "shape", None) == like.shape else value
-                for name, value in values.items()
-            }
-            for index, values in state["state"].items()
-            for like in (self._parameters[index],)
-        }
-        return {**state, "state": kept}
+            raise ValueError("it was made with another base model. Load that checkpoint, or train under a new name.")
+        seed = state["random"]["seed"]
+        if seed != self.settings.seed:
+            raise ValueError(f"it has the seed {seed}, not {self.settings.seed}. Set it, or train under a new name.")
+        self._learner.restore(state, state["step"])

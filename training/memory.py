@@ -1,4 +1,4 @@
-"""What a training needs on the device, computed before it starts, and which option to turn when it will not fit."""
+"""Memory that a training needs on its device, and the options to change when it does not fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from ..controlnet.networks.dimensions import Block, Dimensions
 from .settings import Settings
 
 RESERVE = 0.6e9
-"""Bytes that kernels, their workspaces and fragmentation take besides."""
+"""Bytes for kernels, their workspaces and fragmentation."""
 RESIDUAL_FLOATS = (3, 4)
 """What a residual block keeps for its gradient, per pixel: so often its input channels, and its output channels
 (inputs and outputs of each norm and SiLU, the input of each convolution)."""
@@ -24,62 +24,74 @@ class Need:
     """Bytes on the device.
 
     weights: of the ControlNet in float32, their gradients, averaged weights and copies in half precision.
-    optimiser: its moments. base: the frozen UNet. activations: what is kept for the gradient. reserve: the rest.
+    optimizer: its moments. base: the frozen UNet. activations: what is kept for the gradient. reserve: the rest.
     """
 
     weights: float
-    optimiser: float
+    optimizer: float
     base: float
     activations: float
     reserve: float = RESERVE
 
     @property
     def total(self) -> float:
-        return self.weights + self.optimiser + self.base + self.activations + self.reserve
+        return self.weights + self.optimizer + self.base + self.activations + self.reserve
 
     def __str__(self) -> str:
         return (
-            f"{self.total / 1e9:.1f} GB (weights and gradients {self.weights / 1e9:.1f}, optimiser "
-            f"{self.optimiser / 1e9:.1f}, base model {self.base / 1e9:.1f}, activations {self.activations / 1e9:.1f}, "
+            f"{self.total / 1e9:.1f} GB (weights and gradients {self.weights / 1e9:.1f}, optimizer "
+            f"{self.optimizer / 1e9:.1f}, base model {self.base / 1e9:.1f}, activations {self.activations / 1e9:.1f}, "
             f"reserve {self.reserve / 1e9:.1f})"
         )
 
 
-def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base_bytes: float) -> Need:
-    """Compute the need for pictures of height x width pixels. base_bytes: of the frozen UNet on the device."""
+def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base_bytes: float, shards: int = 1) -> Need:
+    """Compute the need for pictures of height x width pixels.
+
+    base_bytes: of the frozen UNet on the device. shards: processes that share weights, gradients and optimizer (FSDP);
+    during a pass each still holds all weights, and all gradients before they are exchanged.
+    """
     parameters = _parameters(dims)
     half = settings.dtype != torch.float32
-    weights = parameters * (8 + (4 if settings.average else 0) + (2 if half else 0))
-    optimiser = parameters * (8 if settings.optimiser == "adamw" else 2)
-    if settings.optimiser.startswith("paged"):
-        optimiser = 0
+    whole = 8 + (4 if settings.ema_decay else 0)
+    weights = parameters * (whole / shards + (2 if half else 0) + (8 if shards > 1 else 0))
+    optimizer = parameters * (8 if settings.optimizer == "adamw" else 2) / shards
+    if settings.optimizer.startswith("paged"):
+        optimizer = 0
     pixels = settings.batch * height * width // 64
     number_bytes = 2 if half else 4
     activations = _activations(dims, pixels, settings.gradient_checkpointing) * number_bytes
-    return Need(weights, optimiser, base_bytes, activations)
+    return Need(weights, optimizer, base_bytes, activations)
 
 
 def advise(dims: Dimensions, settings: Settings, height: int, width: int) -> list[str]:
-    """Options that would save memory and are not used yet, the cheapest first."""
+    """Options that would save memory and are not yet in use, the cheapest first."""
     options = []
     if settings.dtype == torch.float32:
         options.append("precision bfloat16 (float16 on older GPUs)")
     if not settings.gradient_checkpointing:
         options.append("gradient_checkpointing")
     if settings.batch > 1:
-        options.append(f"batch 1 with accumulation {settings.batch * settings.accumulation}")
-    if settings.optimiser == "adamw":
-        options.append("optimiser adamw8bit")
-    if settings.average:
-        options.append("average 0")
+        options.append(
+            f"batch 1 with gradient_accumulation_steps {settings.batch * settings.gradient_accumulation_steps}"
+        )
+    if settings.optimizer == "adamw":
+        options.append("optimizer adamw8bit")
+    if settings.ema_decay:
+        options.append("ema_decay 0")
     if max(height, width) > 512 and dims.context_dim != 2048:
         options.append("a lower resolution")
     return options
 
 
-def check_fits(dims: Dimensions, settings: Settings, size: tuple[int, int], base_bytes: float, free: float) -> Need:
-    """Raise ValueError with advice when the need exceeds the `free` bytes; size: (height, width) in pixels."""
-    need = estimate(dims, settings, *size, base_bytes)
+def check_fits(
+    dims: Dimensions, settings: Settings, size: tuple[int, int], base_bytes: float, free: float, shards: int = 1
+) -> Need:
+    """Raise ValueError with advice when the need exceeds the `free` bytes; size: (height, width) in pixels.
+
+    shards: as in `estimate`.
+    """
+    need = estimate(dims, settings, *size, base_bytes, shards)
     if need.total <= free:
         return need
     options = advise(dims, settings, *size)

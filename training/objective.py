@@ -14,36 +14,36 @@ _MIX = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Objective:
-    """What is asked of the network.
+    """What the network is trained for.
 
-    empty_prompts: share of samples whose prompt is left empty, 0.5 in the paper, so that the hint must tell.
-    hint_dropout: share whose hint is black. noise_offset: 0 or about 0.05, lets brightness vary.
-    weighting: "uniform" as in the paper; "min_snr" (Hang et al. 2023) with `limit` as its gamma, 5 as a rule;
-    "velocity": the error counts as that of the velocity, at most `limit` times, which favours the noisy steps where
+    prompt_dropout: fraction of the pairs whose prompt is left empty (paper: 0.5), so that the hint counts.
+    hint_dropout: fraction whose hint is black. noise_offset: 0 or about 0.05, lets brightness vary.
+    weighting: "uniform" as in the paper; "min_snr" (Hang et al. 2023) with `snr_gamma` as its gamma, 5 as a rule;
+    "velocity": the error counts as that of the velocity, at most `snr_gamma` times, which favours the noisy steps where
     layout is decided.
     """
 
-    empty_prompts: float = 0.5
+    prompt_dropout: float = 0.5
     hint_dropout: float = 0.0
     noise_offset: float = 0.0
     weighting: Literal["uniform", "min_snr", "velocity"] = "uniform"
-    limit: float = 5.0
+    snr_gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("empty_prompts", "hint_dropout", "noise_offset"):
+        for name in ("prompt_dropout", "hint_dropout", "noise_offset"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
+                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}.")
         if self.weighting not in ("uniform", "min_snr", "velocity"):
-            raise ValueError(f"weighting is uniform, min_snr or velocity, not {self.weighting!r}.")
-        if self.limit <= 0:
-            raise ValueError(f"limit must be above 0, not {self.limit}.")
+            raise ValueError(f"weighting must be uniform, min_snr or velocity, not {self.weighting!r}.")
+        if self.snr_gamma <= 0:
+            raise ValueError(f"snr_gamma must be above 0, not {self.snr_gamma}.")
 
 
 @dataclass(frozen=True)
 class Draws:
-    """The chance in one batch.
+    """What is drawn at random for one batch.
 
-    timesteps: (B,) int64. noise: (B, C, h, w). empty, blank: (B,) bool, whose prompt and whose hint are left out.
+    timesteps: (B,) int64. noise: (B, C, h, w). empty, blank: (B,) bool, where prompt and hint are left out.
     """
 
     timesteps: Tensor
@@ -56,7 +56,7 @@ class Draws:
 
 
 def draw(objective: Objective, seed: int, numbers: Sequence[int], shape: Sequence[int], timesteps: int) -> Draws:
-    """Draw for the samples with these running numbers, latents of `shape` (C, h, w).
+    """Draw for the pairs with these running numbers, latents of `shape` (C, h, w).
 
     Every sample has a generator of its own, made of the seed and its number: what it sees depends neither on the
     samples beside it nor on the number of processes nor on interruptions.
@@ -65,37 +65,37 @@ def draw(objective: Objective, seed: int, numbers: Sequence[int], shape: Sequenc
     return Draws(*(torch.stack(parts) for parts in zip(*singles, strict=True)))
 
 
-def sample_generator(seed: int, number: int) -> torch.Generator:
-    """A generator on the CPU for the sample (or the epoch) with this number."""
+def numbered_generator(seed: int, number: int) -> torch.Generator:
+    """A generator on the CPU for the pair (or the epoch) with this number."""
     return torch.Generator().manual_seed((seed * _MIX + number) % 2**63)
 
 
 def _draw_one(
     objective: Objective, seed: int, number: int, shape: Sequence[int], timesteps: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = sample_generator(seed, number)
+    generator = numbered_generator(seed, number)
     time = torch.randint(timesteps, (), generator=generator)
     empty, blank = torch.rand(2, generator=generator).unbind()
     noise = torch.randn(tuple(shape), generator=generator)
     if objective.noise_offset:
         noise = noise + objective.noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
-    return time, noise, empty < objective.empty_prompts, blank < objective.hint_dropout
+    return time, noise, empty < objective.prompt_dropout, blank < objective.hint_dropout
 
 
 def loss_weights(objective: Objective, schedule: Schedule, timesteps: Tensor) -> Tensor:
-    """Weight of every sample's squared error: (B,).
+    """Weight of the squared error of every pair: (B,).
 
-    With snr = signal share / (1 - signal share): min_snr is min(snr, limit) / snr for noise prediction and
-    min(snr, limit) / (snr + 1) for velocity prediction (Hang et al. 2023, section 3.4).
+    With snr = alphas_cumprod / (1 - alphas_cumprod): min_snr is min(snr, snr_gamma) / snr for noise prediction and
+    min(snr, snr_gamma) / (snr + 1) for velocity prediction (Hang et al. 2023, section 3.4).
     """
     if objective.weighting == "uniform":
         return torch.ones(timesteps.shape, device=timesteps.device)
-    share = schedule.signal_shares.to(timesteps.device)[timesteps]
+    share = schedule.alphas_cumprod.to(timesteps.device)[timesteps]
     if objective.weighting == "velocity":
         weight = 1 / share if schedule.prediction == "eps" else torch.ones_like(share)
-        return weight.clamp(max=objective.limit)
+        return weight.clamp(max=objective.snr_gamma)
     # Written in shares, so that a schedule that ends at zero signal divides nothing by zero.
-    clipped = torch.minimum(share, objective.limit * (1 - share))
+    clipped = torch.minimum(share, objective.snr_gamma * (1 - share))
     return clipped if schedule.prediction == "v" else torch.where(share > 0, clipped / share, 1.0)
 
 

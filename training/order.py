@@ -1,11 +1,11 @@
-"""Which samples each step sees: shuffled by epoch, grouped by size, the same whoever asks."""
+"""Which pairs each step sees: shuffled by epoch, grouped by size, the same in every process."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 import torch
 
-from .objective import sample_generator
+from .objective import numbered_generator
 
 
 class Order:
@@ -15,7 +15,7 @@ class Order:
     """
 
     def __init__(self, sizes: Sequence[Hashable], group: int, seed: int) -> None:
-        """sizes: of every sample. group: samples a group."""
+        """sizes: of every pair. group: pairs in a group."""
         if not sizes:
             raise ValueError("The dataset is empty: there is nothing to train on.")
         self._group, self._seed = group, seed
@@ -28,7 +28,7 @@ class Order:
         self._groups: list[list[int]] = []
 
     def group(self, number: int) -> list[int]:
-        """Indices of the samples in the group with this running number."""
+        """Indices of the pairs in the group with this running number."""
         epoch, place = divmod(number, self.groups_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._groups = epoch, self._shuffle(epoch)
@@ -36,7 +36,7 @@ class Order:
 
     def _shuffle(self, epoch: int) -> list[list[int]]:
         # Negative numbers: no sample of the objective has them.
-        generator = sample_generator(self._seed, -1 - epoch)
+        generator = numbered_generator(self._seed, -1 - epoch)
         groups = []
         for bucket in self._buckets:
             shuffled = [bucket[i] for i in torch.randperm(len(bucket), generator=generator).tolist()]

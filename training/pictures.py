@@ -1,4 +1,4 @@
-"""Pictures as a dataset holds them: files, or tensors that are in memory already."""
+"""Pictures of a data set: files, or tensors in memory."""
 
 import hashlib
 from dataclasses import dataclass

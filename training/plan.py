@@ -11,7 +11,7 @@
     batch = 4
 
     [objective]                              # training.objective.Objective
-    empty_prompts = 0.5
+    prompt_dropout = 0.5
 
     [pairs]                                  # training.dataset.Preparation
     resolution = 512
@@ -20,21 +20,24 @@
     [sampling]                               # training.samples.Sampling, of the strips
     steps = 20
 
-`start`, a ControlNet file to continue from, `hints`, a preprocessor that makes them from the pictures, `licence` and
+`start`, a ControlNet file to continue from, `hints`, a preprocessor that makes them from the pictures, `license` and
 `resume` may be left out. Paths that do not begin at the root are taken from the folder of the file.
 """
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..storage.reading import read_text
+from .dataset import Preparation
 from .objective import Objective
 from .samples import Sampling
 from .settings import Settings
 
 REQUIRED = ("comfyui", "checkpoint", "dataset", "name", "output")
+PATHS = ("comfyui", "checkpoint", "dataset", "output", "start")
 PAIRS = ("resolution", "flip")
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 
 @dataclass(frozen=True)
@@ -52,43 +55,63 @@ class Plan:
     sampling: Sampling = field(default_factory=Sampling)
     start: Path | None = None
     hints: str = ""
-    licence: str = ""
+    license: str = ""
     resume: bool = True
 
 
 def read_plan(path: Path) -> Plan:
     """Read a plan. Raises ValueError that names what is missing, unknown or wrong."""
     try:
-        import tomllib  # Python 3.11
-    except ImportError as error:
-        raise ValueError("zeroconv train needs Python 3.11 or later, to read its TOML file.") from error
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
     try:
         content = tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError(f"'{path.name}' is no TOML file: {error}") from error
-    try:
-        return _plan(path, content)
-    except TypeError as error:
-        raise ValueError(f"'{path.name}' has an entry of the wrong kind, such as a text for a number.") from error
-    except ValueError as error:
-        raise ValueError(f"'{path.name}': {error}") from error
-
-
-def _plan(path: Path, content: dict[str, Any]) -> Plan:
+        raise ValueError(f"'{path.name}' is not a TOML file in UTF-8: {error}") from error
     tables = {name: _table(content, name) for name in ("settings", "objective", "pairs", "sampling")}
     missing = [name for name in REQUIRED if name not in content]
     if missing:
-        raise ValueError(f"It lacks {', '.join(missing)}.")
-    _check("", content, {*REQUIRED, "start", "hints", "licence", "resume"})
+        raise ValueError(f"'{path.name}' lacks {', '.join(missing)}.")
+    _check("", content, {*REQUIRED, "start", "hints", "license", "resume"})
     _check("settings", tables["settings"], {f.name for f in fields(Settings)} - {"objective"})
     _check("objective", tables["objective"], {f.name for f in fields(Objective)})
     _check("sampling", tables["sampling"], {f.name for f in fields(Sampling)})
     _check("pairs", tables["pairs"], set(PAIRS))
-    places = {name: path.parent / content.pop(name) for name in ("comfyui", "checkpoint", "dataset", "output")}
-    if "start" in content:
-        places["start"] = path.parent / content.pop("start")
-    settings = Settings(objective=Objective(**tables["objective"]), **tables["settings"])
-    return Plan(settings=settings, sampling=Sampling(**tables["sampling"]), **places, **content, **tables["pairs"])
+    content = {"license": "", "hints": "", "resume": True, **content}
+    for name, value in content.items():
+        _check_type(name, value, bool if name == "resume" else str)
+    paths = {name: path.parent / content.pop(name) for name in PATHS if name in content}
+    objective = _build(Objective, "objective", tables["objective"])
+    settings = _build(Settings, "settings", {**tables["settings"], "objective": objective})
+    sampling = _build(Sampling, "sampling", tables["sampling"])
+    preparation = _build(Preparation, "pairs", tables["pairs"])
+    return Plan(
+        settings=settings,
+        sampling=sampling,
+        resolution=preparation.resolution,
+        flip=preparation.flip,
+        **paths,
+        **content,
+    )
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], name: str, table: dict[str, Any]) -> T:
+    """A dataclass from a table, whose values must be of the type of its defaults."""
+    for key, value in table.items():
+        default = next(f.default for f in fields(kind) if f.name == key)  # pyright: ignore[reportArgumentType]
+        if isinstance(default, bool | int | float | str):
+            _check_type(f"{key} in [{name}]", value, type(default))
+    return kind(**table)
+
+
+def _check_type(name: str, value: Any, kind: type) -> None:
+    kinds = (int, float) if kind is float else (kind,)
+    if type(value) not in kinds:
+        raise ValueError(f"{name} must be {WORDS[kind]}, not {value!r}.")
 
 
 def _table(content: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Curves of a training as a picture."""
+"""Draws the curves of a training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 WIDTH, PANEL, MARGIN = 640, 200, 44
-LINE_COLOURS = ((31, 119, 180), (214, 39, 40), (127, 127, 127))
+LINE_COLORS = ((31, 119, 180), (214, 39, 40), (127, 127, 127))
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ def _draw_panel(draw: ImageDraw.ImageDraw, curves: Sequence[Curve], top: int) ->
     draw.text((left, lower + 6), str(min(steps)), fill="black")
     draw.text((right - 24, lower + 6), str(max(steps)), fill="black")
     across = left
-    for curve, colour in zip(curves, LINE_COLOURS, strict=False):
-        draw.text((across, top + 8), curve.name, fill=colour)
+    for curve, color in zip(curves, LINE_COLORS, strict=False):
+        draw.text((across, top + 8), curve.name, fill=color)
         across += int(draw.textlength(curve.name)) + 20
         placed = [place(point) for point in curve.points]
         if len(placed) > 1:
-            draw.line(placed, fill=colour, width=2)
+            draw.line(placed, fill=color, width=2)
         elif placed:
             x, y = placed[0]
-            draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
+            draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)

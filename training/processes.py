@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -29,8 +30,8 @@ class Processes:
         """This process's part of a whole tensor that takes the place of `like`."""
         return value
 
-    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
-        """Around one pass; gradients are exchanged in the last pass of a step only."""
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """Wraps one pass; gradients are exchanged between processes in the last pass of a step only."""
         return nullcontext()
 
     def mean(self, value: float) -> float:
@@ -40,6 +41,10 @@ class Processes:
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in one of the processes."""
         return flag
+
+    def gather(self, values: list[Any]) -> list[Any]:
+        """The values of all processes in one list; every process must call it, and waits for the others."""
+        return values
 
     def finish(self, status: int = 0) -> int:
         """The last call of a program: returns its exit status, or ends one of several processes with it at once."""
@@ -74,7 +79,7 @@ class AcceleratedProcesses(Processes):
     def prepare(self, module: nn.Module) -> nn.Module:
         return self._accelerator.prepare_model(module)
 
-    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         return nullcontext() if last else self._accelerator.no_sync(module)
 
     def mean(self, value: float) -> float:
@@ -85,6 +90,11 @@ class AcceleratedProcesses(Processes):
     def any(self, flag: bool) -> bool:
         return self.mean(float(flag)) > 0
 
+    def gather(self, values: list[Any]) -> list[Any]:
+        from accelerate.utils import gather_object
+
+        return list(gather_object(values))
+
     def finish(self, status: int = 0) -> int:
         # Everything is written. Taken down in order, the threads of PyTorch's process groups abort now and then.
         self._accelerator.wait_for_everyone()
@@ -94,7 +104,7 @@ class AcceleratedProcesses(Processes):
 
 
 class ShardedProcesses(AcceleratedProcesses):
-    """Each process keeps its share of weights, gradients and optimiser (FSDP, `torch.distributed.fsdp.fully_shard`).
+    """Each process keeps its share of weights, gradients and optimizer (FSDP, `torch.distributed.fsdp.fully_shard`).
 
     The network is one unit: its weights are whole during a pass and shared out between passes.
     """
@@ -103,8 +113,8 @@ class ShardedProcesses(AcceleratedProcesses):
 
     def prepare(self, module: nn.Module) -> nn.Module:
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
 
+        fully_shard = _fully_shard()
         fully_shard(module, mesh=init_device_mesh(self.device.type, (self.count,)))
         return module
 
@@ -116,15 +126,32 @@ class ShardedProcesses(AcceleratedProcesses):
         return value.full_tensor() if hasattr(value, "full_tensor") else value
 
     def part(self, value: Tensor, like: Tensor) -> Tensor:
-        from torch.distributed.tensor import DTensor, distribute_tensor
-
+        try:
+            from torch.distributed.tensor import DTensor, distribute_tensor
+        except ImportError:  # PyTorch before 2.5
+            from torch.distributed._tensor import DTensor, distribute_tensor
         if not isinstance(like, DTensor):
             return value
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
-    def passing(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         module.set_requires_gradient_sync(last)  # pyright: ignore[reportCallIssue]
         return nullcontext()
+
+
+def _fully_shard() -> Callable[..., Any]:
+    """PyTorch's FSDP, from where its version has it. Raises ValueError before 2.4."""
+    try:
+        from torch.distributed.fsdp import fully_shard
+    except ImportError:  # PyTorch before 2.6
+        try:
+            from torch.distributed._composable.fsdp import fully_shard
+        except ImportError as error:
+            raise ValueError(
+                f"Training through FSDP needs PyTorch 2.4 or later, not {torch.__version__}. Update PyTorch, or choose "
+                "plain multi-GPU (DDP) in `accelerate config`."
+            ) from error
+    return fully_shard
 
 
 def launched_processes() -> Processes:

@@ -1,12 +1,8 @@
-"""What the loop tells while it runs."""
+"""Where a training stands: step, loss, rate, time left."""
 
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .loop import Trainer
 
 WINDOW = 50
 """Steps over which the loss is smoothed and the rate is measured."""
@@ -14,7 +10,7 @@ WINDOW = 50
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands after a step. rate: steps a second; remaining: seconds."""
+    """Where a training stands after a step. smoothed: mean loss of the last steps; rate: steps per second."""
 
     step: int
     steps: int
@@ -24,6 +20,7 @@ class Progress:
 
     @property
     def remaining(self) -> float:
+        """Seconds left at the present rate."""
         return (self.steps - self.step) / self.rate if self.rate > 0 else 0.0
 
     def __str__(self) -> str:
@@ -34,26 +31,6 @@ class Progress:
         )
 
 
-class Callbacks:
-    """What the loop calls; override what is wanted. All are called in every process.
-
-    `stepped` and `sample` may raise Interrupted.
-    """
-
-    def stepped(self, progress: Progress) -> None:
-        """After every step."""
-
-    def sample(self, trainer: "Trainer") -> None:
-        """Every `sample_every` steps, before the first and after the last."""
-
-    def save(self, trainer: "Trainer") -> None:
-        """Every `save_every` steps, at the end and after an interrupt: write `trainer.state()`."""
-
-    def interrupted(self) -> bool:
-        """Whether to stop; asked before every pass."""
-        return False
-
-
 class Meter:
     """Smooths the loss and measures the rate."""
 
@@ -62,7 +39,7 @@ class Meter:
         self._times: deque[float] = deque([time.monotonic()], maxlen=WINDOW)
 
     def read(self, step: int, steps: int, loss: float) -> Progress:
-        """Take in a finished step."""
+        """Record a finished step."""
         self._losses.append(loss)
         self._times.append(time.monotonic())
         passed = self._times[-1] - self._times[0]

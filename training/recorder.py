@@ -1,36 +1,37 @@
 """What a training leaves on disk: its state, the ControlNet, sample strips, curves."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from PIL import Image
 
-from ..storage.names import check_new_name, name_of
+from ..controlnet.formats.files import read_header
+from ..storage.names import check_new_name
 from ..storage.reading import read_json
-from ..storage.writing import write_bytes
+from ..storage.writing import write_atomically, write_bytes
 from .adherence import mean_adherence
-from .base import BaseModel
+from .callbacks import Callbacks, RunningTraining
 from .dataset import HintMaker
 from .export import Description, save_controlnet
 from .loop import Trainer
 from .plot import Curve, plot
-from .progress import Callbacks, Progress
-from .samples import Drawn, Strip, join_strip
+from .progress import Progress
+from .samples import SampleRow, Strip, join_strip
 from .state import load_state, save_state
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the files of one training go. network: the finished `.safetensors`. folder: all else."""
+class TrainingPaths:
+    """Where the files of one training go. network: the finished `.safetensors`. folder: everything else."""
 
     network: Path
     folder: Path
 
     @classmethod
-    def of(cls, name: str, networks: Path, trainings: Path) -> "Places":
-        """Places by the training's name. Raises ValueError for a name that would leave the folders."""
+    def of(cls, name: str, networks: Path, trainings: Path) -> "TrainingPaths":
+        """Paths by the training's name. Raises ValueError for a name that would leave the folders."""
         check_new_name(name)
         return cls(networks / f"{name}.safetensors", trainings / name)
 
@@ -42,112 +43,148 @@ class Places:
     def curves(self) -> Path:
         return self.folder / "curves.json"
 
-
-class Recorder(Callbacks):
-    """Saves and samples for the loop; the faces add how they show it.
-
-    maker: makes a hint of a sample, for adherence; None: no such curve.
-    """
-
-    def __init__(self, places: Places, description: Description, strip: Strip, maker: HintMaker | None = None) -> None:
-        self.places, self._description, self._strip, self._maker = places, description, strip, maker
-        self._curves: dict[str, list[tuple[int, float]]] = {name: [] for name in ("loss", "adherence", "free")}
-        self.drawn: list[Drawn] = []
-
-    def begin(self, trainer: Trainer, resume: bool) -> bool:
-        """Go on from the saved state if there is one and `resume`. Returns whether it was there.
-
-        Raises ValueError when the new ControlNet would replace an older file.
-        """
-        if resume and self.places.state.is_file():
-            self._restore(trainer)
-            self._read_curves(trainer.step)
-            return True
-        if self.places.network.exists() and trainer.processes.main:
+    def check_writable(self, resume: bool) -> None:
+        """Raise ValueError when a new training would replace a file that is not its own."""
+        if self.network.exists() and not (resume and self.state.is_file()):
             raise ValueError(
-                f"'{self.places.network.name}' exists already. Choose another name, or turn resume on to go on with "
-                f"a training of this name{'' if self.places.state.is_file() else ' (no state of one was found)'}."
+                f"'{self.network.name}' exists already. Choose another name, or turn resume on to continue "
+                f"a training of this name{'' if self.state.is_file() else ' (no state of one was found)'}."
             )
+
+
+class Display(Protocol):
+    """What node and command line show of a training. `encoded`, `stepped` and `sampled` may raise to stop."""
+
+    def encoded(self, done: int, total: int) -> None:
+        """Called for every pair, then for every prompt, that is ready for training."""
+
+    def stepped(self, progress: Progress) -> None:
+        """Called after every step."""
+
+    def sampled(self, step: int, strip: Image.Image) -> None:
+        """Called with every new strip of samples."""
+
+    def interrupted(self) -> bool:
+        """Whether the user has asked to stop."""
         return False
 
-    def _restore(self, trainer: Trainer) -> None:
+
+class SilentDisplay(Display):
+    """Shows nothing, and never stops."""
+
+
+class Recorder(Callbacks):
+    """Saves and samples for the loop, and reports to a display.
+
+    hint_maker: makes a hint of a sample, for adherence; None: no such curve.
+    """
+
+    def __init__(
+        self,
+        paths: TrainingPaths,
+        description: Description,
+        strip: Strip,
+        hint_maker: HintMaker | None = None,
+        display: Display | None = None,
+    ) -> None:
+        self.paths, self._description, self._strip = paths, description, strip
+        self._hint_maker, self._display = hint_maker, display or SilentDisplay()
+        self._curves: dict[str, list[tuple[int, float]]] = {name: [] for name in ("loss", "adherence", "uncontrolled")}
+        self.rows: list[SampleRow] = []
+
+    def begin(self, trainer: Trainer, resume: bool) -> bool:
+        """Continue from the saved state if there is one and `resume`. Returns whether it was there.
+
+        A finished training whose ControlNet was not written, or not that of its last step, is written now. Raises
+        ValueError when the state is of another training, or the new ControlNet would replace an older file.
+        """
+        if not (resume and self.paths.state.is_file()):
+            if trainer.processes.main:
+                self.paths.check_writable(resume)
+            return False
         try:
-            trainer.restore(load_state(self.places.state))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"{name_of(self.places.state)} is no saved training of this network, or it is damaged. Train under a "
-                "new name."
-            ) from error
+            trainer.restore(load_state(self.paths.state))
+        except ValueError as error:
+            raise ValueError(f"The training in '{self.paths.state}' cannot be continued: {error}") from error
+        self._read_curves(trainer.step)
+        finished = trainer.step >= trainer.settings.steps
+        stale = finished and trainer.processes.main and self._written_step() != trainer.step
+        if trainer.processes.any(stale):
+            self._write_network(trainer)
+        return True
 
     def stepped(self, progress: Progress) -> None:
         self._curves["loss"].append((progress.step, progress.smoothed))
+        self._display.stepped(progress)
 
-    def save(self, trainer: Trainer) -> None:
-        state, weights = trainer.state(), trainer.weights()
-        if not trainer.processes.main:
-            return
-        save_state(state, self.places.state)
-        self._write_curves()
-        if trainer.step:
-            save_controlnet(self.places.network, weights, self._described(trainer))
+    def interrupted(self) -> bool:
+        return self._display.interrupted()
 
-    def sample(self, trainer: Trainer) -> None:
-        with trainer.network() as network:
-            if not trainer.processes.main:
+    def save(self, training: RunningTraining) -> None:
+        state = training.state()
+        if training.processes.main:
+            save_state(state, self.paths.state)
+            self._write_curves()
+        if training.step:
+            self._write_network(training)
+
+    def sample(self, training: RunningTraining) -> None:
+        with training.network() as network:
+            if not training.processes.main:
                 return
-            self.drawn = self._strip.draw(network, self.interrupted)
-        if self._maker is not None:
-            controlled, free = mean_adherence(self.drawn, self._maker)
-            self._curves["adherence"].append((trainer.step, controlled))
-            self._curves["free"].append((trainer.step, free))
-        self.places.folder.mkdir(parents=True, exist_ok=True)
-        self.strip_image().save(self.places.folder / f"samples_{trainer.step:06d}.png")
-        self.curves_image().save(self.places.folder / "curves.png")
+            self.rows = self._strip.draw(network, self.interrupted)
+        if self._hint_maker is not None:
+            controlled, uncontrolled = mean_adherence(self.rows, self._hint_maker)
+            self._curves["adherence"].append((training.step, controlled))
+            self._curves["uncontrolled"].append((training.step, uncontrolled))
+        strip = self.strip_image()
+        self._write_image(strip, self.paths.folder / f"samples_{training.step:06d}.png")
+        self._write_image(self.curves_image(), self.paths.folder / "curves.png")
         self._write_curves()
+        self._display.sampled(training.step, strip)
 
     def strip_image(self) -> Image.Image:
         """The last strip."""
-        return join_strip(self.drawn)
+        return join_strip(self.rows)
 
     def curves_image(self) -> Image.Image:
         """Loss, and adherence with control and without."""
         curves = self._curves
-        obeying = [Curve("adherence with control", curves["adherence"]), Curve("without", curves["free"])]
-        return plot([[Curve("loss, smoothed", curves["loss"])], obeying])
+        adherence = [Curve("adherence with control", curves["adherence"]), Curve("without", curves["uncontrolled"])]
+        return plot([[Curve("loss, smoothed", curves["loss"])], adherence])
+
+    def _write_network(self, training: RunningTraining) -> None:
+        """Every process must call it; the main one writes."""
+        weights = training.weights()
+        if training.processes.main:
+            save_controlnet(self.paths.network, weights, replace(self._description, steps=training.step))
+
+    def _written_step(self) -> int | None:
+        """The step that the ControlNet on disk was written at; None when there is no such file."""
+        try:
+            step = read_header(self.paths.network).metadata.get("zeroconv.steps", "")
+        except (OSError, ValueError):
+            return None
+        return int(step) if step.isdecimal() else None
+
+    def _write_image(self, image: Image.Image, path: Path) -> None:
+        write_atomically(path, 0, lambda file: image.save(file, format="PNG"))
 
     def _write_curves(self) -> None:
-        """As text, so that other tools can read them."""
-        write_bytes(self.places.curves, json.dumps(self._curves).encode())
+        """Write the curves as text, so that other tools can read them."""
+        write_bytes(self.paths.curves, json.dumps(self._curves).encode())
 
     def _read_curves(self, step: int) -> None:
-        """Up to the saved step: what came after it was not kept."""
-        if not self.places.curves.exists():
+        """Read the curves up to the saved step: what came after it was not saved."""
+        if not self.paths.curves.is_file():
             return
         try:
-            content = read_json(self.places.curves)
-            for name in self._curves:
-                points = content.get(name, [])
-                self._curves[name] = [(int(at), float(value)) for at, value in points if at <= step]
-        except (TypeError, ValueError) as error:
+            saved = read_json(self.paths.curves)
+            self._curves = {
+                name: [(int(at), float(value)) for at, value in saved[name] if at <= step] for name in self._curves
+            }
+        except (ValueError, LookupError, TypeError) as error:
             raise ValueError(
-                f"{name_of(self.places.curves)} in the training's folder does not hold the curves of a training. "
-                "Delete it to go on without the curves drawn so far."
+                f"The curves in '{self.paths.curves}' cannot be read. Delete that file to continue without them; "
+                "the training itself is not harmed."
             ) from error
-
-    def _described(self, trainer: Trainer) -> Description:
-        d = self._description
-        return Description(d.family, d.base, d.samples, trainer.step, d.licence)
-
-
-def describe(base: BaseModel, samples: int, licence: str) -> Description:
-    """The description of a training that has not begun."""
-    return Description(base.family, base.fingerprint, samples, 0, licence)
-
-
-def summary(problems: list[str], used: int, limit: int = 10) -> str:
-    """Sentences about a dataset: how many samples, and which entries were skipped."""
-    lines: list[Any] = [f"{used} samples." if not problems else f"{used} samples; {len(problems)} entries skipped:"]
-    lines += problems[:limit]
-    if len(problems) > limit:
-        lines.append(f"... and {len(problems) - limit} more.")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The strip that shows whether the network begins to obey: hint, sample with control, the same seed without."""
+"""The strip that shows whether the network follows its hints: hint, sample with control, the same seed without."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
-from .base import BaseModel, Interrupted, Prompt, join_prompts
+from .base import BaseModel, Interrupted, Prompt, Schedule, join_prompts
 from .batches import Dataset
 
 Stop = Callable[[], bool]
@@ -17,13 +17,13 @@ Stop = Callable[[], bool]
 
 
 def never() -> bool:
-    """Do not stop."""
+    """Never stop."""
     return False
 
 
 @dataclass(frozen=True)
 class Example:
-    """What is sampled again and again. hint: (1, channels, H, W), 0..1. prompt, empty: one row each."""
+    """What is sampled every `sample_every` steps. hint: (1, channels, H, W), 0..1. prompt, empty: one row each."""
 
     hint: Tensor
     prompt: Prompt
@@ -32,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the strip is sampled. guidance: classifier-free, 1 is none (and half the work)."""
+    """How the strip is sampled. guidance: classifier-free; 1 is none, at half the cost."""
 
     steps: int = 20
     guidance: float = 5.0
@@ -40,45 +40,45 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampleRow:
     """One row of the strip, (3, H, W) each, 0..1."""
 
     hint: Tensor
     controlled: Tensor
-    free: Tensor
+    uncontrolled: Tensor
 
 
 def take_examples(dataset: Dataset, count: int = 2) -> list[Example]:
-    """The first samples of the dataset as examples."""
+    """The first pairs of the dataset as examples."""
     batches = [dataset.batch([index]) for index in range(min(count, len(dataset)))]
     return [Example(batch.hints, batch.prompts, batch.empty) for batch in batches]
 
 
 class Strip:
-    """Draws the examples with one fixed seed. What the base model draws alone never changes and is kept."""
+    """Samples the examples with one fixed seed. Samples without control never change, and are made once."""
 
     def __init__(self, base: BaseModel, examples: Sequence[Example], sampling: Sampling | None = None) -> None:
         self._base, self._examples, self._sampling = base, list(examples), sampling or Sampling()
-        self._free: dict[int, Tensor] = {}
+        self._uncontrolled: dict[int, Tensor] = {}
 
     @torch.no_grad()
-    def draw(self, control: ControlNet, stop: Stop = never) -> list[Drawn]:
+    def draw(self, control: ControlNet, stop: Stop = never) -> list[SampleRow]:
         """Sample every example with the control and without. Raises Interrupted when `stop` says so."""
         self._base.prepare("sample")
         drawn = []
         for number, example in enumerate(self._examples):
-            if number not in self._free:
-                self._free[number] = sample(self._base, None, example, self._sampling, stop)
-            controlled = sample(self._base, control, example, self._sampling, stop)
-            drawn.append(Drawn(example.hint[0, :3], controlled, self._free[number]))
+            if number not in self._uncontrolled:
+                self._uncontrolled[number] = sample_image(self._base, None, example, self._sampling, stop)
+            controlled = sample_image(self._base, control, example, self._sampling, stop)
+            drawn.append(SampleRow(example.hint[0, :3], controlled, self._uncontrolled[number]))
         return drawn
 
 
 @torch.no_grad()
-def sample(
+def sample_image(
     base: BaseModel, control: ControlNet | None, example: Example, sampling: Sampling, stop: Stop = never
 ) -> Tensor:
-    """One picture by DDIM without chance (Song et al. 2021, equation 12): (3, H, W), 0..1, on the CPU.
+    """One picture by deterministic DDIM (Song et al. 2021, equation 12): (3, H, W), 0..1, on the CPU.
 
     Raises Interrupted when `stop` says so.
     """
@@ -86,18 +86,29 @@ def sample(
     generator = torch.Generator().manual_seed(sampling.seed)
     x = torch.randn((1, 4, height // 8, width // 8), generator=generator).to(base.device)
     predict = _Predictor(base, control, example, sampling.guidance)
-    last = len(base.schedule.signal_shares) - 1
+    last = len(base.schedule.alphas_cumprod) - 1
     # The last level is followed by the clean picture, as the samplers of the hosts do.
     times = torch.linspace(last, 0, sampling.steps + 1).round().long()[:-1].to(base.device)
+    x = ddim(base.schedule, predict, x, times, stop)
+    return base.decode_latents(x)[0].float().clamp(0, 1).cpu()
+
+
+def ddim(
+    schedule: Schedule, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, times: Tensor, stop: Stop = never
+) -> Tensor:
+    """From unit `noise` (B, C, h, w) to latents, through the falling timesteps `times` and then to the clean picture.
+
+    predict: (noisy latents, timestep (1,)) -> what the UNet says. Raises Interrupted when `stop` says so.
+    """
+    x = noise
     for number, time in enumerate(times):
         if stop():
             raise Interrupted
         now = time[None]
-        clean, noise = base.schedule.estimate(x, predict(x, now), now)
+        x, spread = schedule.estimate(x, predict(x, now), now)
         for after in times[number + 1 : number + 2]:
-            clean = base.schedule.add_noise(clean, noise, after[None])
-        x = clean
-    return base.decode_latents(x)[0].float().clamp(0, 1).cpu()
+            x = schedule.add_noise(x, spread, after[None])
+    return x
 
 
 class _Predictor:
@@ -126,9 +137,9 @@ class _Predictor:
         return self._control(Inputs(x, times, self._prompt.vector), self._hint, self._projected)
 
 
-def join_strip(rows: Sequence[Drawn]) -> Image.Image:
-    """One picture: a row for each example, of hint, with control, without."""
-    lines = [torch.cat([row.hint, row.controlled, row.free], dim=2) for row in rows]
+def join_strip(rows: Sequence[SampleRow]) -> Image.Image:
+    """One picture with a row for each example: hint, sample with control, sample without."""
+    lines = [torch.cat([row.hint, row.controlled, row.uncontrolled], dim=2) for row in rows]
     widest = max(line.shape[2] for line in lines)
     padded = [torch.nn.functional.pad(line, (0, widest - line.shape[2])) for line in lines]
     pixels = torch.cat(padded, dim=1).permute(1, 2, 0).clamp(0, 1).mul(255).round().byte()

@@ -1,4 +1,4 @@
-"""The state of a training on disk: all that is needed to go on as if nothing had happened."""
+"""The state of a training on disk: all that is needed to continue as if nothing had happened."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,9 @@ import torch
 
 from ..storage.weights import load_pickle
 from ..storage.writing import bytes_of, write_atomically
+
+TYPES = {"step": int, "base": str, "random": dict, "control": dict, "optimizer": dict, "ema": dict, "scaler": dict}
+"""What a state holds, by name."""
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -19,7 +22,11 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state = load_pickle(path)
     except ValueError as error:
-        raise ValueError(f"'{path.name}' is no saved training, or it is damaged. Train under a new name.") from error
-    if not isinstance(state, dict) or not {"step", "base", "control", "optimiser"} <= state.keys():
-        raise ValueError(f"'{path.name}' is no saved training. Train under a new name.")
-    return state
+        raise ValueError(f"'{path.name}' is damaged, or it is not a saved training. Train under a new name.") from error
+    content = state if isinstance(state, dict) else {}
+    wrong = [name for name, kind in TYPES.items() if not isinstance(content.get(name), kind)]
+    if wrong or "seed" not in content["random"]:
+        raise ValueError(
+            f"'{path.name}' is not a saved training: it lacks {', '.join(wrong) or 'the seed'}. Train under a new name."
+        )
+    return content

@@ -5,10 +5,11 @@ strength at one residual = strength x schedule(step) x block weight x mask(regio
 
 from dataclasses import dataclass, replace
 
-from ..hint.order import HintOrder, ItemStrengths, hint_indices
+from ..hint.order import HintOrder, hint_indices
 from .block_weights import BlockWeights, needed
 from .control_mode import CfgWeights, ControlMode
 from .mask import Mask
+from .per_item import ItemStrengths
 from .scaling import Scales
 from .schedule import Schedule
 from .timeline import RangeCounting, SamplingTimeline, Span

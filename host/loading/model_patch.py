@@ -3,9 +3,7 @@
 The host's own loader reads its folder `model_patches` only, and takes the official widths for granted.
 """
 
-import importlib
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import comfy.latent_formats
@@ -20,6 +18,7 @@ from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
 from ...controlnet.networks.build import fill
 from ...controlnet.networks.dimensions import Shapes
 from ...storage.weights import shapes_of
+from ..compat import model_patch_nodes, z_image_networks
 from ..controls.base_model_check import check_base
 from ..controls.loaded_network import LoadedNetwork
 from ..controls.model_patch import BlockwisePatch, ModelPatchControl, PatchKind, ZImagePatch
@@ -54,7 +53,7 @@ def load_model_patch(tensors: dict[str, Tensor], name: str, model: Any = None) -
 def _build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
     dims = infer_qwen(shapes)
     with torch.device("meta"):
-        network = _nodes().QwenImageBlockWiseControlNet(
+        network = model_patch_nodes().QwenImageBlockWiseControlNet(
             num_layers=dims.blocks, dim=dims.width, additional_in_dim=dims.beside, operations=comfy.ops.manual_cast
         )
     kind = PatchKind(
@@ -81,10 +80,9 @@ def _see_qwen(network: Any, latent: Tensor, grey: Tensor | None, masks: list[Ten
 
 def _build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
     dims = infer_z_image(shapes)
-    module = importlib.import_module("comfy.ldm.lumina.controlnet")
-    tensors = _nodes().z_image_convert(tensors)
+    tensors = model_patch_nodes().z_image_convert(tensors)
     with torch.device("meta"):
-        network = module.ZImage_Control(
+        network = z_image_networks().ZImage_Control(
             dim=dims.width,
             n_heads=dims.heads,
             n_kv_heads=dims.value_heads,
@@ -118,8 +116,3 @@ BUILDERS: dict[str, Callable[[dict[str, Tensor], Shapes], Built]] = {
     "z-image": _build_z_image,
 }
 """By the id of the format."""
-
-
-def _nodes() -> ModuleType:
-    """Where the host keeps what belongs to model patches. Raises ImportError on hosts without them."""
-    return importlib.import_module("comfy_extras.nodes_model_patch")

@@ -1,4 +1,4 @@
-"""A ComfyUI MODEL, CLIP and VAE as the base model that training asks for.
+"""A ComfyUI MODEL, CLIP and VAE as the base model of a training.
 
 The walk through the UNet follows `UNetModel._forward` in ComfyUI's `comfy/ldm/modules/diffusionmodules/openaimodel.py`
 (0.3.75), with the encoder outside of the gradient and the decoder recomputed block by block.
@@ -6,7 +6,7 @@ The walk through the UNet follows `UNetModel._forward` in ComfyUI's `comfy/ldm/m
 
 import copy
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,8 @@ from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.layers import timestep_embedding
 from ...controlnet.residuals import Residuals
 from ...training.base import Interrupted, Phase, Prompt, Schedule
+from ...training.copy import COPIED
+from ..loading.model_weights import effective_weights
 
 
 @contextmanager
@@ -34,12 +36,14 @@ def interruptible() -> Iterator[None]:
 
 
 FAMILIES = ("SD1.5", "SD2.x", "SDXL")
+UNET = "diffusion_model."
+"""Prefix of the UNet's weights in a MODEL."""
 UNSET = ("text_projection.weight", "logit_scale")
-"""Weights of text encoders that most checkpoints lack: the host leaves them as the memory was, and seldom uses them."""
+"""Weights of text encoders that most checkpoints lack: the host leaves them uninitialized, and rarely uses them."""
 
 
 class ComfyBase:
-    """A frozen base model. `need`: bytes that the next `prepare("train")` keeps free beside the UNet."""
+    """A frozen base model."""
 
     def __init__(self, model: Any, clip: Any, vae: Any, checkpointing: bool = False) -> None:
         """Raises ValueError when the model is of a family or a prediction that ControlNets are not trained for."""
@@ -50,24 +54,37 @@ class ComfyBase:
             raise ValueError(
                 f"ControlNets can be trained for {', '.join(FAMILIES)}; this MODEL is {self.family}. Load another one."
             )
-        self.schedule = _schedule(model.model.model_sampling)
+        self.schedule = _schedule(model.get_model_object("model_sampling"))
         self.device: torch.device = model.load_device
-        self.fingerprint = _fingerprint(model.model.diffusion_model, clip.cond_stage_model, vae.first_stage_model)
-        self.need = 0
+        self.fingerprint = _fingerprint(model, clip, vae)
+        self._reserved = 0
         self._unet: Any = None
 
     def unet_weights(self) -> Mapping[str, Tensor]:
-        return self._patcher.model.diffusion_model.state_dict()
+        """Those that a trainable copy takes, with the MODEL's LoRAs."""
+        names = tuple(UNET + name for name in COPIED)
+        weights = effective_weights(self._patcher, lambda key: key.startswith(names))
+        return {key.removeprefix(UNET): weight for key, weight in weights}
 
     def unet_bytes(self) -> int:
         """What the UNet occupies."""
         return self._patcher.model_size()
 
+    def free_bytes(self) -> int | None:
+        """What is free on the device once everything is unloaded; None on a CPU, where it is not counted."""
+        if self.device.type == "cpu":
+            return None
+        comfy.model_management.unload_all_models()
+        return int(comfy.model_management.get_free_memory(self.device))
+
+    def reserve(self, size: int) -> None:
+        self._reserved = size
+
     def prepare(self, phase: Phase) -> None:
         """The host loads text encoder and autoencoder by itself when they are called; here the UNet."""
         if phase == "encode":
             return
-        comfy.model_management.load_models_gpu([self._patcher], memory_required=self.need, force_full_load=True)
+        comfy.model_management.load_models_gpu([self._patcher], memory_required=self._reserved, force_full_load=True)
         self._unet = self._differentiable(self._patcher.model.diffusion_model)
 
     def _differentiable(self, unet: torch.nn.Module) -> torch.nn.Module:
@@ -151,13 +168,18 @@ def _schedule(sampling: Any) -> Schedule:
     return Schedule(shares.float().clone(), "v" if velocity else "eps")
 
 
-def _fingerprint(*modules: torch.nn.Module) -> str:
-    """SHA-256 of all weights that a checkpoint sets, with their names."""
+def _fingerprint(model: Any, clip: Any, vae: Any) -> str:
+    """SHA-256 of all weights that a checkpoint sets, with their names and LoRAs, and of the CLIP's last layer."""
     digest = hashlib.sha256()
-    for module in modules:
-        for key, value in sorted(module.state_dict().items()):
-            if key.endswith(UNSET):
-                continue
+    for patcher, prefix in ((model, UNET), (clip.patcher, ""), (vae.patcher, "")):
+        weights = {key.removeprefix(prefix): value for key, value in effective_weights(patcher, _is_set(prefix))}
+        for key, value in sorted(weights.items()):
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    if getattr(clip, "layer_idx", None) is not None:
+        digest.update(f"layer {clip.layer_idx}".encode())
     return digest.hexdigest()
+
+
+def _is_set(prefix: str) -> Callable[[str], bool]:
+    return lambda key: key.startswith(prefix) and not key.endswith(UNSET)

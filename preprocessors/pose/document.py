@@ -5,7 +5,7 @@
          "hand_right_keypoints_2d": [...], "face_keypoints_2d": [...]}]}
 
 Numbers are x, y in pixels from the top left corner, and a score; a joint with the score 0 is hidden but keeps its
-place. js/poseDocument.js reads the same text with the same limits, and both sides refuse what does not fit.
+place. js/pose/document.js reads the same text with the same limits, and both sides refuse what does not fit.
 """
 
 import json

@@ -9,7 +9,7 @@ The text is JSON, version 1:
 
 `points` are x, y in turn, from the top left corner; `size` is a diameter; `pressure` scales it at each point;
 `mirror` repeats the stroke across the middle of the canvas. Both sides refuse what does not fit this description:
-js/drawing.js reads the same format with the same limits.
+js/sketch/drawing.js reads the same format with the same limits.
 """
 
 import json

@@ -3,7 +3,7 @@
 A stroke covers a pixel by how far the pixel's centre lies inside of the stroke's edge, from 0 half a pixel outside to
 1 half a pixel inside; where parts of a stroke overlap, the greatest coverage counts. Strokes then lie over each other
 (Porter and Duff 1984, "over" with premultiplied colours; the eraser is "destination out"). All steps are the same
-double and integer operations in the same order as in js/raster.js, so the browser shows what a run returns.
+double and integer operations in the same order as in js/sketch/raster.js, so the browser shows what a run returns.
 """
 
 from collections.abc import Callable, Iterator

@@ -7,16 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, Page
-from support.browser import EXECUTABLE, SETTINGS, chromium, open_canvas
-from support.server import REPOSITORY, ComfyServer
+from PIL import Image
+from playwright.sync_api import Browser, Error, Page, ViewportSize
+from support.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_canvas
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 
 from .devices import Devices
-from .pads import PadPage, PosePage
+from .pads import NOWHERE, CurvePage, PadPage, PosePage
 
 SCREENSHOTS = REPOSITORY / ".cache" / "screenshots"
-SIZE = {"width": 1920, "height": 1200}
+SIZE: ViewportSize = {"width": 1920, "height": 1200}
+SAVE = """(index) => {
+    const save = LiteGraph.createNode('SaveImage')
+    save.pos = [1500, 150]
+    const from = app.graph.nodes[index]
+    app.graph.add(save)
+    from.connect(0, save, 0)
+}"""
+SAVED = "app.nodeOutputs[app.graph.nodes.find(({ type }) => type === 'SaveImage').id]"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +43,7 @@ class Canvas:
     """The front end in a page: what a person sees and does there."""
 
     page: Page
+    server: ComfyServer
     errors: list[str]
 
     def open(self, workflow: Path) -> None:
@@ -43,7 +54,7 @@ class Canvas:
         )
         count = len(json.loads(workflow.read_text(encoding="utf-8"))["nodes"])
         self.page.wait_for_function("(count) => app.graph.nodes.length === count", arg=count)
-        self.page.wait_for_timeout(1000)
+        at_rest(self.page, VIEW)
 
     def set_widget(self, node_type: str, name: str, value: Any) -> None:
         """Enter a value into a widget of the only node of a type."""
@@ -88,11 +99,24 @@ class Canvas:
         """Run the workflow by its keyboard shortcut."""
         self.page.keyboard.press("Control+Enter")
 
+    def save_output_of(self, index: int = 0) -> None:
+        """Wire the first output of a node to a new one that saves it."""
+        self.page.evaluate(SAVE, index)
+
+    def saved_picture(self, timeout: float = 120_000) -> np.ndarray:
+        """Run the workflow; what its only node that saves has saved: (H, W, 3), 0..255."""
+        self.page.evaluate(f"() => {{ delete {SAVED} }}")
+        self.queue()
+        self.page.wait_for_function(f"() => {SAVED}?.images?.length", timeout=timeout)
+        (file,) = self.page.evaluate(f"{SAVED}.images")
+        with Image.open(self.server.base / "output" / file["subfolder"] / file["filename"]) as saved:
+            return np.array(saved.convert("RGB"))
+
     def screenshot(self, name: str) -> None:
         """Keep what is seen, the whole graph in view."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(500)
+        at_rest(self.page, VIEW)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
@@ -112,11 +136,12 @@ def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
     """A new workflow, nothing of what was before in sight."""
     # A node whose result is cached sends no preview again.
     server.post("/free", {"free_memory": True})
+    window.mouse.move(*NOWHERE)  # a picture opens below a tab that it rests on
     for _ in range(3):  # dialogs and menus that a test has left open
         window.keyboard.press("Escape")
     window.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     window.wait_for_function("() => app.graph.nodes.length === 0")
-    opened = Canvas(window, [])
+    opened = Canvas(window, server, [])
     assert opened.dialogs() == []
     assert window.evaluate("Object.keys(app.nodeOutputs)") == [], "pictures of another test would count for this one"
 
@@ -146,6 +171,16 @@ def poses(canvas: Canvas) -> PosePage:
     opened = PosePage(canvas.page)
     opened.add(150, 150)
     opened.add_person("standing")
+    return opened
+
+
+@pytest.fixture
+def curve(canvas: Canvas) -> CurvePage:
+    """A graph with nothing but a schedule node."""
+    canvas.page.wait_for_function("() => Boolean(LiteGraph.registered_node_types.ZeroConvSchedule)")
+    canvas.page.evaluate("app.graph.clear()")
+    opened = CurvePage(canvas.page)
+    opened.add(150, 150)
     return opened
 
 

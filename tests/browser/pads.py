@@ -1,4 +1,4 @@
-"""What a person sees of the sketch pads and pose editors on the canvas, and does with them."""
+"""What a person sees of the sketch pads, pose editors and curves on the canvas, and does with them."""
 
 import base64
 import io
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import FloatRect, Locator, Page
+from support.browser import at_rest
 
 ADD = """([type, x, y]) => {
     const node = LiteGraph.createNode(type)
     node.pos = [x, y]
     app.graph.add(node)
 }"""
-STYLED = "(stage) => getComputedStyle(stage).position === 'relative'"
+STYLED = "(stage) => getComputedStyle(stage).overflow !== 'visible'"
 """Whether the style sheets have come, by which the editor gets its size."""
 
 COPY = """() => {
@@ -27,8 +28,16 @@ COPY = """() => {
 NODE = "app.graph.nodes.toSorted((one, other) => one.id - other.id)[index]"
 """The order of the nodes themselves changes when one is brought to the front."""
 
+PLACES = """([name, stage]) => [...document.querySelectorAll(`.${name}`)].map(({ shadowRoot }) =>
+    [stage, '.sheet', '.handle .dot'].flatMap((each) => [...shadowRoot.querySelectorAll(each)]).map((each) =>
+        Object.values(each.getBoundingClientRect().toJSON())))"""
+"""Where the parts of all editors of a kind lie in the page."""
+
 VALUE = f"(index) => {NODE}.widgets[0].value"
 SET_VALUE = f"([index, text]) => {{ {NODE}.widgets[0].value = text }}"
+NOWHERE = (960, 1100)
+"""A place in the page without a node."""
+
 LEFT_WRIST = 7
 """Number of a joint."""
 
@@ -45,6 +54,8 @@ class EditorPage:
     node: str
     name: str
     """Class of the editor's element."""
+    stage = ".stage"
+    """What is drawn on, as a selector."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -53,23 +64,47 @@ class EditorPage:
         count = self.page.locator(f".{self.name}").count()
         self.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]")
         self.page.evaluate(ADD, [self.node, x, y])
-        stage = self.page.locator(f".{self.name} .stage").nth(count)
-        stage.wait_for()
-        self.page.wait_for_function(STYLED, arg=stage.element_handle())
-        before = None
-        while before != (before := stage.bounding_box()):
-            self.page.wait_for_timeout(300)
+        self.wait(count)
 
     def copy(self) -> None:
         """Copy the only node and paste it beside."""
         self.page.evaluate(COPY)
-        self.page.wait_for_timeout(1500)
+        self.wait(1)
+
+    def reload(self) -> None:
+        """Open what would be saved."""
+        self.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+        self.wait()
+
+    def wait(self, index: int = 0) -> None:
+        """Wait until an editor is there, has its size, and lies still with what is on it."""
+        stage = self.editor(index).locator(self.stage)
+        stage.wait_for()
+        self.page.wait_for_function(STYLED, arg=stage.element_handle())
+        at_rest(self.page, PLACES, [self.name, self.stage])
 
     def value(self, index: int = 0) -> str:
         return self.page.evaluate(VALUE, index)
 
     def set_value(self, text: Any, index: int = 0) -> None:
         self.page.evaluate(SET_VALUE, [index, text])
+
+    def editor(self, index: int = 0) -> Locator:
+        return self.page.locator(f".{self.name}").nth(index)
+
+    def sheet(self, index: int = 0) -> FloatRect:
+        """Where what is drawn on lies in the page."""
+        box = self.editor(index).locator(".sheet").bounding_box()
+        assert box is not None
+        return box
+
+    def leave(self) -> None:
+        """Move the mouse where nothing is, as a picture opens below a tab that it rests on."""
+        self.page.mouse.move(*NOWHERE)
+
+    def press(self, name: str, index: int = 0) -> None:
+        """Click a tool by its name."""
+        self.editor(index).get_by_role("button", name=name).click()
 
 
 class PadPage(EditorPage):
@@ -80,10 +115,14 @@ class PadPage(EditorPage):
     def strokes(self, index: int = 0) -> list[dict[str, Any]]:
         return json.loads(self.value(index) or '{"strokes": []}')["strokes"]
 
+    def size(self, index: int = 0) -> tuple[int, int]:
+        """Width and height of the drawing."""
+        drawing = json.loads(self.value(index))
+        return drawing["width"], drawing["height"]
+
     def draw(self, places: list[tuple[float, float]], index: int = 0) -> None:
         """Draw with the mouse through places, given as fractions of the sheet."""
-        box = self.page.locator(".zeroconv-pad .sheet").nth(index).bounding_box()
-        assert box is not None
+        box = self.sheet(index)
         for number, (x, y) in enumerate(places):
             self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
             if number == 0:
@@ -103,9 +142,6 @@ class PadPage(EditorPage):
             pixels,
         )
 
-    def press(self, name: str) -> None:
-        self.page.locator(".zeroconv-pad").get_by_role("button", name=name).click()
-
     def status(self) -> str:
         return self.page.locator(".zeroconv-pad .status").first.inner_text()
 
@@ -114,9 +150,6 @@ class PosePage(EditorPage):
     """The pose editors of a page."""
 
     node, name = "ZeroConvPose", "zeroconv-pose"
-
-    def editor(self, index: int = 0) -> Locator:
-        return self.page.locator(".zeroconv-pose").nth(index)
 
     def add_person(self, preset: str, index: int = 0) -> None:
         self.editor(index).locator("select.preset").select_option(preset)
@@ -138,12 +171,6 @@ class PosePage(EditorPage):
         assert box
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    def sheet(self, index: int = 0) -> dict[str, float]:
-        """Where the canvas lies in the page."""
-        box = self.editor(index).locator(".sheet").bounding_box()
-        assert box
-        return dict(box)
-
     def drag(self, place: int, dx: float, dy: float, index: int = 0) -> None:
         """Drag a joint by fractions of the canvas."""
         (x, y), sheet = self.seen_at(place, index), self.sheet(index)
@@ -151,3 +178,9 @@ class PosePage(EditorPage):
         self.page.mouse.down()
         self.page.mouse.move(x + dx * sheet["width"], y + dy * sheet["height"], steps=5)
         self.page.mouse.up()
+
+
+class CurvePage(EditorPage):
+    """The curves of schedule nodes on a page."""
+
+    node, name, stage = "ZeroConvSchedule", "zeroconv-curve", ".picture"

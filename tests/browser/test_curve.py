@@ -3,7 +3,8 @@
 import random
 
 import pytest
-from support.server import PACK, ComfyServer
+from support.browser import at_rest
+from zeroconv.comfy_client.server import PACK, ComfyServer
 from zeroconv.controlnet.strength.schedule import INTERPOLATIONS, Keyframe, Schedule
 from zeroconv.controlnet.strength.timeline import COUNTINGS
 
@@ -19,7 +20,7 @@ WORDED = [
     "0.2: 0.4 hold, 0.8: 1", "0: 1,\n 0.5: -2 ease-in,\n1: 3;",
 ]  # fmt: skip
 EVALUATE = """async ([rows, pack]) => {
-    const { parseSchedule, formatSchedule, factorAt } = await import(`/extensions/${pack}/schedule.js`)
+    const { parseSchedule, formatSchedule, factorAt } = await import(`/extensions/${pack}/curve/schedule.js`)
     return rows.map(([text, counting, positions]) => {
         try {
             const keyframes = parseSchedule(text, counting)
@@ -77,24 +78,13 @@ ADD = """() => {
     app.canvas.ds.offset = [0, 0]
     app.canvas.setDirty(true, true)
 }"""
-PLACES = """async () => {
-    const read = () => {
-        const root = document.querySelector('.zeroconv-curve').shadowRoot
-        const dot = root.querySelectorAll('.handle .dot')[1].getBoundingClientRect()
-        const chart = root.querySelector('.picture').getBoundingClientRect()
-        return [dot.x + dot.width / 2, dot.y + dot.height / 2, chart.width, chart.height]
-    }
-    let places = read()
-    for (let still = 0; still < 10; ) {
-        await new Promise(requestAnimationFrame)
-        const now = read()
-        still = String(now) === String(places) ? still + 1 : 0
-        places = now
-    }
-    return places
+PLACES = """() => {
+    const root = document.querySelector('.zeroconv-curve').shadowRoot
+    const dot = root.querySelectorAll('.handle .dot')[1].getBoundingClientRect()
+    const chart = root.querySelector('.picture').getBoundingClientRect()
+    return [dot.x + dot.width / 2, dot.y + dot.height / 2, chart.width, chart.height]
 }"""
-"""Middle of the second handle, and the size of the chart, once both have stood still: the front end lays a new node out
-over several frames."""
+"""Middle of the second handle, and the size of the chart."""
 TEXT = "app.graph.nodes.find((node) => node.type === 'ZeroConvSchedule').widgets[0].value"
 
 
@@ -106,7 +96,7 @@ def test_curve_and_text_edit_each_other(canvas: Canvas) -> None:
     page.wait_for_function(
         "() => document.querySelector('.zeroconv-curve').shadowRoot.querySelectorAll('line.step').length === 20"
     )
-    x, y, width, height = page.evaluate(PLACES)
+    x, y, width, height = at_rest(page, PLACES)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x - 0.2 * width, y + 0.3 * height, steps=5)

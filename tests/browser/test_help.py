@@ -1,6 +1,7 @@
 """The help of a node, as its button in the front end opens it, with its picture."""
 
 import pytest
+from support.browser import VIEW, at_rest
 
 from .conftest import Canvas
 
@@ -23,7 +24,7 @@ LOADED = """() => {
 @pytest.mark.parametrize("node", ["ZeroConvCanny", "ZeroConvApply", "ZeroConvSketch"])
 def test_help_panel_shows_the_page_with_its_picture(canvas: Canvas, node: str) -> None:
     canvas.page.evaluate(ADD, node)
-    canvas.page.wait_for_timeout(1500)
+    at_rest(canvas.page, VIEW)
     canvas.page.evaluate(SELECT)
     canvas.page.get_by_test_id("info-button").click()
     canvas.page.wait_for_function(LOADED)

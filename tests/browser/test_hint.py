@@ -1,8 +1,9 @@
 """The row of a preprocessor node: it runs alone, live too, and its hint is compared with its input."""
 
 import pytest
-from support.photo import photo
-from support.server import ComfyServer
+from playwright.sync_api import expect
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.demo.photo import photo
 
 from .conftest import Canvas
 
@@ -47,14 +48,14 @@ def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: Comfy
     slider.press("End")
     after = page.locator(".zeroconv-comparison .after")
     assert after.evaluate("(image) => image.naturalWidth") == 96
-    assert after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px 0% 0px 0px)"
+    expect(after).to_have_css("clip-path", "inset(0px 0% 0px 0px)")
     slider.press("Home")
-    assert after.evaluate("(image) => getComputedStyle(image).clipPath") == "inset(0px 100% 0px 0px)"
+    expect(after).to_have_css("clip-path", "inset(0px 100% 0px 0px)")
     page.keyboard.press("Escape")
     assert page.locator(".zeroconv-comparison").count() == 0
 
     row.get_by_role("button", name="Live").click()
-    page.wait_for_timeout(1500)
+    expect(row.locator(".running")).to_have_count(0)
     canvas.set_widget("ZeroConvCanny", "high_threshold", 90)
     page.wait_for_function(f"(first) => ({HINT})() !== first", arg=first, timeout=60_000)
     assert set((server.base / "output").iterdir()) == before

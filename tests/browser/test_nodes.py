@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from support.server import ComfyServer
+from support.browser import VIEW, at_rest
+from zeroconv.comfy_client.server import ComfyServer
 
 from .conftest import Canvas
 
@@ -30,6 +31,11 @@ CHANGE = """() => app.graph.nodes.map((node) => {
     return node.serialize().widgets_values ?? []
 })"""
 MOUNTED = "() => document.querySelectorAll('[data-node-id]').length"
+SOCKET_COLORS = """(type) => [
+    app.canvas.default_connection_color_byType[type],
+    app.canvas.constructor.link_type_colors[type],
+    getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim(),
+]"""
 VALUES = "() => app.graph.nodes.map((node) => node.serialize().widgets_values ?? [])"
 
 
@@ -42,13 +48,13 @@ def test_every_node_mounts_and_survives_save_and_reload(canvas: Canvas, server: 
     page, nodes = canvas.page, pack(server)
     assert len(nodes) > 60
     page.evaluate(ADD_ALL, list(nodes))
-    page.wait_for_timeout(1500)
+    at_rest(page, VIEW)
     if page.evaluate("LiteGraph.vueNodesMode"):
         page.wait_for_function(f"(count) => ({MOUNTED})() === count", arg=len(nodes))
     changed = page.evaluate(CHANGE)
     assert sum(map(len, changed)) > 150
     page.evaluate("() => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
-    page.wait_for_timeout(1500)
+    at_rest(page, VIEW)
     for name, before, after in zip(nodes, changed, page.evaluate(VALUES), strict=True):
         assert after == before, name
     assert canvas.unknown_nodes() == []
@@ -81,3 +87,18 @@ def test_connects_where_types_allow(canvas: Canvas, server: ComfyServer) -> None
         list(pack(server)),
     )
     assert wrong == []
+
+
+def test_own_sockets_have_colors_with_every_palette(canvas: Canvas) -> None:
+    canvas.page.evaluate("() => { app.graph.add(LiteGraph.createNode('ZeroConvSchedule')) }")
+    palettes = "app.extensionManager.setting.set('Comfy.ColorPalette', palette)"
+    try:
+        for palette in ("light", "dark"):
+            canvas.page.evaluate(f"async (palette) => {{ await {palettes} }}", palette)
+            at_rest(canvas.page, "() => getComputedStyle(document.body).backgroundColor")
+            colors = set(canvas.page.evaluate(SOCKET_COLORS, "ZEROCONV_SCHEDULE"))
+            assert len(colors) == 1, "sockets and wires of both renderers"
+            assert colors.isdisjoint({"", None})
+    finally:
+        canvas.page.evaluate(f"async (palette) => {{ await {palettes} }}", "dark")
+    assert canvas.errors == []

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.poses import HOSTILE_POSES
-from support.server import ComfyServer
 from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.pose.draw import draw_poses
 
@@ -12,21 +10,13 @@ from .conftest import Canvas
 from .pads import LEFT_WRIST, PosePage
 
 
-def test_dragged_joint_is_drawn_as_the_preprocessor_draws(poses: PosePage, canvas: Canvas, server: ComfyServer) -> None:
+def test_dragged_joint_is_drawn_as_the_preprocessor_draws(poses: PosePage, canvas: Canvas) -> None:
     before = poses.place_of(LEFT_WRIST)
     poses.drag(LEFT_WRIST, 0.15, -0.3)
     after = poses.place_of(LEFT_WRIST)
     assert after[:2] == pytest.approx([before[0] + 0.15 * 512, before[1] - 0.3 * 512], abs=2)
-    poses.page.evaluate("""() => {
-        const save = LiteGraph.createNode('SaveImage')
-        save.pos = [900, 150]
-        app.graph.add(save)
-        app.graph.nodes[0].connect(0, save, 0)
-    }""")
-    canvas.queue()
-    poses.page.wait_for_function("() => app.nodeOutputs?.[app.graph.nodes[1].id]?.images?.length", timeout=120_000)
-    (file,) = poses.page.evaluate("app.nodeOutputs[app.graph.nodes[1].id].images")
-    saved = np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"]))
+    canvas.save_output_of()
+    saved = canvas.saved_picture()
     frame = parse_poses(poses.value())
     assert frame is not None
     assert (saved == np.round(draw_poses(frame.poses, frame.height, frame.width).numpy() * 255)).all()
@@ -60,8 +50,7 @@ def test_keys_move_hide_and_undo(poses: PosePage) -> None:
 def test_reload_and_copy_keep_poses_apart(poses: PosePage) -> None:
     poses.drag(LEFT_WRIST, 0.1, -0.1)
     text = poses.value()
-    poses.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
-    poses.page.wait_for_timeout(1000)
+    poses.reload()
     assert poses.value() == text
     poses.copy()
     assert poses.value(1) == text
@@ -88,7 +77,9 @@ def test_tools_act_on_the_person(poses: PosePage) -> None:
     for key, numbers in poses.people()[0].items():
         assert numbers == pytest.approx(before[key], abs=0.3)
     poses.add_person("walking")
-    assert len(poses.people()) == 2
+    walking = poses.people()[1]
+    buttons.nth(0).click()
+    assert poses.people()[1] != walking, "who walks to the other side is another picture"
     buttons.nth(4).click()
     assert [person["pose_keypoints_2d"] for person in poses.people()] == [pytest.approx(standing, abs=0.3)]
 
@@ -100,7 +91,7 @@ def test_hostile_poses_run_nothing(poses: PosePage, canvas: Canvas) -> None:
         assert poses.value() == text
         assert poses.editor().locator(".status.warning").count() == 1, text[:80]
         assert poses.editor().locator(".joint").count() == 0
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert not poses.page.evaluate("Boolean(window.attacked)")
     poses.add_person("sitting")
     assert parse_poses(poses.value()) is not None

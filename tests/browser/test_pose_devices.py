@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-import numpy as np
 import pytest
 from PIL import Image
-from support.server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 
 from .conftest import Canvas
 from .devices import GRAPH_VIEW, Devices, moved
@@ -22,11 +21,9 @@ WIRE = """([from, slot, to, input]) => {
     const [source, target] = [app.graph.nodes[from], app.graph.nodes[to]]
     source.connect(slot, target, target.findInputSlot(input))
 }"""
-SAVE = """(from) => {
-    const save = LiteGraph.createNode('SaveImage')
-    save.pos = [1500, 150]
-    app.graph.add(save)
-    app.graph.nodes[from].connect(0, save, 0)
+LOADED = """() => {
+    const { naturalWidth } = document.querySelector('.zeroconv-pose').shadowRoot.querySelector('.traced')
+    return naturalWidth > 0
 }"""
 LOAD = """(name) => {
     const load = LiteGraph.createNode('LoadImage')
@@ -38,17 +35,6 @@ LOAD = """(name) => {
 
 BUTTONS: list[tuple[Literal["middle", "left"], str]] = [("left", " "), ("middle", "")]
 """What moves the view: a button of the mouse, and the key that is held."""
-
-
-def saved_picture(poses: PosePage, canvas: Canvas, server: ComfyServer) -> np.ndarray:
-    """What a run saves: (H, W, 3), 0..255."""
-    saved = "app.nodeOutputs[app.graph.nodes.find(({ type }) => type === 'SaveImage').id]"
-    poses.page.evaluate(f"() => {{ delete {saved} }}")
-    canvas.queue()
-    poses.page.wait_for_function(f"() => {saved}?.images?.length", timeout=120_000)
-    (file,) = poses.page.evaluate(f"{saved}.images")
-    poses.page.wait_for_timeout(500)
-    return np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"]).convert("RGB"))
 
 
 def test_a_finger_takes_the_nearest_joint(poses: PosePage, devices: Devices) -> None:
@@ -112,7 +98,7 @@ def test_wheel_zooms_and_the_view_moves(poses: PosePage) -> None:
     mouse.move(*wrist)
     for _ in range(4):
         mouse.wheel(0, -150)
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert poses.page.evaluate(GRAPH_VIEW) == pytest.approx(graph)
     zoom = poses.sheet()["width"] / whole["width"]
     assert zoom > 2
@@ -181,7 +167,7 @@ def test_keyboard_reaches_everything_and_says_what_it_is(poses: PosePage) -> Non
 def test_large_editor_is_the_same_document(poses: PosePage, canvas: Canvas) -> None:
     small, first = poses.sheet()["width"], poses.value()
     poses.editor().get_by_role("button", name="Large").click()
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert poses.sheet()["width"] > 1.5 * small
     poses.drag(LEFT_WRIST, 0.1, -0.2)
     large = poses.value()
@@ -189,12 +175,12 @@ def test_large_editor_is_the_same_document(poses: PosePage, canvas: Canvas) -> N
     poses.page.mouse.move(*poses.seen_at(NOSE))
     graph, width = poses.page.evaluate(GRAPH_VIEW), poses.sheet()["width"]
     poses.page.mouse.wheel(0, -200)
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert poses.sheet()["width"] > 1.3 * width
     assert poses.page.evaluate(GRAPH_VIEW) == graph
     poses.page.keyboard.press("0")
     poses.page.keyboard.press("Escape")
-    poses.page.wait_for_timeout(300)
+    poses.wait()
     assert not poses.editor().locator("dialog").evaluate("(dialog) => dialog.open")
     assert poses.sheet()["width"] == pytest.approx(small, abs=1)
     assert poses.value() == large
@@ -204,11 +190,11 @@ def test_large_editor_is_the_same_document(poses: PosePage, canvas: Canvas) -> N
     assert canvas.errors == []
 
 
-def test_wired_poses_are_shown_changed_and_taken_again(poses: PosePage, canvas: Canvas, server: ComfyServer) -> None:
+def test_wired_poses_are_shown_changed_and_taken_again(poses: PosePage, canvas: Canvas) -> None:
     poses.add(800, 150)
     poses.page.evaluate(WIRE, [0, 1, 1, "keypoints"])
-    poses.page.evaluate(SAVE, 1)
-    wired = saved_picture(poses, canvas, server)
+    canvas.save_output_of(1)
+    wired = canvas.saved_picture()
     status = poses.editor(1).locator(".status")
     assert "as wired" in status.inner_text()
     assert poses.value(1) == ""
@@ -219,14 +205,14 @@ def test_wired_poses_are_shown_changed_and_taken_again(poses: PosePage, canvas: 
     poses.drag(LEFT_WRIST, 0.2, -0.3, 1)
     assert "as wired" not in status.inner_text()
     assert poses.place_of(LEFT_WRIST, 1)[:2] == pytest.approx([x + 0.2 * 512, y - 0.3 * 512], abs=2)
-    changed = saved_picture(poses, canvas, server)
+    changed = canvas.saved_picture()
     assert not changed[int(y), int(x)].any()
     assert (changed != wired).any()
 
     poses.editor(1).get_by_role("button", name="take the wired poses").click()
     assert poses.value(1) == ""
     assert poses.joint(LEFT_WRIST, 1).count() == 1
-    assert (saved_picture(poses, canvas, server) == wired).all()
+    assert (canvas.saved_picture() == wired).all()
     assert canvas.errors == []
 
 
@@ -245,7 +231,7 @@ def test_wired_picture_is_traced_and_never_part_of_the_result(
     traced = poses.editor().locator(".traced")
     traced.wait_for()
     sizes = [poses.editor().get_by_role("spinbutton", name=side) for side in ("Width", "Height")]
-    poses.page.wait_for_timeout(500)
+    poses.page.wait_for_function(LOADED)
     assert [field.input_value() for field in sizes] == ["320", "192"]
     assert poses.value() == ""
     sheet, under = poses.sheet(), traced.bounding_box()
@@ -255,8 +241,8 @@ def test_wired_picture_is_traced_and_never_part_of_the_result(
     opacity.evaluate("(slider) => { slider.value = 30; slider.dispatchEvent(new Event('input')) }")
     assert traced.evaluate("(image) => image.style.opacity") == "0.3"
 
-    poses.page.evaluate(SAVE, 0)
-    picture = saved_picture(poses, canvas, server)
+    canvas.save_output_of()
+    picture = canvas.saved_picture()
     assert picture.shape == (192, 320, 3)
     assert (picture[:4] == 0).all()
     assert picture.any()

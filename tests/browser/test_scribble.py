@@ -2,11 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from support.server import REPOSITORY, ComfyServer
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
 from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
 
@@ -25,27 +23,22 @@ def model(server: ComfyServer) -> None:
         write_models(server.base / "models")
 
 
-def test_from_stroke_to_picture(canvas: Canvas, server: ComfyServer, request: pytest.FixtureRequest) -> None:
+def test_from_stroke_to_picture(canvas: Canvas, request: pytest.FixtureRequest) -> None:
     canvas.open(WORKFLOW)
     assert canvas.unknown_nodes() == []
     assert canvas.dialogs() == []
     pad = PadPage(canvas.page)
     canvas.page.evaluate("app.canvas.ds.scale = 1; app.canvas.ds.offset = [100, -650]; app.canvas.setDirty(true, true)")
-    canvas.page.locator(".zeroconv-pad .stage").wait_for()
-    canvas.page.wait_for_timeout(500)
+    pad.wait()
     pad.press("Clear")
     turns = [2 * math.pi * step / 24 for step in range(25)]
     pad.set_brush_size(12)
     pad.draw([(CENTRE[0] + RADIUS * math.cos(turn), CENTRE[1] + RADIUS * math.sin(turn)) for turn in turns])
     canvas.page.evaluate("app.graph.getNodeById(2).widgets[0].value = 'a red ball on a white floor'")
     canvas.set_widget("KSampler", "steps", 8)
-    canvas.queue()
-    shown = "() => app.nodeOutputs?.[12]?.images?.length"
-    canvas.page.wait_for_function(shown, timeout=180_000)
-    (file,) = canvas.page.evaluate("app.nodeOutputs[12].images")
+    saved = canvas.saved_picture(timeout=180_000)
     canvas.screenshot(f"{request.node.callspec.id}-scribble-done")
-    with Image.open(server.base / "output" / file["subfolder"] / file["filename"]) as saved:
-        picture = torch.from_numpy(np.array(saved.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+    picture = torch.from_numpy(saved).permute(2, 0, 1)[None].float() / 255
     seen = object_mask(picture)
     assert agreement(seen, disc(*CENTRE)).item() >= 0.75
     assert agreement(seen, disc(1 - CENTRE[0], CENTRE[1])).item() <= 0.2

@@ -6,9 +6,8 @@ import statistics
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.drawings import HOSTILE, scribble
-from support.server import PACK, ComfyServer
+from zeroconv.comfy_client.server import PACK
 from zeroconv.preprocessors.sketch.drawing import parse_drawing
 from zeroconv.preprocessors.sketch.strokes import render
 
@@ -23,21 +22,12 @@ def picture(text: str) -> np.ndarray:
     return np.round(render(parse_drawing(text))[0][0].numpy() * 255).astype(int)
 
 
-def test_mouse_strokes_become_the_saved_image(pad: PadPage, canvas: Canvas, server: ComfyServer) -> None:
+def test_mouse_strokes_become_the_saved_image(pad: PadPage, canvas: Canvas) -> None:
     pad.draw(CURVE)
     (stroke,) = pad.strokes()
     assert stroke["points"][:2] == pytest.approx([0.2 * 512, 0.3 * 512], abs=2)
-    pad.page.evaluate("""() => {
-        const save = LiteGraph.createNode('SaveImage')
-        save.pos = [900, 150]
-        app.graph.add(save)
-        app.graph.nodes[0].connect(0, save, 0)
-    }""")
-    canvas.queue()
-    shown = "() => app.nodeOutputs?.[app.graph.nodes[1].id]?.images?.length"
-    pad.page.wait_for_function(shown, timeout=120_000)
-    (file,) = pad.page.evaluate("app.nodeOutputs[app.graph.nodes[1].id].images")
-    saved = np.array(Image.open(server.base / "output" / file["subfolder"] / file["filename"])).astype(int)
+    canvas.save_output_of()
+    saved = canvas.saved_picture().astype(int)
     assert (saved == picture(pad.value())).all()
     assert np.abs(saved - pad.pixels()).max() <= 1
     for x, y in CURVE:
@@ -51,8 +41,8 @@ def test_browser_and_run_agree_in_every_byte(pad: PadPage) -> None:
         text = scribble(seed, 12)
         layer = pad.page.evaluate(
             """async ([text, pack]) => {
-                const { parseDrawing } = await import(`/extensions/${pack}/drawing.js`)
-                const { Raster } = await import(`/extensions/${pack}/raster.js`)
+                const { parseDrawing } = await import(`/extensions/${pack}/sketch/drawing.js`)
+                const { Raster } = await import(`/extensions/${pack}/sketch/raster.js`)
                 const { width, height, strokes } = parseDrawing(text)
                 const raster = new Raster(width, height)
                 for (const stroke of strokes) raster.draw(stroke)
@@ -70,8 +60,7 @@ def test_saved_workflow_brings_the_strokes_back(pad: PadPage) -> None:
     pad.draw(CURVE)
     pad.draw([(0.8, 0.2), (0.8, 0.8)])
     text, pixels = pad.value(), pad.pixels()
-    pad.page.evaluate("app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
-    pad.page.wait_for_timeout(1000)
+    pad.reload()
     assert pad.value() == text
     assert (pad.pixels() == pixels).all()
 
@@ -84,7 +73,7 @@ def test_undo_and_redo_belong_to_the_pad_while_it_has_the_focus(pad: PadPage) ->
     second = pad.pixels()
     for keys, expected in [("z", first), ("z", empty), ("y", first), ("Shift+Z", second)]:
         pad.page.keyboard.press(f"Control+{keys}")
-        pad.page.wait_for_timeout(300)
+        pad.wait()
         assert (pad.pixels() == expected).all()
     assert len(pad.page.evaluate("app.graph.nodes.map((node) => node.id)")) == 1
     pad.press("Clear")
@@ -124,7 +113,7 @@ def test_tools_and_keys(pad: PadPage) -> None:
 
 
 def test_class_colour_is_chosen_by_name(pad: PadPage) -> None:
-    pad.page.locator(".zeroconv-pad select").select_option(label="tree")
+    pad.editor().get_by_label("Class colour").select_option(label="tree")
     pad.draw(CURVE)
     assert pad.strokes()[0]["color"] == "#04c803"
 
@@ -172,7 +161,7 @@ def test_full_drawing_says_so_and_keeps_what_it_has(pad: PadPage) -> None:
 def test_hostile_drawings_are_refused_and_run_nothing(pad: PadPage, canvas: Canvas) -> None:
     accepted = pad.page.evaluate(
         """async ([texts, pack]) => {
-            const { parseDrawing } = await import(`/extensions/${pack}/drawing.js`)
+            const { parseDrawing } = await import(`/extensions/${pack}/sketch/drawing.js`)
             return texts.filter((text) => { try { parseDrawing(text); return true } catch { return false } })
         }""",
         [HOSTILE, PACK],

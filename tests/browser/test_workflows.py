@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.checkpoints import SD15_SMALL, cached
-from support.photo import photo
-from support.server import REPOSITORY, ComfyServer
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
+from zeroconv.demo.photo import photo
 from zeroconv.demo.pictures import PAIRS, write_pairs
 from zeroconv.demo.world import draw_scenes
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.server import ComfyServer
-from support.workflow import Control, Image, Latent, Model, Prompts, Sampling, Workflow
+from support.random_nodes import random_image, random_prompts
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.comfy_client.workflow import Control, Image, Latent, Model, Prompts, Sampling, Workflow
 
 FULL = Control()
 FOUR_STEPS = Sampling(steps=4)
@@ -46,10 +47,10 @@ class Stage:
         self.workflow = Workflow()
         width, pooled = WIDTHS[scene.family]
         self.model: Model = self.workflow.load_model(f"{scene.family}.safetensors")
-        self.prompts: Prompts = self.workflow.random_prompts(width, pooled)
+        self.prompts: Prompts = random_prompts(self.workflow, width, pooled)
         self.latent: Latent = self.workflow.empty_latent(scene.width, scene.height, scene.batch)
         self.images: list[Image] = [
-            self.workflow.random_image(scene.width, scene.height, scene.hints, seed=40 + number) for number in (1, 2)
+            random_image(self.workflow, scene.width, scene.height, scene.hints, seed=40 + number) for number in (1, 2)
         ]
 
     def chain(self, links: list[Link]) -> Prompts:

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from support.comfy_host import ROOT, import_host
+from support.comfy_host import import_host
+from zeroconv.comfy_client.server import REPOSITORY
 
 import_host()
 
@@ -86,7 +87,7 @@ def test_the_report_and_the_plot_name_every_side(results):
 
 
 def test_the_published_report_is_what_its_numbers_give():
-    numbers = ROOT / "docs" / "benchmarks.json"
+    numbers = REPOSITORY / "docs" / "benchmarks.json"
     document = json.loads(numbers.read_text(encoding="utf-8"))
     assert numbers.with_suffix(".md").read_text(encoding="utf-8") == write_report(document, "benchmarks.svg")
     assert numbers.with_suffix(".svg").read_text(encoding="utf-8") == draw(document["workloads"])

@@ -15,8 +15,8 @@ import_host()
 import comfy.controlnet
 import folder_paths
 from zeroconv.controlnet.formats import recognise
-from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.union import set_union_type
 from zeroconv.host.loading.comfy_controlnet import load_wrapped

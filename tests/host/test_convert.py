@@ -2,8 +2,9 @@
 
 import pytest
 from safetensors.torch import load_file
-from support.server import ComfyServer, PromptError
-from support.workflow import Control, ControlNet, Model, Output, Sampling, Workflow
+from support.random_nodes import random_image, random_prompts
+from zeroconv.comfy_client.server import ComfyServer, PromptError
+from zeroconv.comfy_client.workflow import Control, ControlNet, Model, Output, Sampling, Workflow
 
 from .conftest import distance
 
@@ -23,7 +24,7 @@ def latent(server: ComfyServer, file: str, with_model: bool = False, core: bool 
     """A sampling of two steps with the file."""
     flow = Workflow()
     model: Model = flow.load_model("sd15.safetensors")
-    prompts, hint = flow.random_prompts(768), flow.random_image(SIDE, SIDE)
+    prompts, hint = random_prompts(flow, 768), random_image(flow, SIDE, SIDE)
     if core:
         prompts = flow.apply_core(prompts, flow.load_control_core(file), hint, Control())
     else:
@@ -66,7 +67,7 @@ def test_mistakes_are_told_and_nothing_is_written(server: ComfyServer) -> None:
     before = {path: path.stat().st_mtime for path in folder.iterdir()}
     for values, message in (
         ({"name": "x", "lora_rank": 4}, "base model"),
-        ({"name": "../x"}, "no good name"),
+        ({"name": "../x"}, "not a good name"),
         ({"name": SOURCE.removesuffix(".safetensors")}, "exists already"),
     ):
         with pytest.raises(PromptError, match=message):

@@ -8,8 +8,9 @@ import os
 
 import pytest
 import torch
-from support.comfy_host import ROOT, import_host
+from support.comfy_host import import_host
 from torch.utils.flop_counter import FlopCounterMode
+from zeroconv.comfy_client.server import REPOSITORY
 
 import_host()
 
@@ -20,7 +21,7 @@ from zeroconv.benchmarks.models import Models
 from zeroconv.benchmarks.sides import CORE, OURS
 from zeroconv.benchmarks.workloads import WORKLOADS, Scale
 
-RECORD = ROOT / "benchmarks" / "counters.json"
+RECORD = REPOSITORY / "benchmarks" / "counters.json"
 UPDATE = "UPDATE_COUNTERS" in os.environ
 NAMES = ("W1", "W2", "W4", "W5", "W6", "W7", "W8", "W10")
 TINY, STEPS = Scale(width=64, latent=8, rank=4), 3

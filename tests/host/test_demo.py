@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.server import REPOSITORY, ComfyServer, Result
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer, Result
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
 from zeroconv.demo.hints import object_mask as true_mask
 from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask

@@ -2,8 +2,8 @@
 
 import pytest
 from safetensors.torch import load_file
-from support.server import ComfyServer, Interrupted, PromptError
-from support.workflow import ControlNet, Output, Prompts, Sampling, Workflow
+from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
+from zeroconv.comfy_client.workflow import ControlNet, Output, Prompts, Sampling, Workflow
 
 from .conftest import Scene, Stage, distance
 

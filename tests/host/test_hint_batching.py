@@ -5,10 +5,10 @@ import torch
 from support.comfy_host import small_model
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
-from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.sampling import hint_batching as joint_runs
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from support.server import PACK, ComfyServer
+from zeroconv.comfy_client.server import PACK, ComfyServer
 
 SURFACE = Path(__file__).with_name("public_surface.json")
 OPTIONS = ("default", "min", "max", "step", "multiline")

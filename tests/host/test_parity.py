@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.workflow import Control, Sampling
+from zeroconv.comfy_client.workflow import Control, Sampling
 
 from .conftest import Compare, Link, Scene, distance
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
-from support.photo import photo
-from support.reference_packages import reference_file
-from support.server import ComfyServer, Result
-from support.workflow import Image as ImageOutput
-from support.workflow import Output, Workflow
+from zeroconv.benchmarks.reference_packages import reference_file
+from zeroconv.comfy_client.server import ComfyServer, Result
+from zeroconv.comfy_client.workflow import Image as ImageOutput
+from zeroconv.comfy_client.workflow import Output, Workflow
+from zeroconv.demo.photo import photo
 from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
 from zeroconv.preprocessors.networks.mediapipe import build_file
 from zeroconv.preprocessors.pose.keypoints import to_pose_keypoint

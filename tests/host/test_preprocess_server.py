@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.server import ComfyServer, Interrupted
-from support.workflow import Output, Workflow
+from support.random_nodes import random_image
+from zeroconv.comfy_client.server import ComfyServer, Interrupted
+from zeroconv.comfy_client.workflow import Output, Workflow
 from zeroconv.preprocessors.networks.hed import HED
 
 LOADED = "Requested to load HED"
@@ -27,7 +28,7 @@ def hed(server: ComfyServer) -> Iterator[ComfyServer]:
 
 def soft_edges(side: int, seed: int) -> Workflow:
     workflow = Workflow()
-    image = workflow.random_image(side, side, seed=seed)
+    image = random_image(workflow, side, side, seed=seed)
     settings = {"resolution": 0, "safe": False, "result_size": "processing"}
     workflow.save_image(Output(workflow.add("ZeroConvHed", image=image, **settings), 0))
     return workflow

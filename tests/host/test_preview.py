@@ -6,10 +6,10 @@ from support.comfy_host import small_model
 from support.sampling import core, hint, ours, prompts
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
-from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.report.plan_plot import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.settings import with_factors, with_fit, with_preset, with_run_interval

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.checkpoints import SD15_SMALL, controlnet
-from support.server import ComfyServer, Interrupted, PromptError
-from support.workflow import Control, Sampling
+from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
+from zeroconv.comfy_client.workflow import Control, Sampling
 
 from .conftest import Compare, Link, Scene, Stage, distance
 

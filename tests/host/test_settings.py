@@ -6,10 +6,10 @@ import pytest
 import torch
 from support.comfy_host import small_model
 from support.sampling import Run, hint, ours, prompts, sample
-from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 

@@ -12,8 +12,9 @@ from support.hosted import Vae
 from support.sampling import Run, hint, sample
 from zeroconv.controlnet.formats.sparse_ctrl import SPARSE_CTRL
 from zeroconv.controlnet.hint.fit import Fit
-from zeroconv.controlnet.hint.order import ItemStrengths, parse_frames
+from zeroconv.controlnet.hint.order import parse_frames
 from zeroconv.controlnet.networks.controlnet import Inputs
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.hint_only import SparseControl
 from zeroconv.host.controls.settings import with_factors, with_fit

@@ -1,8 +1,8 @@
 """The strength nodes, wired together, through a real server."""
 
 from safetensors.torch import load_file
-from support.server import ComfyServer
-from support.workflow import Control, ControlNet, Output
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.comfy_client.workflow import Control, ControlNet, Output
 
 from .conftest import Scene, Stage, distance
 

@@ -11,10 +11,25 @@ from PIL import Image as Picture
 from safetensors import safe_open
 from safetensors.torch import load_file
 from support.comfy_host import import_host, small_model
-from support.server import ComfyServer, Interrupted, PromptError
-from support.workflow import ControlNet, Image, Output, Sampling, Workflow
+from support.random_nodes import random_image, random_prompts
+from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
+from zeroconv.comfy_client.workflow import ControlNet, Image, Output, Sampling, Workflow
 
 SIDE = 64
+
+
+def text_encoder_and_vae(encoder: torch.nn.Module | None = None) -> tuple[SimpleNamespace, SimpleNamespace]:
+    """As much of a CLIP and a VAE as the base model looks at."""
+    from comfy.model_patcher import ModelPatcher
+
+    cpu = torch.device("cpu")
+    encoder, vae = encoder or torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    for module in (encoder, vae):
+        for parameter in module.parameters():
+            torch.nn.init.constant_(parameter, 0.5)
+    return SimpleNamespace(patcher=ModelPatcher(encoder, cpu, cpu)), SimpleNamespace(
+        patcher=ModelPatcher(vae, cpu, cpu)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +39,7 @@ def base():
 
     with torch.inference_mode():
         model = small_model()  # as ComfyUI's loaders do: weights that autograd refuses
-    parts = (
-        SimpleNamespace(cond_stage_model=torch.nn.Linear(2, 2)),
-        SimpleNamespace(first_stage_model=torch.nn.Linear(2, 2)),
-    )
-    made = ComfyBase(model, *parts, checkpointing=True)
+    made = ComfyBase(model, *text_encoder_and_vae(), checkpointing=True)
     made.prepare("train")
     return model, made
 
@@ -98,15 +109,82 @@ def test_the_fingerprint_leaves_out_what_checkpoints_do_not_set(base) -> None:
 
     def fingerprint(projection: float, layer: float) -> str:
         encoder = torch.nn.ModuleDict({name: torch.nn.Linear(2, 2) for name in ("text_projection", "layer")})
+        parts = text_encoder_and_vae(encoder)
         torch.nn.init.constant_(encoder["text_projection"].weight, projection)
-        torch.nn.init.constant_(encoder["text_projection"].bias, 0)
         torch.nn.init.constant_(encoder["layer"].weight, layer)
-        torch.nn.init.constant_(encoder["layer"].bias, 0)
-        vae = SimpleNamespace(first_stage_model=torch.nn.Identity())
-        return ComfyBase(model, SimpleNamespace(cond_stage_model=encoder), vae).fingerprint
+        return ComfyBase(model, *parts).fingerprint
 
     assert fingerprint(1.0, 1.0) == fingerprint(float("nan"), 1.0)
     assert fingerprint(1.0, 1.0) != fingerprint(1.0, 2.0)
+
+
+LAYER = "diffusion_model.middle_block.0.in_layers.2.weight"
+
+
+def with_lora(model):
+    """The MODEL with a LoRA on one convolution of the middle block, and the weight that it then computes with."""
+    patched = model.clone()
+    original = model.model.state_dict()[LAYER].clone()
+    generator = torch.Generator().manual_seed(5)
+    change = torch.randn(original.shape, generator=generator) * original.std()
+    patched.add_patches({LAYER: ("diff", (change,))}, 0.7)
+    return patched, original + 0.7 * change
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_trainable_copy_has_the_models_loras_whether_they_are_applied_at_the_moment_or_not(loaded: bool) -> None:
+    """The copy must start as what the MODEL computes with; the host patches its weights only while it is loaded."""
+    import_host()
+    from comfy.model_management import load_models_gpu, unload_all_models
+    from zeroconv.host.training.base_model import ComfyBase
+    from zeroconv.training.copy import trainable_copy
+
+    model = small_model()
+    patched, expected = with_lora(model)
+    if loaded:
+        load_models_gpu([patched])
+    try:
+        bases = [ComfyBase(each, *text_encoder_and_vae()) for each in (patched, model)]
+        copies = [trainable_copy(each.unet_weights()).middle_block[0].in_layers[2].weight for each in bases]
+    finally:
+        unload_all_models()
+    torch.testing.assert_close(copies[0].detach(), expected)
+    assert (copies[1] - expected).abs().max() > 0.01
+    assert bases[0].fingerprint != bases[1].fingerprint
+
+
+def test_a_fingerprint_is_the_same_before_and_after_the_loras_are_applied() -> None:
+    """Else a training could not be continued, and its cache would be made again."""
+    import_host()
+    from comfy.model_management import load_models_gpu, unload_all_models
+    from zeroconv.host.training.base_model import ComfyBase
+
+    patched, _ = with_lora(small_model())
+    parts = text_encoder_and_vae()
+    before = ComfyBase(patched, *parts).fingerprint
+    load_models_gpu([patched])
+    try:
+        assert ComfyBase(patched, *parts).fingerprint == before
+        parts[0].layer_idx = -2
+        assert ComfyBase(patched, *parts).fingerprint != before, "prompts are encoded otherwise with a CLIP skip"
+    finally:
+        unload_all_models()
+
+
+def test_schedule_is_that_of_the_model_and_not_of_its_checkpoint() -> None:
+    """ComfyUI's ModelSamplingDiscrete replaces the sampling of a MODEL, such as by that of velocity prediction."""
+    import_host()
+    import comfy.model_sampling
+    from zeroconv.host.training.base_model import ComfyBase
+
+    class Velocity(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.V_PREDICTION):
+        pass
+
+    model = small_model()
+    other = model.clone()
+    other.add_object_patch("model_sampling", Velocity(model.model.model_config))
+    assert ComfyBase(other, *text_encoder_and_vae()).schedule.prediction == "v"
+    assert ComfyBase(model, *text_encoder_and_vae()).schedule.prediction == "eps"
 
 
 def write_dataset(folder: Path, count: int = 3) -> None:
@@ -128,18 +206,18 @@ def training(name: str, steps: int, folder: str = "pairs", **widgets) -> tuple[W
     pairs = flow.add("ZeroConvTrainingFolder", folder=folder, resolution=SIDE, flip=False, hints="of the dataset")
     values = {
         "batch": 1,
-        "accumulation": 1,
+        "gradient_accumulation_steps": 1,
         "learning_rate": 1e-4,
         "precision": "float32",
         "gradient_checkpointing": True,
-        "optimiser": "adamw",
-        "empty_prompts": 0.5,
+        "optimizer": "adamw",
+        "prompt_dropout": 0.5,
         "save_every": 0,
         "sample_every": 0,
         "seed": 0,
         "resume": True,
         "start": "none: a new one",
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         **widgets,
     }
     wired = {"model": model, "clip": clip, "vae": vae, "dataset": Output(pairs, 0)}
@@ -158,8 +236,8 @@ def pairs(server: ComfyServer) -> ComfyServer:
 
 def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) -> None:
     flow, node = training("trained", steps=2)
-    prompts = flow.random_prompts(768)
-    hint = flow.random_image(SIDE, SIDE)
+    prompts = random_prompts(flow, 768)
+    hint = random_image(flow, SIDE, SIDE)
     latent = flow.empty_latent(SIDE, SIDE)
     model = flow.load_checkpoint("sd15.safetensors").model
     ours = flow.apply(prompts, ControlNet(node, 0), hint)
@@ -169,7 +247,7 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     assert metadata["zeroconv.base_family"] == "SD1.5"
-    assert (metadata["zeroconv.steps"], metadata["zeroconv.samples"]) == ("2", "2")
+    assert (metadata["zeroconv.steps"], metadata["zeroconv.pairs"]) == ("2", "2")
     assert metadata["modelspec.license"] == "CC0-1.0"
     weights = load_file(path)
     assert torch.count_nonzero(weights["middle_block_out.0.weight"]) > 0
@@ -177,7 +255,7 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     assert {p.name for p in folder.iterdir()} >= {"state.pt", "curves.png", "samples_000000.png", "samples_000002.png"}
     assert Picture.open(folder / "samples_000002.png").size == (3 * SIDE, 2 * SIDE)
     again = Workflow()
-    prompts, hint, latent = again.random_prompts(768), again.random_image(SIDE, SIDE), again.empty_latent(SIDE, SIDE)
+    prompts, hint, latent = random_prompts(again, 768), random_image(again, SIDE, SIDE), again.empty_latent(SIDE, SIDE)
     model = again.load_checkpoint("sd15.safetensors").model
     core = again.apply_core(prompts, again.load_control_core("trained.safetensors"), hint)
     saved = again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
@@ -205,7 +283,7 @@ def test_cancel_saves_and_a_second_run_goes_on(pairs: ComfyServer) -> None:
 
 
 def test_mistakes_are_told_before_the_training(pairs: ComfyServer) -> None:
-    with pytest.raises(PromptError, match="no good name"):
+    with pytest.raises(PromptError, match="not a good name"):
         pairs.queue(training("../outside", steps=1)[0].to_api())
     (pairs.base / "models" / "controlnet" / "taken.safetensors").write_bytes(b"x")
     with pytest.raises(PromptError, match="exists already"):

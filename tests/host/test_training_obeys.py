@@ -14,8 +14,8 @@ import torch
 from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
 from support.checkpoints import ZERO_CONVOLUTIONS
-from support.server import ComfyServer
-from support.workflow import Checkpoint, ControlNet, Output, Prompts, Sampling, Workflow
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.comfy_client.workflow import Checkpoint, ControlNet, Output, Prompts, Sampling, Workflow
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
 from zeroconv.demo.control import ControlOptions, control_scenes
 from zeroconv.demo.evaluate import held_out_scenes, save_picture
@@ -46,8 +46,10 @@ def write_zeroed(models: Path) -> None:
 
 def train(flow: Workflow, checkpoint: Checkpoint) -> ControlNet:
     pairs = flow.add("ZeroConvTrainingFolder", folder=FOLDER, resolution=SIDE, flip=False, hints="of the dataset")
-    finer = {"average": 0.0, "weight_decay": 0.01, "clip": 1.0, "only_middle": False, "hint_dropout": 0.0}
-    options = flow.add("ZeroConvTrainingOptions", **finer, warmup=5, noise_offset=0.0, weighting="velocity", limit=10.0)
+    finer = {"ema_decay": 0.0, "weight_decay": 0.01, "max_grad_norm": 1.0, "only_middle": False, "hint_dropout": 0.0}
+    options = flow.add(
+        "ZeroConvTrainingOptions", **finer, warmup=5, noise_offset=0.0, weighting="velocity", snr_gamma=10.0
+    )
     node = flow.add(
         "ZeroConvTrain",
         model=checkpoint.model,
@@ -59,17 +61,17 @@ def train(flow: Workflow, checkpoint: Checkpoint) -> ControlNet:
         start=START,
         steps=STEPS,
         batch=BATCH,
-        accumulation=1,
+        gradient_accumulation_steps=1,
         learning_rate=3e-4,
         precision="bfloat16",
         gradient_checkpointing=False,
-        optimiser="adamw",
-        empty_prompts=0.3,
+        optimizer="adamw",
+        prompt_dropout=0.3,
         save_every=0,
         sample_every=0,
         seed=0,
         resume=False,
-        licence="",
+        license="",
     )
     return ControlNet(node, 0)
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from support.server import REPOSITORY, ComfyServer
+from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 
 LOCALES = REPOSITORY / "locales"
 TRANSLATIONS = ("zh", "ja", "ko")

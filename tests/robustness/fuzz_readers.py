@@ -31,7 +31,7 @@ from safetensors.torch import save as safetensors_bytes
 from support.formats import KINDS
 from support.fuzz_files import Trap, mutate_bytes
 from support.random_weights import random_state_dict
-from zeroconv.commands.preprocess import read_image
+from zeroconv.commands.hint_maker import read_image
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.pooling import find_pooling
@@ -144,7 +144,8 @@ def make_readers() -> list[Reader]:
     """Small good files of every kind that is read."""
     light = {key: torch.zeros(shape) for key, shape in KINDS["t2i-adapter light"].shapes().items()}
     teed = random_state_dict("teed")
-    state = {"step": 1, "base": "b", "control": {"w": torch.ones(3)}, "optimiser": {}, "random": {"seed": 1}}
+    state = {"step": 1, "base": "b", "control": {"w": torch.ones(3)}, "optimizer": {}, "random": {"seed": 1}}
+    state |= {"ema": {}, "scaler": {}}
     entry = json.dumps({"file_name": "a.png", "text": "a prompt"}) + "\n"
     plan = 'comfyui = "a"\ncheckpoint = "b"\ndataset = "c"\nname = "n"\noutput = "o"\n[settings]\nsteps = 7\n'
     poses = {"canvas_width": 64, "canvas_height": 64, "people": [{"pose_keypoints_2d": [1, 2, 1] * 18}]}

@@ -23,7 +23,7 @@ from zeroconv.preprocessors.weights.catalogue import build_network, to_safetenso
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.export import Description
 from zeroconv.training.loop import Trainer
-from zeroconv.training.recorder import Places, Recorder
+from zeroconv.training.recorder import Recorder, TrainingPaths
 from zeroconv.training.samples import Sampling, Strip, take_examples
 from zeroconv.training.settings import Settings
 
@@ -113,12 +113,12 @@ def train(folder: Path, steps: int) -> Path:
     """A training of a toy, or its continuation."""
     base = ToyBase()
     strip = Strip(base, take_examples(toy_dataset(4), 1), Sampling(steps=2))
-    recorder = Recorder(Places.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0), strip)
+    recorder = Recorder(TrainingPaths.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0), strip)
     settings = Settings(steps=steps, batch=2, learning_rate=1e-3, save_every=1, sample_every=1)
     trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(4), settings, recorder)
     recorder.begin(trainer, True)
     trainer.run()
-    return recorder.places.network
+    return recorder.paths.network
 
 
 def test_the_pretended_windows_refuses_what_windows_refuses(tmp_path: Path, windows: None) -> None:
@@ -166,7 +166,7 @@ def test_loaded_weights_of_a_preprocessor_are_converted_again_on_windows(tmp_pat
 @pytest.mark.parametrize("name", ["CON", "nul.v2", "a.", "a "])
 def test_names_that_windows_reserves_are_refused_before_anything_is_trained(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="Choose another name"):
-        Places.of(name, tmp_path, tmp_path)
+        TrainingPaths.of(name, tmp_path, tmp_path)
 
 
 def test_a_folder_is_preprocessed_on_windows(tmp_path: Path, windows: None) -> None:

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from support.checkpoints import SD15, controlnet_shapes, random_weights
 from support.random_weights import random_state_dict
-from support.server import ComfyServer, PromptError
-from support.workflow import Output, Workflow
+from zeroconv.comfy_client.server import ComfyServer, PromptError
+from zeroconv.comfy_client.workflow import Output, Workflow
 
 NOT_UNICODE = os.fsdecode(b"\xff.safetensors")
 

@@ -3,10 +3,10 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from .server import ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 
 EXECUTABLE = "chromium"
 ARGUMENTS = [
@@ -21,7 +21,20 @@ ARGUMENTS = [
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.30.0"}
 """What a person does at the first start: close the tutorial."""
 
-VIEW = "() => JSON.stringify([app.graph.nodes.length, app.canvas.ds.scale, [...app.canvas.ds.offset]])"
+VIEW = "() => [app.canvas.ds.scale, ...app.canvas.ds.offset, ...app.graph.nodes.map((n) => [...n.pos, ...n.size])]"
+"""Where the graph is seen, and its nodes lie in it."""
+
+REST = """async ([source, argument, frames]) => {
+    const read = new Function(`return ${source}`)()
+    let value = read(argument)
+    for (let still = 0; still < frames; ) {
+        await new Promise(requestAnimationFrame)
+        const now = read(argument)
+        still = JSON.stringify(now) === JSON.stringify(value) ? still + 1 : 0
+        value = now
+    }
+    return value
+}"""
 
 
 @contextmanager
@@ -40,6 +53,12 @@ def open_canvas(page: Page, server: ComfyServer) -> None:
         "() => Boolean(window.app?.graph && window.LiteGraph?.registered_node_types?.KSampler)",
         timeout=120_000,
     )
-    before = None
-    while before != (before := page.evaluate(VIEW)):
-        page.wait_for_timeout(1000)
+    at_rest(page, VIEW, frames=60)
+
+
+def at_rest(page: Page, expression: str, argument: Any = None, frames: int = 15) -> Any:
+    """The value of a function of the page once it has stayed as it is over some frames.
+
+    The front end lays things out and answers keys over several frames.
+    """
+    return page.evaluate(REST, [expression, argument, frames])

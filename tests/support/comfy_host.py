@@ -1,25 +1,13 @@
 """ComfyUI's own modules in the test process, on the CPU: for what a server cannot show, such as counts."""
 
-import importlib
-import os
-import sys
-from pathlib import Path
-from unittest import mock
-
 import torch
-
-ROOT = Path(__file__).resolve().parents[2]
-COMFYUI_DIR = Path(os.environ.get("COMFYUI_DIR", ROOT / ".cache" / "comfyui"))
+from zeroconv.comfy_client.server import comfyui_directory
+from zeroconv.host.start import start_comfyui
 
 
 def import_host() -> None:
-    """Make `comfy` importable, with `--cpu`, which it reads from the command line at import."""
-    if "comfy.model_management" in sys.modules:
-        return
-    sys.path.insert(0, str(COMFYUI_DIR))
-    with mock.patch.object(sys, "argv", ["main.py", "--cpu"]):
-        importlib.import_module("comfy.options").enable_args_parsing()
-        importlib.import_module("comfy.model_management")
+    """Make `comfy` importable, computing on the CPU."""
+    start_comfyui(comfyui_directory(), cpu=True)
 
 
 def small_model(width: int = 64, seed: int = 0):

@@ -101,7 +101,7 @@ def trained_toy_base(steps: int = 300) -> ToyBase:
     """A toy base that has learned its pictures, without knowing which squares are wanted."""
     base = ToyBase()
     base.unet.requires_grad_(True)
-    optimiser = torch.optim.Adam(base.unet.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(base.unet.parameters(), 2e-3)
     samples = toy_samples(32, seed=1)
     generator = torch.Generator().manual_seed(2)
     for _ in range(steps):
@@ -109,8 +109,8 @@ def trained_toy_base(steps: int = 300) -> ToyBase:
         noise = torch.randn(samples.latents.shape, generator=generator)
         x = base.schedule.add_noise(samples.latents, noise, timesteps)
         loss = (base.predict(x, timesteps, samples.prompts, None) - noise).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     base.unet.requires_grad_(False)
     return base

@@ -6,17 +6,19 @@ from itertools import pairwise
 import pytest
 import torch
 from diffusers import DDPMScheduler
-from support.comfy_host import COMFYUI_DIR
 from torch import Tensor, nn
+from zeroconv.comfy_client.server import comfyui_directory
 from zeroconv.demo.autoencoder import build_decoder, build_encoder, encode
 from zeroconv.demo.base import BaseModel, plain_attention
-from zeroconv.demo.diffusion import add_noise, guided, noise_loss, sample, signal_shares
 from zeroconv.demo.evaluate import held_out_scenes
 from zeroconv.demo.fit import Fit, learning_rate
 from zeroconv.demo.hints import object_mask as true_mask
+from zeroconv.demo.latents import Latents
 from zeroconv.demo.measures import agreement, obedience, object_mask
+from zeroconv.demo.model import noise_schedule
 from zeroconv.demo.render import render
 from zeroconv.demo.text import TOKENS, ContextTable, tokenize
+from zeroconv.demo.train import Options, _base_fit
 from zeroconv.demo.world import Scenes, captions, draw_scenes, is_held_out
 
 
@@ -34,42 +36,9 @@ def test_untrained_decoder_enlarges_the_colours() -> None:
 
 def test_schedule_is_that_of_stable_diffusion() -> None:
     reference = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    assert torch.allclose(signal_shares(), reference.alphas_cumprod, rtol=1e-4)
-    latent, noise, times = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2), torch.tensor([0, 500, 999])
-    assert torch.allclose(add_noise(latent, noise, times), reference.add_noise(latent, noise, times), atol=1e-5)
-
-
-def test_loss_is_the_error_of_the_velocity_where_it_is_not_limited() -> None:
-    generator = torch.Generator().manual_seed(1)
-    latent, noise, wrong = (torch.randn(4, 4, 2, 2, generator=generator) for _ in range(3))
-    times = torch.tensor([10, 200, 400, 600])
-    share = signal_shares()[times].view(-1, 1, 1, 1)
-    x = add_noise(latent, noise, times)
-    velocity = share.sqrt() * noise - (1 - share).sqrt() * latent
-    implied = share.sqrt() * wrong - (1 - share).sqrt() * (x - (1 - share).sqrt() * wrong) / share.sqrt()
-    assert noise_loss(wrong, noise, times, limit=1e9).item() == pytest.approx(
-        (implied - velocity).square().mean().item(), rel=1e-4
-    )
-
-
-def test_sampler_with_the_exact_noise_finds_the_latent() -> None:
-    target = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(2))
-
-    def exact(x: Tensor, times: Tensor) -> Tensor:
-        share = signal_shares()[times].view(-1, 1, 1, 1)
-        return (x - share.sqrt() * target) / (1 - share).sqrt()
-
-    assert torch.allclose(sample(exact, torch.randn(2, 4, 4, 4), steps=7), target, atol=1e-3)
-
-
-def test_guidance_of_one_is_the_plain_prediction() -> None:
-    def predict(x: Tensor, times: Tensor, numbers: Tensor) -> Tensor:
-        return x * (1 + numbers.view(-1, 1, 1, 1))
-
-    x, times = torch.randn(2, 4, 2, 2), torch.tensor([3, 3])
-    numbers, empty = torch.tensor([1, 2]), torch.tensor([0])
-    assert torch.allclose(guided(predict, numbers, empty, 1.0)(x, times), predict(x, times, numbers))
-    assert torch.allclose(guided(predict, numbers, empty, 0.0)(x, times), x)
+    latent, noise, times = torch.randn(1000, 4, 2, 2), torch.randn(1000, 4, 2, 2), torch.arange(1000)
+    noisy = noise_schedule().add_noise(latent, noise, times)
+    assert torch.allclose(noisy, reference.add_noise(latent, noise, times), atol=1e-4)
 
 
 def test_attention_is_that_of_torch() -> None:
@@ -80,7 +49,9 @@ def test_attention_is_that_of_torch() -> None:
 
 
 def test_words_have_the_numbers_of_clip() -> None:
-    vocabulary = json.loads((COMFYUI_DIR / "comfy" / "sd1_tokenizer" / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary = json.loads(
+        (comfyui_directory() / "comfy" / "sd1_tokenizer" / "vocab.json").read_text(encoding="utf-8")
+    )
     assert {word: vocabulary[f"{word}</w>"] for word in TOKENS} == TOKENS
     assert all(tokenize(name) for name in captions(draw_scenes(300, 0)))
     with pytest.raises(ValueError, match="elephant"):
@@ -116,10 +87,10 @@ def _fit(path, total: int) -> Fit:
     torch.manual_seed(7)
     layer = nn.Linear(3, 2)
 
-    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        return layer(torch.randn(4, 3)).square().mean(), {}
+    def loss(step: int) -> Tensor:
+        return layer(torch.randn(4, 3)).square().mean()
 
-    return Fit({"layer": layer}, path, total, 1e-2, loss)
+    return Fit(layer, path, total, 1e-2, loss)
 
 
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path) -> None:
@@ -132,8 +103,9 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path) -> No
     resumed = _fit(tmp_path / "parts.pt", 20)
     assert resumed.step == 9
     resumed.run()
-    assert torch.equal(resumed.modules["layer"].weight, whole.modules["layer"].weight)
-    assert torch.equal(resumed.averaged["layer"]["weight"], whole.averaged["layer"]["weight"])
+    assert torch.equal(resumed.module.weight, whole.module.weight)
+    assert torch.equal(resumed.average.weights["weight"], whole.average.weights["weight"])
+    assert not torch.equal(whole.average.weights["weight"], whole.module.weight)
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
@@ -146,8 +118,18 @@ def test_the_learning_rate_rises_then_falls() -> None:
 
 def test_a_diverged_loss_stops_before_it_does_harm(tmp_path) -> None:
     fit = _fit(tmp_path / "state.pt", 5)
-    before = fit.modules["layer"].weight.detach().clone()
-    fit.loss = lambda step: (fit.modules["layer"].weight.sum() * float("nan"), {})
+    before = fit.module.weight.detach().clone()
+    fit.loss = lambda step: fit.module.weight.sum() * float("nan")
     with pytest.raises(FloatingPointError, match="step 0"):
         fit.run()
-    assert torch.equal(fit.modules["layer"].weight, before)
+    assert torch.equal(fit.module.weight, before)
+
+
+def test_a_step_of_the_base_model_lowers_its_loss(tmp_path) -> None:
+    names = ["", "a red ball on a white floor"]
+    latent = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(3)).half()
+    data = Latents(latent, torch.tensor([1, 1, 1, 1]), names, ContextTable(names))
+    fit = _base_fit(data, Options(batch=2), tmp_path / "base.pt", steps=4)
+    before = fit.loss(0).item()
+    fit.advance()
+    assert 0 < fit.loss(0).item() < before

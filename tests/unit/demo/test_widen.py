@@ -11,8 +11,8 @@ from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.demo.autoencoder import build_decoder, build_encoder, encode
 from zeroconv.demo.base import BaseModel
 from zeroconv.demo.checkpoint import checkpoint, text_encoder
-from zeroconv.demo.diffusion import signal_shares
 from zeroconv.demo.evaluate import GUIDANCE, sample_latents
+from zeroconv.demo.model import noise_schedule
 from zeroconv.demo.text import ContextTable
 from zeroconv.demo.widen import widen_autoencoder, widen_controlnet, widen_unet
 from zeroconv.demo.world import captions, draw_scenes
@@ -148,7 +148,8 @@ def test_host_samples_the_latent_that_the_narrow_model_does(narrow: BaseModel, l
     half.load_state_dict({key: value.half().float() for key, value in narrow.state_dict().items()})
     expected = sample_latents(half.eval(), [CAPTION], 8, seed=11, steps=4)
     times = torch.linspace(999, 0, 5).round().long()
-    sigmas = torch.cat([((1 - signal_shares()) / signal_shares()).sqrt()[times], torch.zeros(1)])
+    signal, spread = noise_schedule().levels(times)
+    sigmas = torch.cat([(spread / signal).flatten(), torch.zeros(1)])
     positive, negative = ([[clip.encode_from_tokens(clip.tokenize(text)), {}]] for text in (CAPTION, ""))
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(11))
     actual = comfy.sample.sample_custom(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from support.toy_base import ToyBase
 from zeroconv.training.buckets import bucket_sizes, check_same_shape, cut_to_bucket
 from zeroconv.training.cache import Cache
-from zeroconv.training.dataset import HintMaker, Preparation, prepare_pairs
+from zeroconv.training.dataset import HintMaker, Preparation, prepare_pairs, source_of_folder
 from zeroconv.training.layouts import Pair, read_folder
 from zeroconv.training.pictures import FilePicture, TensorPicture, to_tensor
 
@@ -170,7 +171,7 @@ def test_unreadable_pairs_are_skipped_by_name(tmp_path: Path) -> None:
     assert len(dataset.problems) == 2
     assert "cut.png" in dataset.problems[0]
     assert "text.png" in dataset.problems[1]
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 3), (2, 3), (3, 3), (1, 1)], "the pairs, then the prompts"
     with pytest.raises(ValueError, match="No pair of 2"):
         prepare_pairs(ToyBase(), pairs[1:], Preparation(64), Cache())
 
@@ -226,9 +227,98 @@ def test_hints_are_made_by_a_preprocessor_once(tmp_path: Path) -> None:
     pairs = [Pair(FilePicture(picture(tmp_path / "a.png")), None, "")]
     cache = Cache(tmp_path / "cache")
     for _ in range(2):
-        dataset = prepare_pairs(ToyBase(), pairs, Preparation(64, hints=HintMaker("invert", invert)), cache)
+        dataset = prepare_pairs(ToyBase(), pairs, Preparation(64, hint_maker=HintMaker("invert", invert)), cache)
     target = to_tensor(pairs[0].target.open()).float() / 255
     torch.testing.assert_close(dataset.batch([0]).hints[0], 1 - target)
     assert calls == [(1, 64, 64, 3)]
     with pytest.raises(ValueError, match="Choose a preprocessor"):
         prepare_pairs(ToyBase(), pairs, Preparation(64), Cache())
+
+
+def test_captions_of_kohya_and_in_utf16_are_read(tmp_path: Path) -> None:
+    """`.caption` is what kohya-ss/sd-scripts writes and expects; Windows' editor saves UTF-16 with a mark."""
+    for name in ("a", "b", "c", "d"):
+        picture(tmp_path / f"{name}.png")
+    (tmp_path / "a.caption").write_text("a red ball\n")
+    (tmp_path / "b.txt").write_text("日本", encoding="utf-16")
+    (tmp_path / "c.txt").write_text("\ufeffcafé", encoding="utf-8")
+    assert [pair.prompt for pair in read_folder(tmp_path).pairs] == ["a red ball", "日本", "café", ""]
+
+
+def test_a_caption_in_another_encoding_costs_its_pair_and_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text("a picture")
+    (tmp_path / "1.txt").write_bytes("Müller".encode("latin-1"))
+    listing = read_folder(tmp_path)
+    assert [pair.target.name for pair in listing.pairs] == ["0.png", "2.png"]
+    assert len(listing.problems) == 1
+    assert all(word in listing.problems[0] for word in ("1.png", "1.txt", "UTF-8"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"file_name": "a.png", "text": "Müller"}'.encode("latin-1"), "UTF-8"),
+        (b"[" * 200_000, "not JSON"),
+        (b'{"file_name": "' + b"x" * 5000 + b'", "text": "x"}', "cannot be opened"),
+        (b'{"file_name": "a.png", "text": {"en": "x"}}', "not text"),
+        (b'{"file_name": "a.png\\u0000", "text": "x"}', "line 2"),
+        (b'"a.png"', "not an entry"),
+        (b'{"text": "x"}', "names no picture"),
+        (b'{"file_name": "a.png", "text": "' + b"x" * 2_000_000 + b'"}', "longer than"),
+    ],
+)
+def test_a_bad_line_of_metadata_costs_one_pair_and_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    picture(tmp_path / "a.png")
+    good = b'{"file_name": "a.png", "text": "x"}'
+    (tmp_path / "metadata.jsonl").write_bytes(b"\n".join([good, line, good]))
+    listing = read_folder(tmp_path)
+    assert len(listing.pairs) == 2
+    assert listing.problems[0].startswith("metadata.jsonl line 2: ")
+    assert message in listing.problems[0]
+    assert all(len(problem) < 300 for problem in listing.problems)
+
+
+@pytest.mark.parametrize("column", ["text", "prompt", "caption", "description"])
+@pytest.mark.parametrize("value", ["a house", ["a house", "a home"]])
+def test_prompts_are_found_under_the_names_that_datasets_use(tmp_path: Path, column: str, value: object) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", column: value}))
+    assert read_folder(tmp_path).pairs[0].prompt == "a house"
+
+
+def test_sub_folders_with_repeats(tmp_path: Path) -> None:
+    """kohya-ss/sd-scripts: the pictures of `3_cat` are shown three times an epoch."""
+    for name in ("3_cat/a", "dogs/b", "dogs/c"):
+        picture(tmp_path / "images" / f"{name}.png")
+        (tmp_path / "images" / f"{name}.txt").write_text(name)
+    for name in ("3_cat/a", "b"):  # in the same sub-folder, or under the name alone
+        picture(tmp_path / "conditioning_data" / f"{name}.png")
+    listing = read_folder(tmp_path)
+    assert [(pair.prompt, pair.repeats) for pair in listing.pairs] == [("3_cat/a", 3), ("dogs/b", 1)]
+    assert listing.problems == ["dogs/c.png: no hint of this name in 'conditioning_data'"]
+    dataset = prepare_pairs(ToyBase(), listing.pairs, Preparation(64), Cache())
+    assert [pair.pair.prompt for pair in dataset.pairs] == ["3_cat/a"] * 3 + ["dogs/b"]
+
+
+def test_the_summary_says_how_many_pairs_have_no_prompt(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        picture(tmp_path / f"{name}.png")
+    (tmp_path / "a.txt").write_text("a cat")
+    (tmp_path / "b.txt").write_text("  \n")
+    assert "2 of them have no prompt" in source_of_folder(tmp_path, Preparation(64)).summary()
+
+
+def test_a_cached_file_of_other_content_is_made_again(tmp_path: Path) -> None:
+    def make() -> dict[str, torch.Tensor]:
+        return {"latents": torch.ones(2)}
+
+    Cache(tmp_path).get("abcd", make)
+    Cache(tmp_path).get("efgh", lambda: {"latents": torch.zeros(2)})
+    one, other = sorted(tmp_path.rglob("*.safetensors"))
+    other.replace(one)
+    assert torch.equal(Cache(tmp_path).get("abcd", make)["latents"], torch.ones(2))
+    save_file({"x": torch.zeros(1)}, one)
+    assert torch.equal(Cache(tmp_path).get("abcd", make)["latents"], torch.ones(2))
+    assert torch.equal(Cache(tmp_path).get("abcd", dict)["latents"], torch.ones(2)), "kept from then on"

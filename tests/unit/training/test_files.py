@@ -3,19 +3,24 @@
 import dataclasses
 import errno
 import json
+import random
+import re
 import shutil
+import signal
+import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from support.networks import dimensions
 from support.toy_base import ToyBase, toy_dataset
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
+from zeroconv.storage.writing import write_safetensors
 from zeroconv.training.adherence import adherence, mean_adherence
 from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
@@ -25,11 +30,12 @@ from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
 from zeroconv.training.plan import read_plan
 from zeroconv.training.plot import Curve, plot
-from zeroconv.training.recorder import Places, Recorder
-from zeroconv.training.samples import Example, Sampling, Strip, sample, take_examples
+from zeroconv.training.recorder import Recorder, TrainingPaths
+from zeroconv.training.samples import Example, SampleRow, Sampling, Strip, sample_image, take_examples
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 
+STATE = {"step": 1, "base": "b", "random": {"seed": 0}, "control": {}, "optimizer": {}, "ema": {}, "scaler": {}}
 SETTINGS = Settings(steps=4, batch=2, learning_rate=1e-2, save_every=2, sample_every=2)
 
 
@@ -41,14 +47,16 @@ def trainer_with(recorder: Recorder, settings: Settings = SETTINGS) -> Trainer:
 def recorder_at(folder: Path, maker: HintMaker | None = None) -> Recorder:
     base = ToyBase()
     strip = Strip(base, take_examples(toy_dataset(4), 2), Sampling(steps=3))
-    return Recorder(Places.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker)
+    return Recorder(
+        TrainingPaths.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker
+    )
 
 
 def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.pt"
-    state = {"step": 1, "base": "b", "control": {"w": torch.ones(1000)}, "optimiser": {}}
+    state = {**STATE, "control": {"w": torch.ones(1000)}}
     save_state(state, path)
     before = path.read_bytes()
     usage = namedtuple("usage", "total used free")
@@ -61,7 +69,7 @@ def test_a_full_disk_is_an_error_before_the_old_file_is_touched(
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.pt"
-    state = {"step": 1, "base": "b", "control": {}, "optimiser": {}}
+    state = STATE
     save_state(state, path)
 
     def fail(content: object, file: IO[bytes]) -> None:
@@ -80,8 +88,91 @@ def test_damaged_or_foreign_states_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="damaged"):
         load_state(tmp_path / "state.pt")
     torch.save({"weights": 1}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="no saved training"):
+    with pytest.raises(ValueError, match="not a saved training"):
         load_state(tmp_path / "other.pt")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a process's files")
+@pytest.mark.parametrize("name", ["new.safetensors", "state.pt", "cache"])
+def test_a_disk_that_fills_while_writing_is_an_error_that_names_the_file(tmp_path: Path, name: str) -> None:
+    """The limit on the size of files stands for the disk: writing fails after the look at the free room."""
+    import resource
+
+    big = {"w": torch.zeros(1 << 18)}
+    write = {
+        "new.safetensors": lambda: write_safetensors(tmp_path / name, big, {"format": "pt"}),
+        "state.pt": lambda: save_state({**STATE, "control": big}, tmp_path / name),
+        "cache": lambda: Cache(tmp_path).get("cache", lambda: big),
+    }[name]
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=name):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def lacking(*names: str) -> Callable[[dict], dict]:
+    return lambda state: {name: value for name, value in state.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lacking("random", "scaler"),
+        lacking("control"),
+        lambda state: {**state, "control": {}},
+        lambda state: {**state, "control": {key: value[:1] for key, value in state["control"].items()}},
+        lambda state: {**state, "optimizer": {}},
+        lambda state: {**state, "optimizer": {"state": {99: {"exp_avg": torch.zeros(1)}}, "param_groups": []}},
+        lambda state: {**state, "ema": {"other": torch.zeros(1)}},
+        lambda state: {**state, "step": "two"},
+        lambda state: {**state, "base": "another"},
+        lambda state: {**state, "random": {"seed": 5}},
+        lambda state: [state],
+    ],
+)
+def test_a_state_of_other_content_is_refused_by_its_name(tmp_path: Path, change: Callable[[dict], object]) -> None:
+    settings = dataclasses.replace(SETTINGS, steps=1)
+    first = recorder_at(tmp_path)
+    trainer_with(first, settings).run()
+    path = first.paths.state
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    second = recorder_at(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        second.begin(trainer_with(second, settings), resume=True)
+
+
+def test_curves_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    first = recorder_at(tmp_path)
+    trainer_with(first, dataclasses.replace(SETTINGS, steps=1)).run()
+    for garbage in ("{garbage", "[]", '{"loss": 3, "adherence": [], "uncontrolled": []}', "[" * 100_000):
+        first.paths.curves.write_text(garbage)
+        second = recorder_at(tmp_path)
+        with pytest.raises(ValueError, match=r"curves\.json"):
+            second.begin(trainer_with(second), resume=True)
+
+
+def test_every_damage_to_a_saved_state_ends_in_a_sentence(tmp_path: Path) -> None:
+    """Bytes changed, left out and cut off by chance: what is read is whole, or the error names the file."""
+    path = tmp_path / "state.pt"
+    save_state({**STATE, "control": {"w": torch.ones(20)}, "optimizer": {"state": {0: {"step": torch.ones(())}}}}, path)
+    whole, generator, said = path.read_bytes(), random.Random(0), []
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 8)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        cut = generator.randrange(len(damaged)) if generator.random() < 0.3 else len(damaged)
+        path.write_bytes(damaged[:cut])
+        try:
+            load_state(path)
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) > 50
+    assert all("state.pt" in message for message in said)
 
 
 def test_export_round_trips_in_ldm_keys_with_metadata(tmp_path: Path) -> None:
@@ -94,7 +185,7 @@ def test_export_round_trips_in_ldm_keys_with_metadata(tmp_path: Path) -> None:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     assert metadata["zeroconv.base_fingerprint"] == "abc"
-    assert (metadata["zeroconv.steps"], metadata["zeroconv.samples"]) == ("12", "7")
+    assert (metadata["zeroconv.steps"], metadata["zeroconv.pairs"]) == ("12", "7")
     assert (metadata["zeroconv.base_family"], metadata["modelspec.license"]) == ("SD1.5", "CC0-1.0")
 
 
@@ -115,28 +206,28 @@ def test_recorder_leaves_all_files_and_goes_on_with_its_curves(tmp_path: Path) -
     curves = json.loads((tmp_path / "t" / "new" / "curves.json").read_text())
     assert [point[0] for point in curves["loss"]] == [1, 2, 3, 4]
     assert [point[0] for point in curves["adherence"]] == [0, 2, 4]
-    assert curves["adherence"][0] == curves["free"][0], "at first the control changes nothing"
-    assert curves["adherence"][2] != curves["free"][2]
+    assert curves["adherence"][0] == curves["uncontrolled"][0], "at first the control changes nothing"
+    assert curves["adherence"][2] != curves["uncontrolled"][2]
     with pytest.raises(ValueError, match="exists already"):
         recorder_at(tmp_path).begin(trainer_with(recorder_at(tmp_path)), resume=False)
 
 
 @pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])
 def test_names_stay_in_their_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no good name"):
-        Places.of(name, tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="not a good name"):
+        TrainingPaths.of(name, tmp_path, tmp_path)
 
 
 def test_samples_repeat_by_seed_and_a_new_control_changes_no_bit() -> None:
     base, dataset = ToyBase(), toy_dataset(2)
     example, sampling = take_examples(dataset, 1)[0], Sampling(steps=4)
     control = trainable_copy(base.unet_weights())
-    free = sample(base, None, example, sampling)
+    free = sample_image(base, None, example, sampling)
     assert free.shape == (3, 32, 32)
-    assert torch.equal(sample(base, control, example, sampling), free)
-    assert not torch.equal(sample(base, None, example, Sampling(steps=4, seed=1)), free)
+    assert torch.equal(sample_image(base, control, example, sampling), free)
+    assert not torch.equal(sample_image(base, None, example, Sampling(steps=4, seed=1)), free)
     torch.nn.init.constant_(control.middle_block_out[0].bias, 1.0)
-    assert not torch.equal(sample(base, control, example, sampling), free)
+    assert not torch.equal(sample_image(base, control, example, sampling), free)
 
 
 def test_sampling_stops_within_a_step_and_the_training_is_saved(tmp_path: Path) -> None:
@@ -151,8 +242,8 @@ def test_sampling_stops_within_a_step_and_the_training_is_saved(tmp_path: Path) 
     trainer = trainer_with(recorder)
     assert trainer.run() is False
     assert len(asked) <= 6
-    assert recorder.drawn == []
-    assert load_state(recorder.places.state)["step"] == 0
+    assert recorder.rows == []
+    assert load_state(recorder.paths.state)["step"] == 0
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])
@@ -170,7 +261,9 @@ def test_sampling_is_ddim(prediction: str) -> None:
     plain = toy_dataset(1).batch([0])
     example = Example(plain.hints, plain.prompts, plain.empty)
     for guidance in (1.0, 5.0):
-        torch.testing.assert_close(sample(base, None, example, Sampling(7, guidance)), picture[0], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(
+            sample_image(base, None, example, Sampling(7, guidance)), picture[0], atol=1e-3, rtol=1e-3
+        )
 
 
 def test_adherence_measures_agreement() -> None:
@@ -186,13 +279,11 @@ def test_adherence_measures_agreement() -> None:
 
 
 def test_mean_adherence_tells_obeying_from_free() -> None:
-    from zeroconv.training.samples import Drawn
-
     hint = torch.zeros(3, 64, 64)
     hint[:, 10:30, 10:30] = 1
     other = hint.roll(32, -1)
     maker = HintMaker("same", lambda image: image)
-    controlled, free = mean_adherence([Drawn(hint, hint, other)], maker)
+    controlled, free = mean_adherence([SampleRow(hint, hint, other)], maker)
     assert controlled == pytest.approx(1, abs=1e-4)
     assert free < 0.1
 
@@ -238,20 +329,20 @@ def test_stable_diffusion_1_5_at_512_trains_within_ten_gigabytes() -> None:
     plain = Settings(batch=1, precision="bfloat16", gradient_checkpointing=True)
     need = estimate(dims, plain, 512, 512, base_bytes=1.72e9)
     assert 8.5e9 < need.total < 10e9
-    assert estimate(dims, dataclasses.replace(plain, optimiser="adamw8bit"), 512, 512, 1.72e9).total < 7.5e9
+    assert estimate(dims, dataclasses.replace(plain, optimizer="adamw8bit"), 512, 512, 1.72e9).total < 7.5e9
 
 
 def test_every_advice_saves_memory() -> None:
     dims, size = dimensions("SD1.5", 320), (512, 512)
-    settings = Settings(batch=4, average=0.999)
+    settings = Settings(batch=4, ema_decay=0.999)
     options = advise(dims, settings, *size)
     assert len(options) == 5
     changes = [
         {"precision": "bfloat16"},
         {"gradient_checkpointing": True},
         {"batch": 1},
-        {"optimiser": "adamw8bit"},
-        {"average": 0.0},
+        {"optimizer": "adamw8bit"},
+        {"ema_decay": 0.0},
     ]
     before = estimate(dims, settings, *size, 1.7e9).total
     for change in changes:
@@ -270,7 +361,7 @@ output = "out"
 [settings]
 steps = 7
 [objective]
-empty_prompts = 0.2
+prompt_dropout = 0.2
 [pairs]
 resolution = 256
 """
@@ -280,9 +371,19 @@ def test_plan_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(PLAN)
     plan = read_plan(path)
-    assert (plan.settings.steps, plan.settings.objective.empty_prompts, plan.resolution) == (7, 0.2, 256)
+    assert (plan.settings.steps, plan.settings.objective.prompt_dropout, plan.resolution) == (7, 0.2, 256)
     assert plan.dataset == tmp_path / "pairs"
     assert plan.settings.batch == Settings().batch
+
+
+def test_a_plan_is_read_on_python_3_10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There TOML is read by the package tomli, which is among the requirements."""
+    import tomllib
+
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    monkeypatch.setitem(sys.modules, "tomli", tomllib)
+    (tmp_path / "run.toml").write_text(PLAN)
+    assert read_plan(tmp_path / "run.toml").settings.steps == 7
 
 
 @pytest.mark.parametrize(
@@ -290,7 +391,12 @@ def test_plan_is_read(tmp_path: Path) -> None:
     [
         ('name = "new"\n', "", "lacks name"),
         ("steps = 7", "stepz = 7", "stepz"),
-        ("[pairs]", "[pairs", "no TOML"),
+        ("[pairs]", "[pairs", "not a TOML file"),
+        ("steps = 7", 'steps = "7"', "steps in .settings. must be a whole number"),
+        ("steps = 7", "learning_rate = true", "must be a number"),
+        ("resolution = 256", "flip = 1", "true or false"),
+        ('name = "new"', "name = 7", "name must be text"),
+        ("steps = 7", 'optimizer = "sgd"', "optimizer must be adamw"),
         ("steps = 7", "steps = 0", "steps must be at least 1"),
     ],
 )
@@ -299,49 +405,3 @@ def test_mistakes_in_a_plan_are_told(tmp_path: Path, old: str, new: str, message
     path.write_text(PLAN.replace(old, new))
     with pytest.raises(ValueError, match=message):
         read_plan(path)
-
-
-def saved_training(folder: Path) -> Recorder:
-    """A training of two steps, as its files lie in the folder."""
-    recorder = recorder_at(folder)
-    trainer_with(recorder, dataclasses.replace(SETTINGS, steps=2, sample_every=0)).run()
-    return recorder
-
-
-@pytest.mark.parametrize(
-    ("drop", "change"),
-    [
-        (("random", "scaler"), {}),
-        (("control",), {}),
-        ((), {"control": {}}),
-        ((), {"control": {"x": torch.ones(1)}}),
-        ((), {"optimiser": 5}),
-        ((), {"random": "x"}),
-    ],
-    ids=str,
-)
-def test_a_state_of_other_content_is_told_by_name(tmp_path: Path, drop: tuple[str, ...], change: dict) -> None:
-    state = saved_training(tmp_path).places.state
-    content = torch.load(state, weights_only=True) | change
-    torch.save({key: value for key, value in content.items() if key not in drop}, state)
-    recorder = recorder_at(tmp_path)
-    with pytest.raises(ValueError, match=r"state\.pt"):
-        recorder.begin(trainer_with(recorder), resume=True)
-
-
-@pytest.mark.parametrize("text", ["{garbage", "[]", '{"loss": 5}', '{"loss": [["a", "b"]]}', '{"loss": [1]}', "\x00"])
-def test_curves_of_other_content_are_told_by_name(tmp_path: Path, text: str) -> None:
-    saved_training(tmp_path).places.curves.write_text(text, encoding="utf-8")
-    recorder = recorder_at(tmp_path)
-    with pytest.raises(ValueError, match=r"curves\.json.*Delete it"):
-        recorder.begin(trainer_with(recorder), resume=True)
-
-
-def test_a_cached_file_of_other_content_is_made_again(tmp_path: Path) -> None:
-    Cache(tmp_path).get("abcd", lambda: {"latents": torch.zeros(2)})
-    (file,) = tmp_path.rglob("*.safetensors")
-    for tensors in ({"x": torch.zeros(1)}, {"latents": torch.ones(3)}):
-        save_file(tensors, file)
-        assert torch.equal(Cache(tmp_path).get("abcd", lambda: {"latents": torch.zeros(2)})["latents"], torch.zeros(2))
-    kept = Cache(tmp_path).get("abcd", lambda: {"latents": torch.ones(9)})
-    assert torch.equal(kept["latents"], torch.zeros(2)), "what was made again is kept"

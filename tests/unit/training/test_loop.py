@@ -9,14 +9,17 @@ from support.toy_base import TIMESTEPS, ToyBase, toy_dataset, toy_samples, train
 from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.training.base import Interrupted, Prompt
 from zeroconv.training.batches import Batch, TensorDataset
+from zeroconv.training.callbacks import Callbacks
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer, TrainingDiverged
 from zeroconv.training.objective import Objective
-from zeroconv.training.progress import Callbacks, Progress
+from zeroconv.training.progress import Progress
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 
-SETTINGS = Settings(steps=6, batch=2, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=0)
+SETTINGS = Settings(
+    steps=6, batch=2, gradient_accumulation_steps=2, learning_rate=1e-3, ema_decay=0.9, save_every=0, sample_every=0
+)
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +122,7 @@ def test_accumulated_passes_equal_one_larger_batch() -> None:
     results = []
     for batch, accumulation in ((4, 1), (2, 2)):
         base, recorder = ToyBase(), Recorder()
-        settings = dataclasses.replace(SETTINGS, batch=batch, accumulation=accumulation)
+        settings = dataclasses.replace(SETTINGS, batch=batch, gradient_accumulation_steps=accumulation)
         Trainer(base, trainable_copy(base.unet_weights()), alike, settings, recorder).run()
         results.append(recorder.losses)
     assert results[0] == pytest.approx(results[1], rel=1e-4)

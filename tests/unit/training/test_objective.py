@@ -57,7 +57,7 @@ def test_min_snr_is_the_papers_formula(prediction: str) -> None:
     snr = SHARES / (1 - SHARES)
     clipped = snr.clamp(max=5.0)
     expected = clipped / snr if prediction == "eps" else clipped / (snr + 1)
-    weights = loss_weights(Objective(weighting="min_snr", limit=5.0), Schedule(SHARES, prediction), TIMES)
+    weights = loss_weights(Objective(weighting="min_snr", snr_gamma=5.0), Schedule(SHARES, prediction), TIMES)
     torch.testing.assert_close(weights, expected)
 
 
@@ -70,7 +70,7 @@ def test_min_snr_survives_zero_terminal_snr() -> None:
 def test_velocity_weighting_is_the_error_of_the_velocity() -> None:
     latents, noise, prediction = tensors(2)
     draws = Draws(TIMES, noise, torch.zeros(4, dtype=torch.bool), torch.zeros(4, dtype=torch.bool))
-    weighted = Objective(weighting="velocity", limit=1e6)
+    weighted = Objective(weighting="velocity", snr_gamma=1e6)
     loss = denoising_loss(weighted, Schedule(SHARES, "eps"), prediction, latents, draws)
     x = Schedule(SHARES).add_noise(latents, noise, TIMES)
     clean = (x - (1 - SHARES).sqrt().view(-1, 1, 1, 1) * prediction) / SHARES.sqrt().view(-1, 1, 1, 1)
@@ -89,12 +89,12 @@ def test_a_samples_draw_depends_on_its_number_alone() -> None:
 
 
 def test_shares_of_empty_prompts_and_blank_hints() -> None:
-    draws = draw(Objective(empty_prompts=0.5, hint_dropout=0.1), 0, range(2000), (1, 1, 1), 1000)
+    draws = draw(Objective(prompt_dropout=0.5, hint_dropout=0.1), 0, range(2000), (1, 1, 1), 1000)
     assert 0.46 < draws.empty.float().mean() < 0.54
     assert 0.08 < draws.blank.float().mean() < 0.12
     assert 450 < draws.timesteps.float().mean() < 550
     assert abs(draws.noise.std() - 1) < 0.05
-    none = draw(Objective(empty_prompts=0.0), 0, range(50), (1, 1, 1), 1000)
+    none = draw(Objective(prompt_dropout=0.0), 0, range(50), (1, 1, 1), 1000)
     assert not none.empty.any()
     assert not none.blank.any()
 
@@ -131,7 +131,7 @@ def test_an_epoch_shows_every_sample_and_never_mixes_sizes() -> None:
     assert order.group(2) == epochs[0][2], "an earlier epoch is made again as it was"
 
 
-@pytest.mark.parametrize(("field", "value"), [("empty_prompts", 1.5), ("limit", 0.0), ("weighting", "other")])
+@pytest.mark.parametrize(("field", "value"), [("prompt_dropout", 1.5), ("snr_gamma", 0.0), ("weighting", "other")])
 def test_wrong_settings_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         Objective(**{field: value})

@@ -1,13 +1,17 @@
 """Two processes give what one gives with the doubled batch, to rounding, with weights replicated or shared out."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 TESTS = Path(__file__).resolve().parents[2]
 STEPS, BATCH = 3, 2
@@ -22,7 +26,7 @@ from zeroconv.training.base import Interrupted
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer
 from zeroconv.training.processes import launched_processes
-from zeroconv.training.progress import Callbacks
+from zeroconv.training.callbacks import Callbacks
 from zeroconv.training.settings import Settings
 
 class Losses(Callbacks):
@@ -35,7 +39,8 @@ class Losses(Callbacks):
 batch, steps, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 processes = launched_processes()
 settings = Settings(
-    steps=steps, batch=batch, accumulation=2, learning_rate=1e-3, average=0.9, save_every=0, sample_every=1
+    steps=steps, batch=batch, gradient_accumulation_steps=2, learning_rate=1e-3, ema_decay=0.9,
+    save_every=0, sample_every=1,
 )
 base, losses = ToyBase(), Losses()
 trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(), settings, losses, processes)
@@ -53,10 +58,45 @@ processes.finish()
 """
 
 
-def start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+ENCODER = """
+import json
+import os
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from support.toy_base import ToyBase
+from zeroconv.training.cache import Cache
+from zeroconv.training.dataset import Preparation, prepare_pairs
+from zeroconv.training.layouts import read_folder
+from zeroconv.training.processes import launched_processes
+
+encoded = []
+
+class Counting(ToyBase):
+    def encode_images(self, images):
+        encoded.append(images.double().mean().item())
+        return super().encode_images(images)
+    def encode_prompts(self, prompts, height, width):
+        encoded.append(prompts[0])
+        return super().encode_prompts(prompts, height, width)
+
+folder, processes = Path(sys.argv[1]), launched_processes()
+pairs = read_folder(folder / "pairs").pairs
+dataset = prepare_pairs(Counting(), pairs, Preparation(64), Cache(folder / "cache"), processes=processes)
+made = len(encoded)
+batch = dataset.batch(list(range(len(dataset))))
+result = {"encoded": encoded, "later": len(encoded) - made, "latents": batch.latents.double().mean((1, 2, 3)).tolist(),
+          "problems": dataset.problems}
+(folder / f"{processes.index}.json").write_text(json.dumps(result))
+processes.finish()
+"""
+
+
+def start(arguments: list[str], environment: dict[str, str], code: str = WORKER) -> subprocess.Popen[str]:
     paths = f"{TESTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, *arguments],
+        [sys.executable, "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -73,13 +113,13 @@ def finish(*processes: subprocess.Popen[str]) -> None:
             process.kill()
 
 
-def run_two(arguments: list[str], environment: dict[str, str]) -> None:
+def run_two(arguments: list[str], environment: dict[str, str], code: str = WORKER) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     ranks = [{**shared, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-    finish(*(start(arguments, rank) for rank in ranks))
+    finish(*(start(arguments, rank, code) for rank in ranks))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +166,7 @@ def test_shared_out_a_process_keeps_half_and_goes_on_where_another_kind_stopped(
     assert two["losses"] == pytest.approx(one["losses"][1:], rel=1e-5)
     same_weights(two["weights"], one["weights"])
     assert (
-        two["state"]["optimiser"]["state"][0]["exp_avg"].shape == one["state"]["optimiser"]["state"][0]["exp_avg"].shape
+        two["state"]["optimizer"]["state"][0]["exp_avg"].shape == one["state"]["optimizer"]["state"][0]["exp_avg"].shape
     )
 
 
@@ -135,3 +175,39 @@ def test_an_interrupt_of_the_process_that_samples_ends_all(tmp_path: Path) -> No
     run_two([str(BATCH), str(STEPS), str(tmp_path / "two.pt")], {"STOP_WHILE_SAMPLING_AT": "1"})
     two = torch.load(tmp_path / "two.pt")
     assert (two["step"], two["finished"]) == (1, False)
+
+
+def test_two_processes_share_the_encoding_and_write_one_cache(tmp_path: Path) -> None:
+    """Each picture and each prompt is encoded once, by one of them; both see all pairs, and the same problems."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "conditioning_data").mkdir()
+    for number in range(9):
+        for folder in (tmp_path / "pairs", tmp_path / "pairs" / "conditioning_data"):
+            Image.fromarray(generator.integers(0, 255, (64, 64, 3), np.uint8)).save(folder / f"{number}.png")
+        (tmp_path / "pairs" / f"{number}.txt").write_text(f"prompt {number // 2}")
+    (tmp_path / "pairs" / "4.png").write_bytes(b"not a picture")
+    run_two([str(tmp_path)], {}, ENCODER)
+    one, other = (json.loads((tmp_path / f"{index}.json").read_text()) for index in (0, 1))
+    encoded = [*one["encoded"], *other["encoded"]]
+    assert len(encoded) == len(set(encoded)) == 8 + 6, "8 pictures; 5 prompts and the empty one"
+    assert min(len(one["encoded"]), len(other["encoded"])) >= 6
+    assert (one["later"], other["later"]) == (0, 0)
+    assert one["latents"] == other["latents"]
+    assert len(one["latents"]) == 8
+    assert one["problems"] == other["problems"]
+    assert len(one["problems"]) == 1
+
+
+def test_sharded_training_finds_fsdp_where_older_versions_of_pytorch_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch.distributed.fsdp
+    from zeroconv.training.processes import _fully_shard
+
+    monkeypatch.delattr(torch.distributed.fsdp, "fully_shard")
+    older = ModuleType("torch.distributed._composable.fsdp")
+    older.fully_shard = lambda module, mesh: module
+    monkeypatch.setitem(sys.modules, older.__name__, older)
+    assert _fully_shard() is older.fully_shard
+    monkeypatch.delattr(older, "fully_shard")
+    with pytest.raises(ValueError, match=r"PyTorch 2\.4 or later"):
+        _fully_shard()

@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconv.controlnet.hint.order import ItemStrengths
 from zeroconv.controlnet.strength.block_weights import Listed, Soft, Uniform
 from zeroconv.controlnet.strength.control_mode import CfgWeights, control_mode
 from zeroconv.controlnet.strength.factors import StepRows, StrengthFactors
 from zeroconv.controlnet.strength.mask import Mask
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.controlnet.strength.timeline import SamplingTimeline
 

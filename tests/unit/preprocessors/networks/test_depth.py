@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.golden import golden_state_dict
+from zeroconv.benchmarks.official_weights import golden_state_dict
 from zeroconv.preprocessors.estimate import estimate
 from zeroconv.preprocessors.methods.depth import DEPTH_ANYTHING, DEPTH_ANYTHING_V2, MIDAS_DEPTH, stretch
 from zeroconv.preprocessors.methods.normals_from_depth import V10

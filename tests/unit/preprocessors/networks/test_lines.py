@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from support.golden import golden_state_dict
-from support.random_weights import random_state_dict
+from zeroconv.benchmarks.official_weights import golden_state_dict, random_state_dict
 from zeroconv.preprocessors.networks import (
     hed,
     lineart,

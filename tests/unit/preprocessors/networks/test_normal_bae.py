@@ -1,7 +1,7 @@
 """NormalBAE: official weights and the hint's colours."""
 
 import torch
-from support.golden import golden_state_dict
+from zeroconv.benchmarks.official_weights import golden_state_dict
 from zeroconv.preprocessors.methods.normals_bae import NORMAL_BAE
 from zeroconv.preprocessors.networks import normal_bae
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.golden import golden_state_dict
+from zeroconv.benchmarks.official_weights import golden_state_dict
 from zeroconv.preprocessors.methods.pose_openpose import OPENPOSE, detect_openpose
 from zeroconv.preprocessors.networks import openpose
 

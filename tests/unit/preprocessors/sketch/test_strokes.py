@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 from support.drawings import HOSTILE
-from support.server import REPOSITORY
+from zeroconv.comfy_client.server import REPOSITORY
 from zeroconv.preprocessors.palettes import ade20k
 from zeroconv.preprocessors.sketch.drawing import Drawing, parse_drawing
 from zeroconv.preprocessors.sketch.strokes import render
@@ -127,7 +127,7 @@ def test_hostile_text_is_refused_with_a_reason(text: str) -> None:
 
 
 def test_picker_shows_the_palette() -> None:
-    rows = json.loads((REPOSITORY / "js" / "ade20k.json").read_text(encoding="utf-8"))
+    rows = json.loads((REPOSITORY / "js" / "sketch" / "ade20k.json").read_text(encoding="utf-8"))
     colours = [list(bytes.fromhex(color[1:])) for _, color in rows]
     assert torch.equal(torch.tensor(colours) / 255, ade20k())
     assert len({name for name, _ in rows}) == 150

@@ -1,0 +1,143 @@
+import { api } from "../../../scripts/api.js"
+import { app } from "../../../scripts/app.js"
+import { element, icon, press } from "../elements.js"
+import { loadStrings, sayer } from "../strings.js"
+import { openComparison } from "./comparison.js"
+import { runAlone } from "./partialRun.js"
+
+const CATEGORY = "ZeroConv/preprocess"
+/** Pixels: of the row, and around it. */
+const HEIGHT = 40
+const MARGIN = 5
+const PICTURE_HEIGHT = 240
+/** Milliseconds without a change after which a live preview runs. */
+const PATIENCE = 250
+
+const say = sayer("hint")
+
+/** @param {any} node */
+const makesHint = (node) => {
+  const description = node.constructor?.nodeData
+  return description?.category?.startsWith(CATEGORY) && description.output_node && node.findInputSlot("image") >= 0
+}
+
+/** The row of a preprocessor node: run it alone, at once or at each change, and compare the hint with its input. */
+class HintTools {
+  /** @param {any} node */
+  constructor(node) {
+    this.node = node
+    this.running = false
+    this.waiting = false
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined
+    /** Addresses of the input's picture and the hint's. @type {[string, string] | null} */
+    this.pictures = null
+    this.preview = this.#button("play", "preview", () => this.run())
+    this.live = this.#button("live", "live", () => this.#toggleLive())
+    this.compare = this.#button("compare", "compare", () => this.pictures && openComparison(...this.pictures))
+    this.compare.disabled = true
+    this.element = this.#host()
+  }
+
+  get isLive() {
+    return this.live.getAttribute("aria-pressed") === "true"
+  }
+
+  async run() {
+    this.waiting = this.running
+    if (this.running) return
+    this.running = true
+    this.preview.classList.add("running")
+    try {
+      if (!(await runAlone(this.node))) this.#setLive(false)
+    } finally {
+      this.running = false
+      this.preview.classList.remove("running")
+    }
+    if (this.waiting) await this.run()
+  }
+
+  /** A setting of the node is another one. */
+  changed() {
+    clearTimeout(this.timer)
+    if (this.isLive) this.timer = setTimeout(() => this.run(), PATIENCE)
+  }
+
+  /** @param {any} output of the run */
+  show(output) {
+    const [before] = output?.zeroconv_before ?? []
+    const [after] = output?.images ?? []
+    this.pictures = before && after ? [address(before), address(after)] : null
+    this.compare.disabled = !this.pictures
+  }
+
+  #toggleLive() {
+    this.#setLive(!this.isLive)
+    if (this.isLive) this.run()
+  }
+
+  /** @param {boolean} live */
+  #setLive(live) {
+    press(this.live, live)
+  }
+
+  /** @param {import("../elements.js").Icon} picture @param {string} name @param {() => void} act */
+  #button(picture, name, act) {
+    const button = element("button", { type: "button", title: say(`${name}_tip`) }, icon(picture), say(name))
+    button.addEventListener("click", act)
+    return button
+  }
+
+  #host() {
+    const host = element("div", { class: "zeroconv-hint" })
+    const style = element("link", { rel: "stylesheet", href: new URL("./hint.css", import.meta.url).href })
+    const tools = [this.preview, this.live, this.compare]
+    const row = element("div", { class: "tools", role: "toolbar", "aria-label": say("tools") }, ...tools)
+    press(this.live, false)
+    host.attachShadow({ mode: "open" }).append(style, row)
+    for (const name of ["pointerdown", "dblclick"]) row.addEventListener(name, (event) => event.stopPropagation())
+    return host
+  }
+}
+
+/** @param {Record<string, string>} file as a run names it @returns {string} */
+const address = (file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
+
+/** @param {any} node */
+function addTools(node) {
+  const tools = new HintTools(node)
+  for (const widget of node.widgets ?? []) {
+    const before = widget.callback
+    widget.callback = (/** @type {any[]} */ ...values) => {
+      before?.apply(widget, values)
+      tools.changed()
+    }
+  }
+  const before = node.onExecuted
+  node.onExecuted = (/** @type {any} */ output) => {
+    before?.call(node, output)
+    tools.show(output)
+    // The classic canvas draws the pictures below the row, and does not make room for them by itself.
+    const least = (row.y ?? 0) + HEIGHT + PICTURE_HEIGHT
+    if (node.size[1] < least) node.setSize([node.size[0], least])
+  }
+  const row = node.addDOMWidget("hint_tools", "ZEROCONV_HINT_TOOLS", tools.element, {
+    getValue: () => "",
+    setValue: () => {},
+    getMinHeight: () => HEIGHT,
+    getMaxHeight: () => HEIGHT,
+    margin: MARGIN,
+    hideOnZoom: false,
+    serialize: false,
+  })
+  row.serialize = false
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])])
+}
+
+app.registerExtension({
+  name: "ZeroConv.Hint",
+  init: loadStrings,
+  nodeCreated(node) {
+    if (makesHint(node)) addTools(node)
+  },
+})

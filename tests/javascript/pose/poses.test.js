@@ -1,0 +1,66 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { DocumentError } from "../../../js/editor/limits.js"
+import { nearestJoint, parsePoses, writePoses } from "../../../js/pose/document.js"
+import { boxOf, mirrored, newPerson, PRESET_NAMES, withFace, withHands, withJoint } from "../../../js/pose/people.js"
+
+const person = (preset = "standing") => withFace(withHands(newPerson(preset, 512, 512)))
+
+test("poses that are written and read are the same poses", () => {
+  const poses = { width: 512, height: 768, people: PRESET_NAMES.map((preset) => person(preset)) }
+  assert.deepEqual(parsePoses(writePoses(poses)), poses)
+})
+
+test("a person has the joints of OpenPose, and stands on the canvas", () => {
+  for (const preset of PRESET_NAMES) {
+    const { body, leftHand, rightHand, face } = person(preset)
+    assert.deepEqual([body, leftHand, rightHand, face].map(({ length }) => length), [18, 21, 21, 70])
+    const { left, top, right, bottom } = boxOf(newPerson(preset, 512, 512))
+    assert.ok(left > 0 && top > 0 && right < 512 && bottom < 512, preset)
+  }
+})
+
+test("twice mirrored is the person again, with each joint on its own side", () => {
+  for (const preset of PRESET_NAMES) {
+    const before = person(preset)
+    const once = mirrored(before)
+    const middle = (boxOf(before).left + boxOf(before).right) / 2
+    // The right wrist of the mirror image is where the left one is seen in the mirror.
+    assert.ok(Math.abs(once.body[4].x - (2 * middle - before.body[7].x)) < 1e-9)
+    const twice = mirrored(once)
+    for (const part of ["body", "leftHand", "rightHand", "face"]) {
+      before[part].forEach(({ x, y }, place) => {
+        const { x: again, y: same } = twice[part][place]
+        assert.ok(Math.abs(again - x) < 1e-9 && same === y, `${preset}: ${part} ${place}`)
+      })
+    }
+  }
+})
+
+test("a hand goes with its wrist, and nothing else does", () => {
+  const before = person()
+  const wrist = before.body[7]
+  const after = withJoint(before, "body", 7, { x: wrist.x + 30, y: wrist.y - 20 })
+  before.leftHand.forEach(({ x, y }, place) => {
+    const moved = after.leftHand[place]
+    assert.ok(Math.hypot(moved.x - (x + 30), moved.y - (y - 20)) < 1e-9, `joint ${place}`)
+  })
+  assert.equal(after.rightHand, before.rightHand)
+  assert.deepEqual(after.body.toSpliced(7, 1), before.body.toSpliced(7, 1))
+})
+
+test("a finger takes the nearest joint in reach", () => {
+  const poses = { width: 512, height: 512, people: [newPerson("standing", 512, 512)] }
+  const { x, y } = poses.people[0].body[4]
+  assert.deepEqual(nearestJoint(poses, { x: x + 3, y: y - 2 }, 20), { person: 0, part: "body", place: 4 })
+  assert.equal(nearestJoint(poses, { x: 5, y: 5 }, 20), null)
+})
+
+test("what is not an OpenPose frame is refused with a reason", () => {
+  const frame = { canvas_width: 512, canvas_height: 512, people: [] }
+  const people = [7, { pose_keypoints_2d: [1, 2] }, { pose_keypoints_2d: [1, 2, "1"] }, { pose_keypoints_2d: [1e9, 2, 1] }]
+  const texts = [{ ...frame, canvas_width: 8 }, { ...frame, people: {} }, ...people.map((each) => ({ ...frame, people: [each] }))]
+  for (const text of ["{", "[]", 7, ...texts.map((each) => JSON.stringify(each))]) {
+    assert.throws(() => parsePoses(text), DocumentError, String(text))
+  }
+})
