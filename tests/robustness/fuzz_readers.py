@@ -30,7 +30,7 @@ from PIL import Image
 from safetensors.torch import save as safetensors_bytes
 from support.formats import KINDS
 from support.fuzz_files import Trap, mutate_bytes
-from support.random_weights import random_state_dict
+from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.commands.hint_maker import read_image
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file

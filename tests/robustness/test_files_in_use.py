@@ -13,9 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from support.comfy_host import import_host
 from support.formats import KINDS, tensors
-from support.random_weights import random_state_dict
 from support.toy_base import ToyBase, toy_dataset
 from support.windows import in_use, pretend
+from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.commands import main
 from zeroconv.controlnet.formats import load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.files import read_state_dict

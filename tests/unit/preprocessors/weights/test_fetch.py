@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.random_weights import random_state_dict
 from support.windows import pretend
+from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.preprocessors.weights import fetch
 from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, build_from, catalogue, to_safetensors, weights_of
 from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights, get_weights
