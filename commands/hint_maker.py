@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from ..preprocessors.catalogue import preprocessor_of
 from ..preprocessors.description import Value
 from ..preprocessors.pictures import read_picture
 from ..preprocessors.running import Options, preprocess
+from ..storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,11 +63,5 @@ def write_image(image: Tensor, path: Path) -> None:
     """HWC 0..1 as PNG, whole or not at all."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     pixels = image.clamp(0, 1).mul(255).round().byte().numpy()
-    try:
-        Image.fromarray(pixels).save(part, format="PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, pixels.nbytes, lambda file: Image.fromarray(pixels).save(file, format="PNG"))

@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from ..controlnet.formats.inspect import file_hash, inspect_file
+from ..controlnet.formats.inspect import inspect_file
+from ..storage.reading import sha256_of
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
             failures += 1
             print(json.dumps({"file": path.name, "error": str(error)}) if args.json else str(error), file=sys.stderr)
             continue
-        digest = {"sha256": file_hash(path)} if args.sha256 else {}
+        digest = {"sha256": sha256_of(path)} if args.sha256 else {}
         if args.json:
             print(json.dumps({**report.as_dict(), **digest}))
         else:

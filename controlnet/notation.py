@@ -7,6 +7,8 @@ import math
 import re
 from typing import NoReturn
 
+LONGEST_NUMBER = 18
+"""Digits of a whole number."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+")
 _SPACE = re.compile(r"[^\S\n]*")
@@ -37,7 +39,9 @@ class Scanner:
 
     def whole(self, meaning: str) -> int:
         """A whole number; negative ones count from the end."""
-        return int(self._take(_WHOLE) or self.fail(f"expected {meaning}, a whole number"))
+        place = self.place
+        digits = self._take(_WHOLE) or self.fail(f"expected {meaning}, a whole number")
+        return int(digits) if len(digits) <= LONGEST_NUMBER else self.fail(f"{meaning} is too large", place)
 
     def words(self) -> str:
         """The words up to the next separator, in lower case, joined by single spaces; empty if there are none."""

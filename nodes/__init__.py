@@ -8,6 +8,7 @@ from ..host.preprocessing.folders import register_folders
 from ..host.routes import serve_step_positions
 from .checked import checked
 from .compat import offer_replacements
+from .errors import with_printable_errors
 from .replacements import REPLACEMENTS
 
 TOPICS = (
@@ -42,4 +43,4 @@ class ZeroConvExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)
-        return [checked(node) for module in modules for node in module.NODES]
+        return [with_printable_errors(checked(node)) for module in modules for node in module.NODES]

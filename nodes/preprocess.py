@@ -200,6 +200,7 @@ class ZeroConvFetchWeights(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         names = [name for name, row in catalogue().items() if row.repo and row.network]
+        overwrite = "Fetch it again, in place of a damaged or wrong file of the same name."
         convert = "Also keep the file as .safetensors, which loads faster."
         return schema(
             node_id="ZeroConvFetchWeights",
@@ -211,6 +212,7 @@ class ZeroConvFetchWeights(io.ComfyNode):
             inputs=[
                 io.Combo.Input("weights", options=names, tooltip="Which weights. Nothing is fetched before you queue."),
                 io.Boolean.Input("convert", default=False, tooltip=convert),
+                io.Boolean.Input("overwrite", optional=True, default=False, tooltip=overwrite),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="Where the file is, and its licence.")],
         )
@@ -221,8 +223,8 @@ class ZeroConvFetchWeights(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    def execute(cls, weights: str, convert: bool) -> io.NodeOutput:
-        _, report = fetch(weights, convert)
+    def execute(cls, weights: str, convert: bool, overwrite: bool = False) -> io.NodeOutput:
+        _, report = fetch(weights, convert, overwrite)
         return io.NodeOutput(report, ui=ui.PreviewText(report))
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..storage.names import name_of
+
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
@@ -24,6 +26,11 @@ MOST_PIXELS = 1 << 27
 
 _ORIENTATION = 0x0112
 """The tag of EXIF; a picture with 5 or more lies on its side."""
+
+
+class _RefusedPicture(ValueError):
+    """A picture that could be read, and why it is not."""
+
 
 _ROUNDING = 1.01
 """Floating point pictures of the range 0..1 may be brighter than white by this factor: overshoots of a resampling."""
@@ -46,7 +53,7 @@ def open_picture(path: Path) -> Picture:
     with _named(path), Image.open(path) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
-            raise ValueError(
+            raise _RefusedPicture(
                 f"it has {width} x {height} pixels; at most {MOST_PIXELS / 1e6:.0f} million are read. Scale it first"
             )
         image.load()
@@ -86,11 +93,20 @@ def _named(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except FileNotFoundError:
-        raise ValueError(f"'{path.name}' cannot be read: it is not there any more.") from None
     except Exception as error:  # its readers raise SyntaxError, struct.error, zlib.error, IndexError and more
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise ValueError(f"'{path.name}' cannot be read: {reason.splitlines()[0][:300]}.") from error
+        raise ValueError(f"{name_of(path)} cannot be read: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, _RefusedPicture):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not a picture of a known format"
+    if isinstance(error, FileNotFoundError):
+        return "it is not there any more"
+    return "it may not be opened" if isinstance(error, PermissionError) else "it is damaged or cut off"
 
 
 def _turned(image: Picture) -> Picture:
@@ -124,5 +140,5 @@ def _grey(image: Picture) -> np.ndarray:
     else:
         white, ranges = 65535.0, "0..65535"
     if not (lowest >= 0 and highest <= white * _ROUNDING):  # NaN too
-        raise ValueError(f"its values go from {lowest:g} to {highest:g}; scale them to {ranges} first")
+        raise _RefusedPicture(f"its values go from {lowest:g} to {highest:g}; scale them to {ranges} first")
     return np.clip(values.astype(np.float32) / np.float32(white), 0, 1)

@@ -1,18 +1,17 @@
 """The cache of what a base model computes from pairs: latents, text embeddings, hints."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from .files import bytes_of, write_atomically
+from ..storage.weights import read_header, read_weights
+from ..storage.writing import write_safetensors
 
 Tensors = dict[str, Tensor]
 KEY = "zeroconv.key"
-"""Metadata of a cached file: its own key, by which a file of other content is recognised."""
+"""Metadata of a cached file: its own key and the names in it, by which a file of other content is recognised."""
 
 
 def cache_key(*parts: object) -> str:
@@ -39,11 +38,14 @@ class Cache:
             return self._memory[key]
         path = self._path(key)
         try:
-            return _read(path, key)
-        except (OSError, SafetensorError):
-            tensors = _plain(make())
-            write_atomically(path, bytes_of(tensors), lambda part: save_file(tensors, part, {KEY: key}))
-            return tensors
+            header = read_header(path)
+            if header.metadata.get(KEY) == _mark(key, header.shapes):
+                return read_weights(path)
+        except (OSError, ValueError):
+            pass  # missing, or cut off by a full disk
+        tensors = _plain(make())
+        write_safetensors(path, tensors, {KEY: _mark(key, tensors)})
+        return tensors
 
     def _path(self, key: str) -> Path:
         if self._folder is None:
@@ -51,12 +53,8 @@ class Cache:
         return self._folder / key[:2] / f"{key}.safetensors"
 
 
-def _read(path: Path, key: str) -> Tensors:
-    """The tensors of a file, copied so that it does not stay mapped. Raises OSError for one of other content."""
-    with safe_open(path, "pt") as file:
-        if (file.metadata() or {}).get(KEY) != key:
-            raise OSError(f"'{path.name}' is not a file of this cache.")
-        return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+def _mark(key: str, names: Iterable[str]) -> str:
+    return f"{key}: {', '.join(sorted(names))}"
 
 
 def _plain(tensors: Tensors) -> Tensors:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..controlnet.networks.build import build_controlnet
 from ..controlnet.networks.controlnet import ControlNet
 from ..controlnet.networks.dimensions import HINT_STRIDES, infer_dimensions
+from ..storage.weights import shapes_of
 
 HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
 """Widths inside the hint encoder (lllyasviel/ControlNet `cldm/cldm.py`); the last layer has the UNet's width."""
@@ -27,7 +28,7 @@ def trainable_copy(
     kind.
     """
     _check(unet)
-    shapes = {key: tuple(value.shape) for key, value in unet.items() if key.startswith(COPIED)}
+    shapes = shapes_of({key: value for key, value in unet.items() if key.startswith(COPIED)})
     width = shapes["input_blocks.0.0.weight"][0]
     channels = (hint_channels, *hint_widths, width)
     if len(channels) != len(HINT_STRIDES) + 1:

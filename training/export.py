@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from .files import bytes_of, write_atomically
+from ..storage.writing import write_safetensors
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,3 @@ def save_controlnet(
 ) -> None:
     """Write a ControlNet in LDM keys as `.safetensors`. Raises OSError when the disk is too full."""
     write_safetensors(path, {key: value.to(dtype) for key, value in weights.items()}, description.metadata())
-
-
-def write_safetensors(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors as `.safetensors`, whole or not at all. Raises OSError when the disk is too full."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-    write_atomically(path, bytes_of(tensors), lambda part: save_file(tensors, part, dict(metadata)))

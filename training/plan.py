@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..storage.reading import read_text
 from .dataset import Preparation
 from .objective import Objective
 from .samples import Sampling
@@ -65,8 +66,8 @@ def read_plan(path: Path) -> Plan:
     except ModuleNotFoundError:  # Python 3.10
         import tomli as tomllib
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        content = tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"'{path.name}' is not a TOML file in UTF-8: {error}") from error
     tables = {name: _table(content, name) for name in ("settings", "objective", "pairs", "sampling")}
     missing = [name for name in REQUIRED if name not in content]

@@ -8,11 +8,13 @@ from typing import Protocol
 from PIL import Image
 
 from ..controlnet.formats.files import read_header
+from ..storage.names import check_new_name
+from ..storage.reading import read_json
+from ..storage.writing import write_atomically, write_bytes
 from .adherence import mean_adherence
 from .callbacks import Callbacks, RunningTraining
 from .dataset import HintMaker
 from .export import Description, save_controlnet
-from .files import check_name, write_atomically
 from .loop import Trainer
 from .plot import Curve, plot
 from .progress import Progress
@@ -30,7 +32,7 @@ class TrainingPaths:
     @classmethod
     def of(cls, name: str, networks: Path, trainings: Path) -> "TrainingPaths":
         """Paths by the training's name. Raises ValueError for a name that would leave the folders."""
-        check_name(name)
+        check_new_name(name)
         return cls(networks / f"{name}.safetensors", trainings / name)
 
     @property
@@ -166,23 +168,22 @@ class Recorder(Callbacks):
         return int(step) if step.isdecimal() else None
 
     def _write_image(self, image: Image.Image, path: Path) -> None:
-        write_atomically(path, 0, lambda part: image.save(part, format="PNG"))
+        write_atomically(path, 0, lambda file: image.save(file, format="PNG"))
 
     def _write_curves(self) -> None:
         """Write the curves as text, so that other tools can read them."""
-        text = json.dumps(self._curves)
-        write_atomically(self.paths.curves, len(text), lambda part: part.write_text(text, "utf-8"))
+        write_bytes(self.paths.curves, json.dumps(self._curves).encode())
 
     def _read_curves(self, step: int) -> None:
         """Read the curves up to the saved step: what came after it was not saved."""
         if not self.paths.curves.is_file():
             return
         try:
-            saved = json.loads(self.paths.curves.read_text("utf-8"))
+            saved = read_json(self.paths.curves)
             self._curves = {
                 name: [(int(at), float(value)) for at, value in saved[name] if at <= step] for name in self._curves
             }
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise ValueError(
                 f"The curves in '{self.paths.curves}' cannot be read. Delete that file to continue without them; "
                 "the training itself is not harmed."

@@ -7,12 +7,14 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ...storage.names import name_of
+from ...storage.weights import shapes_of
 from ..networks.dimensions import Shapes
 from .comfy_controlnet import COMFY_CONTROLNETS
 from .control_lora import CONTROL_LORA
 from .ctrlora import CTRLORA, CTRLORA_BASE, CTRLORA_FULL
 from .diffusers import DIFFUSERS
-from .files import read_state_dict
+from .files import not_finite, read_state_dict
 from .format import Format
 from .known import KNOWN
 from .ldm import DIFFERENCE, LDM
@@ -55,12 +57,15 @@ def load_tensors(
 
     base: gives the UNet of the base model in LDM keys. controlnet: gives the tensors of the file that a CtrLoRA goes
     with. Both are called only for formats that need them. Raises ValueError, naming the file, when it is damaged, of an
-    unknown kind, or of one that ZeroConv does not run.
+    unknown kind, or of one that ZeroConv does not run, or when its weights are NaN or infinite.
     """
     tensors = _named(path, lambda: read_state_dict(path))
-    form = _named(path, lambda: recognise({key: tuple(value.shape) for key, value in tensors.items()}))
+    form = _named(path, lambda: recognise(shapes_of(tensors)))
     source = base if form.needs_base or DIFFERENCE in tensors else controlnet if form.needs_controlnet else None
-    return form, _named(path, lambda: form.convert(tensors, None if source is None else source()))
+    converted = _named(path, lambda: form.convert(tensors, None if source is None else source()))
+    if damage := not_finite(converted.items()):
+        raise ValueError(f"{name_of(Path(path))} cannot be used. {damage}")
+    return form, converted
 
 
 def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[str, Tensor]:
@@ -70,14 +75,14 @@ def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[st
     """
     form, tensors = load_tensors(path, base)
     if form.kind != "controlnet":
-        raise ValueError(f"'{Path(path).name}' is a file of the kind {form.label}; a ControlNet is needed here.")
+        raise ValueError(f"{name_of(Path(path))} is a file of the kind {form.label}; a ControlNet is needed here.")
     return tensors
 
 
 def _named(path: str | Path, work: Callable[[], Result]) -> Result:
     """Do work on a file; its errors name the file."""
-    name = Path(path).name
+    name = name_of(Path(path))
     try:
         return work()
     except ValueError as error:
-        raise error if f"'{name}'" in str(error) else ValueError(f"'{name}': {error}") from error
+        raise error if name in str(error) else ValueError(f"{name}: {error}") from error

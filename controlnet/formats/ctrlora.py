@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ...storage.weights import shapes_of
 from ..networks.build import build_ctrlora
 from ..networks.dimensions import Shapes, family_name
 from .control_lora import add_low_rank
@@ -46,7 +47,7 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
             "This file is a CtrLoRA, a difference to its base ControlNet (ctrlora_sd15_basecn700k). Choose that as "
             "base_file in Load ControlNet (ZeroConv)."
         )
-    shapes = {key: tuple(value.shape) for key, value in base.items()}
+    shapes = shapes_of(base)
     if not (_marked(shapes) and is_whole(shapes)):
         raise ValueError(
             "The base_file is no base ControlNet of CtrLoRAs. Choose the one that this CtrLoRA was made for, such as "

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ...storage.weights import shapes_of
 from ..networks.build import build_controlnet
 from ..networks.dimensions import Shapes, infer_dimensions
 from .format import Description, Format, Value, describe_controlnet, rename, union_name
@@ -99,7 +100,7 @@ def _inner(part: str, name: str) -> str:
 
 def to_diffusers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors under the keys of diffusers' `ControlNetModel`. Raises ValueError when a part is missing."""
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in weights.items()})
+    dims = infer_dimensions(shapes_of(weights))
     places: list[tuple[int, str]] = [(0, "")]
     stage, resnet = 0, 0
     for block in dims.blocks:

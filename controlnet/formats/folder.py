@@ -5,14 +5,16 @@ diffusers saves a model as a folder: `config.json` beside `diffusion_pytorch_mod
 itself, stands for the whole model.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-MAX_TEXT_BYTES = 64 << 20
+from ...storage.names import name_of, printable
+from ...storage.reading import read_json
+
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)$")
 INDEX = ".index.json"
+MOST_FILES = 1000
 USUAL = "diffusion_pytorch_model"
 
 
@@ -30,6 +32,8 @@ def weight_files(path: Path) -> list[Path]:
     if found is None:
         return [path]
     stem, _, count, suffix = found.groups()
+    if int(count) > MOST_FILES:
+        raise ValueError(f"{name_of(path)} is one part of {int(count)}; models have at most {MOST_FILES}.")
     return _present(path, [f"{stem}-{number:05d}-of-{count}{suffix}" for number in range(1, int(count) + 1)])
 
 
@@ -49,19 +53,6 @@ def folder_config(path: Path) -> dict[str, Any]:
     return content if "_class_name" in content else {}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of moderate size. Raises ValueError, naming the file, when it is none."""
-    try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise ValueError("it is too large")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"'{path.name}' is damaged or no JSON text ({error}). Download it again.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"'{path.name}' holds no JSON object. Download it again.")
-    return content
-
-
 def _choose(folder: Path) -> Path:
     """The weight file of a folder: the only one, or the usual name before its variants (fp16, non_ema)."""
     names = sorted(item.name for item in folder.iterdir() if item.suffix in (".safetensors", ".bin"))
@@ -69,15 +60,15 @@ def _choose(folder: Path) -> Path:
     whole = [name for name in first if name == f"{USUAL}.safetensors" or SHARD.match(name)]
     if len(first) == 1 or len(whole) == 1:
         return folder / (first[0] if len(first) == 1 else whole[0])
-    seen = ", ".join(names[:5]) or "no weight file"
-    raise ValueError(f"The folder '{folder.name}' is no diffusers model with one weight file; it holds {seen}.")
+    seen = printable(", ".join(names[:5])) or "no weight file"
+    raise ValueError(f"The folder {name_of(folder)} is no diffusers model with one weight file; it holds {seen}.")
 
 
 def _indexed(path: Path) -> list[str]:
     files = read_json(path).get("weight_map")
     names = sorted({str(name) for name in files.values()}) if isinstance(files, dict) else []
-    if not names or any(Path(name).name != name or name in (".", "..") for name in names):
-        raise ValueError(f"'{path.name}' names no weight files beside it. Download it again.")
+    if not 0 < len(names) <= MOST_FILES or any(Path(name).name != name or name in (".", "..") for name in names):
+        raise ValueError(f"{name_of(path)} names no weight files beside it. Download it again.")
     return names
 
 
@@ -86,7 +77,7 @@ def _present(path: Path, names: list[str]) -> list[Path]:
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"'{path.name}' is one part of {len(files)}; missing beside it: {', '.join(missing[:5])}. "
+            f"{name_of(path)} is one part of {len(files)}; missing beside it: {printable(', '.join(missing[:5]))}. "
             "Download them too."
         )
     return files

@@ -1,6 +1,5 @@
-"""Say what a ControlNet file is, from its header alone where the format allows."""
+"""Say what a ControlNet file is: from its header, and whether its weights are numbers."""
 
-import hashlib
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -8,13 +7,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from ...storage.names import name_of, printable
 from . import recognise
-from .files import read_header
+from .files import not_finite_in, read_header
 from .format import Format
 from .ldm import DIFFERENCE
 from .pooling import find_pooling
-
-HASH_BLOCK = 1 << 20
 
 HINTS_BY_NAME = {
     "canny": ("canny",),
@@ -40,7 +38,8 @@ class Report:
     """What a file is. residuals, hint_channels, union_types, pooled: None where the file alone does not say.
 
     needs: what runs it, when ZeroConv does not. needs_controlnet: whether it goes with another file. pooled: whether
-    residuals are replaced by their mean (shuffle); pooled_by: where that was found.
+    residuals are replaced by their mean (shuffle); pooled_by: where that was found. damage: a sentence about weights
+    that are NaN or infinite, else empty.
     """
 
     file: str
@@ -59,6 +58,7 @@ class Report:
     needs_controlnet: bool = False
     pooled: bool | None = None
     pooled_by: str = ""
+    damage: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,6 +70,8 @@ class Report:
             f"{self.file}: {self.format} for {self.family}",
             f"{self.parameters / 1e6:.1f} M parameters, {self.bytes / 2**20:.0f} MB, stored as {stored}",
         ]
+        if self.damage:
+            lines.append(f"DAMAGED: {self.damage}")
         if self.needs:
             lines.append(self.needs)
         lines += self._shape_lines()
@@ -103,10 +105,10 @@ def inspect_file(path: str | Path) -> Report:
         form = recognise(header.shapes)
         found = form.describe(header.shapes)
     except ValueError as error:
-        raise ValueError(f"'{path.name}': {error}") from error
+        raise ValueError(f"{name_of(path)}: {error}") from error
     pooling = find_pooling(path, header.metadata) if form.kind == "controlnet" else None
     return Report(
-        file=path.name,
+        file=printable(path.name),
         bytes=header.bytes,
         format=form.label,
         family=found.family,
@@ -122,6 +124,7 @@ def inspect_file(path: str | Path) -> Report:
         needs_controlnet=form.needs_controlnet,
         pooled=pooling.pooled if pooling else None,
         pooled_by=pooling.source if pooling else "",
+        damage=not_finite_in(path) if form.kind else "",
     )
 
 
@@ -130,12 +133,3 @@ def _preprocessors(form: Format, path: Path) -> tuple[str, ...]:
         return ()
     words = re.findall(r"[a-z]+", path.stem.lower())
     return tuple(dict.fromkeys(name for word in words for name in HINTS_BY_NAME.get(word, ())))
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of the whole file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .folder import MAX_TEXT_BYTES, folder_config
+from ...storage.reading import TEXT_BYTES, read_text
+from .folder import folder_config
 
 STATEMENTS = ("global_average_pooling", "global_pool_conditions")
+YAML_LINE = re.compile(rf"[ \t]*{STATEMENTS[0]}[ \t]*:[ \t]*(true|false)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ def find_pooling(path: Path, metadata: Mapping[str, str]) -> Pooling:
 
 
 def _yaml_statement(path: Path) -> bool | None:
-    if not path.is_file() or path.stat().st_size > MAX_TEXT_BYTES:
+    """Read line by line: a pattern over the whole text could go back and forth in it."""
+    if not path.is_file() or path.stat().st_size > TEXT_BYTES:
         return None
-    text = path.read_text(encoding="utf-8", errors="replace")
-    found = re.search(rf"^\s*{STATEMENTS[0]}\s*:\s*(true|false)\b", text, re.IGNORECASE | re.MULTILINE)
-    return None if found is None else found[1].lower() == "true"
+    for line in read_text(path, errors="replace").splitlines():
+        if found := YAML_LINE.match(line):
+            return found[1].lower() == "true"
+    return None

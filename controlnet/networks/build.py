@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ...storage.weights import shapes_of
 from .controlnet import ControlNet
 from .ctrlora import CtrLoRANetwork
 from .dimensions import Dimensions, infer_dimensions
@@ -23,7 +24,7 @@ def build_controlnet(
 
     Raises ValueError when keys are missing or left over.
     """
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_dimensions(shapes_of(state_dict))
     return _build(UnionControlNet if dims.union_types else ControlNet, dims, state_dict, ops, attention)
 
 
@@ -31,7 +32,7 @@ def build_ctrlora(
     state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
 ) -> ControlNet:
     """The same for a CtrLoRA that is merged with its base."""
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_dimensions(shapes_of(state_dict))
     return _build(CtrLoRANetwork, dims, state_dict, ops, attention)
 
 
@@ -39,7 +40,7 @@ def build_sparse_ctrl(
     state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention
 ) -> ControlNet:
     """The same for a SparseCtrl."""
-    dims = infer_dimensions({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_dimensions(shapes_of(state_dict))
     return _build(SparseControlNet, dims, state_dict, ops, attention)
 
 

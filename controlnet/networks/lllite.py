@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...storage.weights import shapes_of
 from .build import fill
 from .dimensions import Shapes, shape_of
 from .layers import Attention, Ops, match_rows, torch_attention
@@ -152,7 +153,7 @@ def build_lllite(state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Att
 
     attention: not used. Raises ValueError when keys are missing or left over.
     """
-    dims = infer_lllite({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_lllite(shapes_of(state_dict))
     with torch.device("meta"):
         network = LLLite(dims, ops)
     return fill(network, state_dict, "ControlNet-LLLite")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...storage.weights import shapes_of
 from .build import fill
 from .dimensions import Shapes, shape_of
 from .layers import Attention, Ops, torch_attention
@@ -207,7 +208,7 @@ def build_t2i_adapter(
 
     attention: not used. Raises ValueError when keys are missing or left over.
     """
-    dims = infer_t2i_adapter({key: tuple(value.shape) for key, value in state_dict.items()})
+    dims = infer_t2i_adapter(shapes_of(state_dict))
     with torch.device("meta"):
         network = T2IAdapter(dims, ops)
     return fill(network, state_dict, "T2I-Adapter")

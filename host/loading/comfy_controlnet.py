@@ -4,6 +4,7 @@ import comfy.controlnet
 from torch import Tensor
 
 from ...controlnet.formats import Format
+from ...storage.weights import shapes_of
 from ..controls.comfy_controlnet import ComfyControlNetRunner
 
 
@@ -22,4 +23,4 @@ def load_comfy_controlnet(
         ) from error
     if core is None:
         raise ValueError(f"This file is a {form.label}, which this version of ComfyUI cannot run yet. Update ComfyUI.")
-    return runner(name, core, form.describe({key: tuple(value.shape) for key, value in tensors.items()}))
+    return runner(name, core, form.describe(shapes_of(tensors)))

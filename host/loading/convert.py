@@ -8,8 +8,8 @@ import folder_paths
 from ...controlnet.formats import load_ldm_state_dict
 from ...controlnet.formats.convert import Plan, convert
 from ...controlnet.formats.files import read_header
-from ...training.export import write_safetensors
-from ...training.files import check_name
+from ...storage.names import check_new_name, name_of, printable
+from ...storage.writing import write_safetensors
 from ..preprocessing.run import Progress
 from .load import FOLDER, unet_weights
 
@@ -21,12 +21,16 @@ def convert_control(name: str, new_name: str, plan: Plan, model: Any = None, tar
     ControlNet was trained on, and that the new one is for, or None. Raises ValueError or OSError for what cannot be
     done, and the host's interrupt; nothing is written then.
     """
-    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / f"{check_name(new_name)}.safetensors"
+    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / f"{check_new_name(new_name)}.safetensors"
     if path.exists():
-        raise ValueError(f"'{path.name}' exists already in models/controlnet. Choose another name.")
+        raise ValueError(f"{name_of(path)} exists already in models/controlnet. Choose another name.")
     source = folder_paths.get_full_path_or_raise(FOLDER, name)
     base, other = (None if given is None else unet_weights(given) for given in (model, target))
     made = convert(load_ldm_state_dict(source, None if base is None else lambda: base), plan, base, other, Progress())
-    metadata = {"format": "pt", **read_header(source).metadata, "zeroconv.converted_from": Path(name).name}
+    metadata = {
+        "format": "pt",
+        **read_header(source).metadata,
+        "zeroconv.converted_from": printable(Path(name.replace("\\", "/")).name),
+    }
     write_safetensors(path, made.weights, metadata)
     return f"Wrote {path.name}: {made.report}"

@@ -21,6 +21,7 @@ from ...controlnet.formats.pooling import find_pooling
 from ...controlnet.networks.build import build_controlnet
 from ...controlnet.networks.layers import Attention
 from ...controlnet.strength.control_mode import CfgWeights
+from ...storage.names import printable
 from ..controls.comfy_controlnet import ComfyControlNetRunner
 from ..controls.control import Control
 from ..controls.controlnet import ControlNetRunner
@@ -75,11 +76,11 @@ def load_control(
     base = None if model is None else functools.partial(unet_weights, model)
     form, tensors = load_tensors(path, base, None if base_file is None else functools.partial(_read, base_file))
     try:
-        control = control_from_tensors(tensors, path.stem, precision, form)
+        control = control_from_tensors(tensors, printable(path.stem), precision, form)
         if model is not None:
             control.runner.check_base_model(model.model)
     except ValueError as error:
-        raise ValueError(f"'{name}': {error}") from error
+        raise ValueError(f"'{printable(name)}': {error}") from error
     return _pooled(control, path, pooling) if form.kind == "controlnet" else control
 
 

@@ -17,6 +17,7 @@ from ...controlnet.formats import Format
 from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
 from ...controlnet.networks.build import fill
 from ...controlnet.networks.dimensions import Shapes
+from ...storage.weights import shapes_of
 from ..compat import model_patch_nodes, z_image_networks
 from ..controls.loaded_network import LoadedNetwork
 from ..controls.model_patch import BlockwisePatch, ModelPatchRunner, PatchKind, ZImagePatch
@@ -33,7 +34,7 @@ def load_model_patch(build: Build, form: Format, tensors: dict[str, Tensor], nam
     build: of this kind of model patch. Raises ValueError when the host has no such network, or the file does not fit
     it.
     """
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    shapes = shapes_of(tensors)
     try:
         network, kind = build(tensors, shapes)
     except (ImportError, AttributeError) as error:

@@ -12,8 +12,8 @@ from ...preprocessors.contact_sheet import compare, ready_methods
 from ...preprocessors.description import Hint, Preprocessor, Settings
 from ...preprocessors.running import Options, preprocess
 from ...preprocessors.sizes import working_size
-from ...preprocessors.weights.catalogue import find, to_safetensors, weights_of
-from ...preprocessors.weights.fetch import fetch_weights
+from ...preprocessors.weights.catalogue import to_safetensors, weights_of
+from ...preprocessors.weights.fetch import get_weights
 from .folders import weight_folders
 from .networks import NETWORKS
 
@@ -36,16 +36,15 @@ def compare_preprocessors(image: Tensor, options: Options) -> Tensor:
     return compare(methods, image[:1], NETWORKS, replace(options, mask=mask, progress=Progress()))
 
 
-def fetch(name: str, convert: bool) -> tuple[Path, str]:
+def fetch(name: str, convert: bool, overwrite: bool = False) -> tuple[Path, str]:
     """Fetch a row of the weights unless it is there already. Returns the file, and a sentence about it.
 
-    convert: also write it as safetensors.
+    convert: also write it as safetensors. overwrite: fetch it in any case. Raises ValueError when the file that is
+    there is damaged or another one.
     """
     row, folders = weights_of(name), weight_folders()
-    path = find(row, folders)
-    verb = "is there already" if path else "was fetched"
-    if path is None:
-        path = fetch_weights(row, folders[0], Progress())
+    path, fetched = get_weights(row, folders, Progress(), overwrite)
+    verb = "was fetched" if fetched else "is there already"
     if convert and path.suffix in (".pth", ".pt", ".ckpt"):
         path = to_safetensors(path, folders[0])
     restriction = " Its licence forbids commercial use." if row.non_commercial else ""

@@ -45,7 +45,9 @@ class ScheduleError extends Error {
 class Scanner {
   /** @param {string} text */
   constructor(text) {
-    this.text = text.trimEnd().replace(/[,;]+$/, "").trimEnd()
+    let end = text.trimEnd().length
+    while (",;".includes(text.charAt(end - 1)) && end > 0) end--  // a pattern for this takes quadratic time
+    this.text = text.slice(0, end).trimEnd()
     this.place = this.text.length - this.text.trimStart().length
   }
 

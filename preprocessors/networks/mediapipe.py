@@ -8,6 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...storage.names import name_of
+from ...storage.reading import check_file
+
 
 class TfliteNetwork(nn.Module):
     """A .tflite file as a network: it runs on the CPU, one picture at a time, whatever the batch.
@@ -48,7 +51,11 @@ def _interpreter(path: Path):  # noqa: ANN202 - the class of whichever runtime t
             raise ImportError(
                 f"{path.name} needs a runtime for TensorFlow Lite files. Install it with: pip install ai-edge-litert"
             ) from error
-    return Interpreter(model_path=str(path), num_threads=torch.get_num_threads())
+    check_file(path)
+    try:
+        return Interpreter(model_content=path.read_bytes(), num_threads=torch.get_num_threads())
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{name_of(path)} is damaged or no TensorFlow Lite file.") from error
 
 
 def build_file(path: Path) -> nn.Module:

@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from ...storage.names import printable
+from ...storage.reading import Progress, check_file, sha256_of
+from ...storage.weights import SAFETENSORS, read_weights
+from ...storage.writing import write_safetensors
 from ..networks.official import Ops, unwrap
 
 HUB = "https://huggingface.co"
-SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Weights:
         """Size for people."""
         known = self.bytes / 1e6 or self.megabytes
         return f"{'' if self.bytes else 'about '}{known:.1f} MB" if known else "of unknown size"
+
+    @property
+    def most_bytes(self) -> int:
+        """The most that may come: the exact size, or the rounded one and a little."""
+        return self.bytes or round(1.05e6 * self.megabytes) + (1 << 20)
 
     @property
     def caution(self) -> str:
@@ -140,62 +147,61 @@ def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:
     )
 
 
-def read_tensors(path: Path) -> Mapping[str, Any]:
-    """What a weight file holds, on the CPU: safetensors, or a pickle of tensors and plain containers only.
-
-    Raises ValueError for a damaged file and for a pickle that would run code.
-    """
-    import pickle
-
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == SAFETENSORS:
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read safely: it is damaged, or holds code. Delete it and fetch it again. "
-            f"({str(error).splitlines()[0][:200]})"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a table of weights.")
-    return content
-
-
 def build_network(name: str, folders: Sequence[Path], ops: Ops = nn) -> nn.Module:
     """The network of a row, on the CPU in the file's dtype.
 
-    ONNX and TFLite files, which have no state dict, go to the module's `build_file(path)`.
     Raises FileNotFoundError when the file is missing, ValueError when it is not what the network needs.
     """
     row = weights_of(name)
-    path = find_or_explain(row, folders)
+    return build_from(row, find_or_explain(row, folders), ops)
+
+
+def build_from(row: Weights, path: Path, ops: Ops = nn) -> nn.Module:
+    """The network of a row from a file of any name.
+
+    ONNX and TFLite files, which have no state dict, go to the module's `build_file(path)`: they must be the published
+    ones, because their runtimes check little of what they run. Raises ValueError that names the file.
+    """
     module_name, _, builder = row.network.partition(":")
     module = importlib.import_module(f"..networks.{module_name}", __package__)
-    if path.suffix in (".onnx", ".tflite"):
-        return module.build_file(path)
     try:
-        return getattr(module, builder or "build")(read_tensors(path), ops)
+        if Path(row.file).suffix in (".onnx", ".tflite"):
+            check_published(row, path)
+            return module.build_file(path)
+        return getattr(module, builder or "build")(read_weights(path), ops)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{printable(path)}: {error} {_advice(row)}") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{printable(path)} does not hold the weights of '{row.name}'. {_advice(row)}") from error
+
+
+def check_published(row: Weights, path: Path, progress: Progress | None = None) -> None:
+    """Raise ValueError when a file is not, byte for byte, the one that was published, where its SHA-256 is known."""
+    size = check_file(path)
+    if row.bytes and size != row.bytes:
+        raise ValueError(f"It has {size} bytes; the published file has {row.bytes}.")
+    if row.sha256 and sha256_of(path, progress) != row.sha256:
+        raise ValueError("It is not the published file: its SHA-256 differs.")
+
+
+def check_present(row: Weights, path: Path, progress: Progress) -> None:
+    """Raise ValueError when a file that is there is damaged or another one: by its hash, else by its network."""
+    if path.name == row.file and row.sha256:
+        try:
+            check_published(row, path, progress)
+        except ValueError as error:
+            raise ValueError(f"{printable(path)} is there, but: {error} {_advice(row)}") from error
+    elif row.network:
+        build_from(row, path)
+
+
+def _advice(row: Weights) -> str:
+    """How to get another file in place of a bad one."""
+    return f"To fetch it anew: Fetch Weights with overwrite, or `zeroconv fetch {row.name} --overwrite`."
 
 
 def to_safetensors(path: Path, folder: Path) -> Path:
     """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes."""
     target = folder / path.with_suffix(SAFETENSORS).name
-    tensors = {key: value.contiguous().clone() for key, value in unwrap(read_tensors(path)).items()}
-    return write_safetensors(tensors, target)
-
-
-def write_safetensors(tensors: dict[str, torch.Tensor], target: Path) -> Path:
-    """Write atomically: the file is there whole, or not at all."""
-    from safetensors.torch import save_file
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    save_file(tensors, part)
-    part.chmod(0o644)  # safetensors leaves it readable for its owner only
-    part.replace(target)
+    write_safetensors(target, unwrap(read_weights(path)))
     return target

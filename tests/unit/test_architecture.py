@@ -18,19 +18,20 @@ COMFYUI_BY_ROOM = {"host": COMFYUI - {"comfy_api"}, "nodes": {"comfy_api"}, "ben
 """What the rooms that may import ComfyUI take of it; benchmarks measure it."""
 
 ROOMS: dict[str, set[str]] = {
-    "controlnet": set(),
-    "preprocessors": set(),
-    "training": {"controlnet", "preprocessors"},
-    "host": {"controlnet", "preprocessors", "training"},
-    "commands": {"controlnet", "preprocessors", "training", "host"},
-    "nodes": {"controlnet", "preprocessors", "training", "host"},
+    "storage": set(),
+    "controlnet": {"storage"},
+    "preprocessors": {"storage"},
+    "training": {"storage", "controlnet", "preprocessors"},
+    "host": {"storage", "controlnet", "preprocessors", "training"},
+    "commands": {"storage", "controlnet", "preprocessors", "training", "host"},
+    "nodes": {"storage", "controlnet", "preprocessors", "training", "host"},
     "comfy_client": set(),
-    "demo": {"controlnet", "training", "comfy_client"},
-    "benchmarks": {"controlnet", "preprocessors", "training", "host", "comfy_client", "demo"},
+    "demo": {"storage", "controlnet", "training", "comfy_client"},
+    "benchmarks": {"storage", "controlnet", "preprocessors", "training", "host", "comfy_client", "demo"},
 }
 """What each room may import beside itself."""
 PRODUCT = [room for room in ROOMS if room != "benchmarks"]
-PLAIN = ["controlnet", "preprocessors", "training", "comfy_client", "demo"]
+PLAIN = ["storage", "controlnet", "preprocessors", "training", "comfy_client", "demo"]
 
 LAYERS: dict[str, dict[str, set[str]]] = {
     "controlnet": {

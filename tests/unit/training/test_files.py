@@ -1,6 +1,7 @@
 """What a training leaves behind: whole files or none, metadata, strips, curves, and an honest memory estimate."""
 
 import dataclasses
+import errno
 import json
 import random
 import re
@@ -10,6 +11,7 @@ import sys
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -18,12 +20,12 @@ from support.networks import dimensions
 from support.toy_base import ToyBase, toy_dataset
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
+from zeroconv.storage.writing import write_safetensors
 from zeroconv.training.adherence import adherence, mean_adherence
 from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.dataset import HintMaker
-from zeroconv.training.export import Description, save_controlnet, write_safetensors
-from zeroconv.training.files import write_atomically
+from zeroconv.training.export import Description, save_controlnet
 from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
 from zeroconv.training.plan import read_plan
@@ -70,9 +72,9 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     state = STATE
     save_state(state, path)
 
-    def fail(content: object, part: Path) -> None:
-        part.write_bytes(b"half of it")
-        raise OSError("No space left on device")
+    def fail(content: object, file: IO[bytes]) -> None:
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="No space"):
@@ -111,22 +113,6 @@ def test_a_disk_that_fills_while_writing_is_an_error_that_names_the_file(tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_each_writer_has_a_part_name_of_its_own(tmp_path: Path) -> None:
-    """Two processes write the same file at once; one must not find its part gone."""
-    parts: list[Path] = []
-
-    def write(part: Path) -> None:
-        part.write_text("one")
-        if not parts:
-            parts.append(part)
-            write_atomically(tmp_path / "same", 0, lambda other: (parts.append(other), other.write_text("other")))
-
-    write_atomically(tmp_path / "same", 0, write)
-    assert len(set(parts)) == 2
-    assert (tmp_path / "same").read_text() == "one"
-    assert list(tmp_path.iterdir()) == [tmp_path / "same"]
 
 
 def lacking(*names: str) -> Callable[[dict], dict]:

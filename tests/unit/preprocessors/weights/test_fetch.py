@@ -1,18 +1,28 @@
 """Fetching: against a local server that cuts connections, lies about lengths and sends wrong bytes."""
 
+import contextlib
 import hashlib
 import http.server
+import io
+import multiprocessing
 import socket
 import threading
+import time
+import tracemalloc
+import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.windows import pretend
+from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.preprocessors.weights import fetch
-from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, catalogue, to_safetensors
-from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights
+from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, build_from, catalogue, to_safetensors, weights_of
+from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights, get_weights
 from zeroconv.preprocessors.weights.wheels import keep, unpack
+from zeroconv.storage.locking import exclusive
 
 CONTENT = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -20,13 +30,20 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Behaviour:
-    """What the server does. cut_after: bytes of one answer after which it closes the connection."""
+    """What the server does.
+
+    cut_after: bytes of one answer after which it closes the connection. kind: content type. pause: seconds between
+    blocks.
+    """
 
     content: bytes = CONTENT
     cut_after: int | None = None
     cuts: int = 10**9
     ranges: bool = True
     length_factor: float = 1.0
+    status: int = 200
+    kind: str = ""
+    pause: float = 0.0
     statuses: list[int] = field(default_factory=list)
     requests: list[str | None] = field(default_factory=list)
 
@@ -46,7 +63,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         body = do.content[start:]
-        self.send_response(206 if start else 200)
+        self.send_response(206 if start else do.status)
+        if do.kind:
+            self.send_header("Content-Type", do.kind)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(do.content) - 1}/{len(do.content)}")
         self.send_header("Content-Length", str(int(len(body) * do.length_factor)))
@@ -54,7 +73,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if do.cut_after is not None and do.cuts > 0:
             do.cuts -= 1
             body = body[: do.cut_after]
-        self.wfile.write(body)
+        for at in range(0, len(body), 1 << 16):
+            self.wfile.write(body[at : at + (1 << 16)])
+            time.sleep(do.pause)
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
 
@@ -225,8 +246,6 @@ def test_a_row_of_a_package_only_says_what_to_do(tmp_path):
 
 
 def test_only_the_catalogues_file_is_taken_out_of_a_wheel(tmp_path):
-    import zipfile
-
     archive = tmp_path / "some-1.0-py3-none-any.whl"
     with zipfile.ZipFile(archive, "w") as content:
         content.writestr("some/w.bin", CONTENT)
@@ -264,3 +283,175 @@ def test_a_file_without_a_known_hash_says_so():
         "dav1_vitb",
         "dav1_vitl",
     }
+
+
+UNHASHED = Weights("test", "w.pth", 0, "", "MIT", "a test", repo="a/b", path="w.pth", megabytes=0.24, network="teed")
+
+
+def teed_bytes(seed: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(random_state_dict("teed", seed), buffer)
+    return buffer.getvalue()
+
+
+PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "content"),
+    [
+        (200, "text/html; charset=utf-8", PAGE),
+        (200, "", PAGE),
+        (200, "application/json", b'{"error": "Repository not found"}'),
+        (200, "", b'{"error": "Repository not found"}'),
+        (204, "", b""),
+        (200, "", b""),
+        (200, "", b"\x00" * 10_000_000),
+        (200, "", teed_bytes()[:150_000]),
+        (200, "", CONTENT[:100_000]),
+    ],
+)
+def test_what_is_not_the_weights_is_not_kept_even_without_a_known_hash(
+    server, tmp_path, monkeypatch, status, kind, content
+):
+    behaviour, url = server
+    behaviour.content, behaviour.status, behaviour.kind = content, status, kind
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    with pytest.raises((ValueError, ConnectionError), match=url):
+        fetch_weights(UNHASHED, tmp_path, ignore)
+    assert names(tmp_path) == []
+
+
+def test_weights_without_a_known_hash_are_kept_when_their_network_can_be_built(server, tmp_path, monkeypatch):
+    behaviour, url = server
+    behaviour.content = teed_bytes()
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    (tmp_path / "w.pth.part").write_bytes(b"of another file")
+    assert fetch_weights(UNHASHED, tmp_path, ignore).read_bytes() == behaviour.content
+    assert names(tmp_path) == ["w.pth"]
+
+
+class Endless(http.server.BaseHTTPRequestHandler):
+    """Sends zeros for ever, without saying how many."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"\0" * (1 << 18))
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_server_that_sends_for_ever_is_stopped_at_the_known_size(server, tmp_path, monkeypatch):
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{running.server_port}")
+    seen = []
+    for row in (UNHASHED, weights_of("mlsd_tiny"), weights_of("hed")):
+        with pytest.raises(ValueError, match="Nothing was kept"):
+            fetch_weights(row, tmp_path, lambda done, total: seen.append(done))
+        assert max(seen) <= row.most_bytes + fetch.BLOCK
+        assert names(tmp_path) == []
+    running.shutdown()
+    running.server_close()
+
+
+def test_every_row_bounds_what_may_come():
+    assert all(0 < row.most_bytes < 3e9 for row in catalogue().values() if row.repo)
+
+
+def fetch_in_process(url, folder, size, sha256, delay, answers):
+    fetch.PAUSE = 0.05
+    time.sleep(delay)
+    try:
+        answers.put(str(download(Source(url, size, sha256), Path(folder) / "w", ignore)))
+    except Exception as error:
+        answers.put(repr(error))
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.3])
+@pytest.mark.parametrize(("size", "sha256"), [(len(CONTENT), SHA256), (0, SHA256), (0, "")])
+def test_two_processes_that_fetch_the_same_file_get_it_once(server, tmp_path, size, sha256, delay):
+    behaviour, url = server
+    behaviour.pause = 0.02
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    both = [
+        context.Process(target=fetch_in_process, args=(url, str(tmp_path), size, sha256, wait, answers))
+        for wait in (0.0, delay)
+    ]
+    for process in both:
+        process.start()
+    assert [answers.get(timeout=60) for _ in both] == [str(tmp_path / "w")] * 2
+    for process in both:
+        process.join()
+    assert (tmp_path / "w").read_bytes() == CONTENT
+    assert names(tmp_path) == ["w"]
+    assert behaviour.requests == [None]
+
+
+def test_waiting_for_another_that_fetches_can_be_cancelled(tmp_path):
+    with exclusive(tmp_path / "w.part.lock", lambda: None), pytest.raises(InterruptedError):
+        download(Source("http://127.0.0.1:1/w", 1, SHA256), tmp_path / "w", interrupt)
+
+
+def interrupt(done: int, total: int) -> None:
+    raise InterruptedError
+
+
+@pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT[:-1] + b"\x00"])
+def test_a_bad_file_that_is_there_is_told_and_fetched_anew_by_choice(server, tmp_path, monkeypatch, content):
+    _, url = server
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.pth is there, but.*zeroconv fetch test --overwrite"):
+        get_weights(ROW, [tmp_path], ignore)
+    assert get_weights(ROW, [tmp_path], ignore, overwrite=True) == (tmp_path / "w.pth", True)
+    assert get_weights(ROW, [tmp_path], ignore) == (tmp_path / "w.pth", False)
+
+
+@pytest.mark.parametrize("file", ["w.pth", "w.safetensors"])
+def test_a_bad_file_without_a_known_hash_is_told_by_its_network(server, tmp_path, monkeypatch, file):
+    behaviour, url = server
+    behaviour.content = teed_bytes()
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    (tmp_path / file).write_bytes(PAGE)
+    with pytest.raises(ValueError, match=rf"{file}.*web page.*--overwrite"):
+        get_weights(UNHASHED, [tmp_path], ignore)
+    assert get_weights(UNHASHED, [tmp_path], ignore, overwrite=True) == (tmp_path / "w.pth", True)
+    assert names(tmp_path) == ["w.pth"], "the bad one would be found before the new one"
+
+
+def test_a_wheel_is_unpacked_to_its_known_size_at_most(tmp_path):
+    archive = tmp_path / "some-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content, content.open("some/w.bin", "w") as member:
+        for _ in range(400):
+            member.write(b"\0" * (1 << 20))
+    wheel = Wheel("some==1.0", "some/w.bin", len(CONTENT), SHA256, "kept.bin", "MIT")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="has not the"):
+        unpack(wheel, archive, tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 4 * len(CONTENT) + (1 << 20)
+    tracemalloc.stop()
+    assert (tmp_path / "w.bin").stat().st_size <= len(CONTENT) + 1
+    archive.write_bytes(b"PK\x03\x04 no wheel")
+    with pytest.raises(ValueError, match="damaged"):
+        unpack(wheel, archive, tmp_path)
+
+
+def test_weights_are_fetched_anew_while_they_are_loaded_on_windows(server, tmp_path, monkeypatch):
+    behaviour, url = server
+    behaviour.content = teed_bytes()
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    path, _ = get_weights(UNHASHED, [tmp_path], ignore)
+    network = build_from(UNHASHED, path)
+    behaviour.content = teed_bytes(1)
+    if Path("/proc/self/maps").exists():
+        pretend(monkeypatch)
+    assert get_weights(UNHASHED, [tmp_path], ignore, overwrite=True) == (path, True)
+    assert path.read_bytes() == behaviour.content
+    assert names(tmp_path) == ["w.pth"]
+    assert network is not None
