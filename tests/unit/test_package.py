@@ -16,7 +16,7 @@ from skimage import data
 from support.networks import dimensions, random_network
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("nodes", "commands", "host", "training", "controlnet", "preprocessors", "comfy_client", "demo")
+ROOMS = ("nodes", "commands", "host", "training", "controlnet", "preprocessors", "storage", "comfy_client", "demo")
 """Folders of the product. Benchmarks, tests and scripts stay in the repository."""
 
 
