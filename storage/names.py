@@ -39,4 +39,4 @@ def check_new_name(name: str) -> str:
     else:
         return name
     shown = printable(name if len(name) <= LONGEST_NAME else f"{name[:40]}...")
-    raise ValueError(f"'{shown}' is no good name for a file. {why}. Choose another name.")
+    raise ValueError(f"'{shown}' is not a good name for a file. {why}. Choose another name.")

@@ -9,7 +9,7 @@ import torch
 from diffusers import SparseControlNetModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from zeroconv.controlnet.formats.sparse_ctrl import SPARSE_CTRL
-from zeroconv.controlnet.networks.build import build_controlnet
+from zeroconv.controlnet.networks.build import build_sparse_ctrl
 from zeroconv.controlnet.networks.controlnet import Inputs
 
 VIDEOS, HEIGHT, WIDTH = 2, 16, 24
@@ -48,7 +48,7 @@ def random_network(rgb):
 def test_residuals_equal_diffusers(frames, rgb, without_numbers):
     theirs = random_network(rgb)
     state = {key: value for key, value in theirs.state_dict().items() if not (without_numbers and "pos_embed" in key)}
-    ours = build_controlnet(SPARSE_CTRL.convert(state, None))
+    ours = build_sparse_ctrl(SPARSE_CTRL.convert(state, None))
     if frames > 1:
         for module in theirs.modules():
             if isinstance(module, AnimateDiffTransformer3D):
@@ -80,7 +80,7 @@ def test_residuals_equal_diffusers(frames, rgb, without_numbers):
 
 
 def test_frames_hear_of_each_other():
-    ours = build_controlnet(SPARSE_CTRL.convert(random_network(True).state_dict(), None))
+    ours = build_sparse_ctrl(SPARSE_CTRL.convert(random_network(True).state_dict(), None))
     hint, context = torch.zeros(3, 5, HEIGHT, WIDTH), torch.randn(3, 7, 768)
     inputs = Inputs(torch.zeros(3, 4, HEIGHT, WIDTH), torch.full((3,), 400.0), uniform_time=True)
     shown = torch.cat([torch.randn(1, 5, HEIGHT, WIDTH), hint[1:]])

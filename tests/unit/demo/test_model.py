@@ -45,7 +45,7 @@ def test_attention_is_that_of_torch() -> None:
     q, k, v = torch.randn(2, 9, 32), torch.randn(2, 5, 32), torch.randn(2, 5, 32)
     heads = [tensor.unflatten(-1, (8, 4)).transpose(1, 2) for tensor in (q, k, v)]
     expected = nn.functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
-    assert torch.allclose(plain_attention(q, k, v, 8, {}), expected, atol=1e-5)
+    assert torch.allclose(plain_attention(q, k, v, 8), expected, atol=1e-5)
 
 
 def test_words_have_the_numbers_of_clip() -> None:

@@ -131,7 +131,7 @@ def test_a_lock_lets_one_work_at_a_time_and_leaves_nothing(tmp_path: Path, monke
     ],
 )
 def test_names_that_some_system_cannot_have_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no good name") as caught:
+    with pytest.raises(ValueError, match="not a good name") as caught:
         check_new_name(name)
     caught.value.args[0].encode("utf-8")
 

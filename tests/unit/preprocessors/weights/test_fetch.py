@@ -28,12 +28,17 @@ CONTENT = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
+def _set(event):
+    event.set()
+    return event
+
+
 @dataclass
 class Behaviour:
     """What the server does.
 
     cut_after: bytes of one answer after which it closes the connection. kind: content type. pause: seconds between
-    blocks.
+    blocks. released: until this is set, an answer stops after its header.
     """
 
     content: bytes = CONTENT
@@ -44,6 +49,7 @@ class Behaviour:
     status: int = 200
     kind: str = ""
     pause: float = 0.0
+    released: threading.Event = field(default_factory=lambda: _set(threading.Event()))
     statuses: list[int] = field(default_factory=list)
     requests: list[str | None] = field(default_factory=list)
 
@@ -70,6 +76,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(do.content) - 1}/{len(do.content)}")
         self.send_header("Content-Length", str(int(len(body) * do.length_factor)))
         self.end_headers()
+        do.released.wait(60)
         if do.cut_after is not None and do.cuts > 0:
             do.cuts -= 1
             body = body[: do.cut_after]
@@ -363,9 +370,10 @@ def test_every_row_bounds_what_may_come():
     assert all(0 < row.most_bytes < 3e9 for row in catalogue().values() if row.repo)
 
 
-def fetch_in_process(url, folder, size, sha256, delay, answers):
+def fetch_in_process(url, folder, size, sha256, delay, answers, begun):
     fetch.PAUSE = 0.05
     time.sleep(delay)
+    begun.put(None)
     try:
         answers.put(str(download(Source(url, size, sha256), Path(folder) / "w", ignore)))
     except Exception as error:
@@ -377,14 +385,18 @@ def fetch_in_process(url, folder, size, sha256, delay, answers):
 def test_two_processes_that_fetch_the_same_file_get_it_once(server, tmp_path, size, sha256, delay):
     behaviour, url = server
     behaviour.pause = 0.02
+    behaviour.released.clear()
     context = multiprocessing.get_context("fork")
-    answers = context.Queue()
+    answers, begun = context.Queue(), context.Queue()
     both = [
-        context.Process(target=fetch_in_process, args=(url, str(tmp_path), size, sha256, wait, answers))
+        context.Process(target=fetch_in_process, args=(url, str(tmp_path), size, sha256, wait, answers, begun))
         for wait in (0.0, delay)
     ]
     for process in both:
         process.start()
+    for _ in both:
+        begun.get(timeout=60)
+    behaviour.released.set()
     assert [answers.get(timeout=60) for _ in both] == [str(tmp_path / "w")] * 2
     for process in both:
         process.join()
