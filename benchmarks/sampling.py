@@ -73,7 +73,7 @@ class HostSide:
     def networks(self) -> Sequence[nn.Module]:
         found, control = [], self.positive[0][1].get("control")
         while control is not None:
-            found.append(control.runner.loaded.network if hasattr(control, "loaded") else control.control_model)
+            found.append(control.runner.loaded.network if hasattr(control, "runner") else control.control_model)
             control = control.previous_controlnet
         return found
 
