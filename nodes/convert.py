@@ -48,11 +48,18 @@ class ZeroConvConvert(io.ComfyNode):
                     max=2048,
                     tooltip="Above 0: a Control-LoRA of this rank (128, 256). Needs the MODEL; takes minutes.",
                 ),
-                io.Model.Input("model", optional=True, tooltip="The base model that the ControlNet was trained on."),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The base model that the ControlNet was trained on, as it is wired: its LoRAs count.",
+                ),
                 io.Model.Input(
                     "target_model",
                     optional=True,
-                    tooltip="A fine-tuned base model that the new file shall be for; needs 'model', too.",
+                    tooltip=(
+                        "A fine-tuned base model, or one with LoRAs, that the new file shall be for; needs 'model', "
+                        "too."
+                    ),
                 ),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="What was written.")],

@@ -39,7 +39,8 @@ class ZeroConvLoad(io.ComfyNode):
                     optional=True,
                     tooltip=(
                         "Wire the base model to be told at once when the ControlNet is for another family. A "
-                        "Control-LoRA needs it, since it is a difference to it."
+                        "Control-LoRA needs it, since it is a difference to it: to the MODEL as it is wired, with its "
+                        "LoRAs."
                     ),
                 ),
                 io.Combo.Input(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..networks.build import build_controlnet
 from ..networks.dimensions import Shapes, family_name
-from .format import ENCODER_PARTS, Description, Format, require_base
+from .format import ENCODER_PARTS, Description, Format, check_input, require_base
 
 MARK = "lora_controlnet"
 
@@ -28,6 +28,8 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
         module, _, kind = key.rpartition(".")
         if kind == "up":
             weight, down = base.get(f"{module}.weight"), tensors.get(f"{module}.down")
+            if weight is not None and down is not None:
+                check_input(f"{module}.weight", down.shape, weight.shape, "Control-LoRA")
             misfit = f"The Control-LoRA does not fit the MODEL at '{module}'. Wire a MODEL of its family."
             merged[f"{module}.weight"] = add_low_rank(weight, value, down, misfit)
         elif kind in ("weight", "bias"):

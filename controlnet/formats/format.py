@@ -1,6 +1,6 @@
 """What a weight format is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +17,11 @@ Convert = Callable[[dict[str, Tensor], Mapping[str, Tensor] | None], dict[str, T
 
 ENCODER_PARTS = ("input_blocks.", "middle_block.", "time_embed.", "label_emb.")
 """Beginnings of the keys that a ControlNet has in common with the UNet it was copied from."""
+
+
+FIRST_LAYER = "input_blocks.0.0.weight"
+INPAINTING_CHANNELS = 9
+"""The latent's four, four of the masked picture and the mask."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,22 @@ def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, T
     if base is None:
         raise ValueError(f"{what}. Wire the MODEL to Load ControlNet (ZeroConv).")
     return base
+
+
+def check_input(key: str, own: Sequence[int], base: Sequence[int], what: str) -> None:
+    """Raise ValueError where a file and the base model differ only in what the first layer takes.
+
+    key: of a layer in the UNet. own, base: shapes (out, in, ...) of its weights in the file, (rank, in, ...) of the
+    first of two matrices, and in the base model. what: the file is, for the message.
+    """
+    if key != FIRST_LAYER or tuple(own[2:]) != tuple(base[2:]) or own[1] == base[1]:
+        return
+    inpainting = "an inpainting model" if base[1] == INPAINTING_CHANNELS else "another kind of model"
+    raise ValueError(
+        f"The MODEL is {inpainting}: its first layer takes {base[1]} channels, and this {what} was made for a model "
+        f"that takes {own[1]}. Wire the plain MODEL of the same family to Load ControlNet (ZeroConv); sampling with "
+        "this one works all the same."
+    )
 
 
 def rename(values: Mapping[str, Value], name: Callable[[str], str]) -> dict[str, Value]:

@@ -12,11 +12,21 @@ from torch import Tensor
 from ..networks.build import build_controlnet
 from ..networks.dimensions import Shapes
 from . import control_lora
-from .format import Description, Format, Value, describe_controlnet, has, rename, require_base, union_name
+from .format import (
+    FIRST_LAYER,
+    Description,
+    Format,
+    Value,
+    check_input,
+    describe_controlnet,
+    has,
+    rename,
+    require_base,
+    union_name,
+)
 
 PREFIX = "control_model."
 MARK = "zero_convs.0.0.weight"
-FIRST = "input_blocks.0.0.weight"
 DIFFERENCE = "difference"
 CTRLORA_MARK = "lora_layer"
 
@@ -48,7 +58,7 @@ def is_ctrlora(shapes: Shapes) -> bool:
 
 def is_whole(shapes: Shapes) -> bool:
     """Whether the encoder's first layer is there."""
-    return FIRST in shapes or PREFIX + FIRST in shapes
+    return FIRST_LAYER in shapes or PREFIX + FIRST_LAYER in shapes
 
 
 def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
@@ -63,6 +73,7 @@ def _add(key: str, value: Tensor, base: Mapping[str, Tensor]) -> Tensor:
     """A part of the base that the ControlNet was copied from, changed; other parts are whole."""
     if key not in base:
         return value
+    check_input(key, value.shape, base[key].shape, "difference")
     if base[key].shape != value.shape:
         raise ValueError(
             f"This file is a difference to another base model than the MODEL: '{key}' is {tuple(value.shape)} here and "

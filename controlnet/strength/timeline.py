@@ -8,6 +8,9 @@
 For one and the same "0..0.8" these run different steps: see the table in the tests.
 """
 
+import bisect
+import functools
+import itertools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,12 +67,18 @@ class SamplingTimeline:
         return max(len(self.sigmas) - 1, 1)
 
     def step(self, sigma: float) -> int:
-        """The step that an request at this sigma belongs to, 0..steps-1.
+        """The step that a request at this sigma belongs to, 0..steps-1.
 
         Samplers of second order also evaluate between two sigmas: that belongs to the step that began last.
         """
-        begun = [index for index, level in enumerate(self.sigmas[:-1]) if _float32(level) >= _float32(sigma)]
-        return begun[-1] if begun else 0
+        begun = bisect.bisect_right(self._levels, -_float32(sigma))
+        return max(begun - 1, 0)
+
+    @functools.cached_property
+    def _levels(self) -> list[float]:
+        """For each step the highest level that it or a later one begins at, negative: a rising list to search in."""
+        negative = (-_float32(level) for level in reversed(self.sigmas[:-1]))
+        return list(itertools.accumulate(negative, min))[::-1]
 
     def position(self, sigma: float, counting: Counting) -> float:
         """How far the sampling is at this sigma, in the given counting."""

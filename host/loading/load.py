@@ -14,7 +14,7 @@ from torch import Tensor
 from ...controlnet.formats import Format, load_tensors
 from ...controlnet.formats.files import read_header, read_state_dict
 from ...controlnet.formats.folder import is_later_shard
-from ...controlnet.formats.format import Build
+from ...controlnet.formats.format import ENCODER_PARTS, Build
 from ...controlnet.formats.inspect import Report, inspect_file
 from ...controlnet.formats.ldm import LDM
 from ...controlnet.formats.pooling import find_pooling
@@ -34,9 +34,11 @@ from ..controls.stable_cascade import StableCascadeRunner
 from ..controls.t2i_adapter import T2IAdapterRunner
 from .comfy_controlnet import load_comfy_controlnet
 from .model_patch import build_qwen, build_z_image, load_model_patch
+from .model_weights import effective_weights
 from .precision import Precision, check_host_chooses, choose
 
 FOLDER = "controlnet"
+UNET = "diffusion_model."
 SD2_CONTEXT = 1024
 """Width of the prompt's tokens in SD2.x."""
 
@@ -89,13 +91,13 @@ def _read(name: str) -> dict[str, Tensor]:
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:
-    """The UNet of a MODEL in LDM keys, without the LoRAs that may be patched into it at this moment."""
-    weights = dict(model.model.diffusion_model.state_dict())
-    prefix = "diffusion_model."
-    for key, entry in model.backup.items():
-        if key.startswith(prefix):
-            weights[key.removeprefix(prefix)] = entry.weight
-    return weights
+    """What a ControlNet has in common with the UNet of a MODEL, in LDM keys, with the LoRAs that the MODEL carries.
+
+    So core's ControlLora takes it too; whether the LoRAs are in the weights at this moment makes no difference.
+    """
+    names = tuple(UNET + part for part in ENCODER_PARTS)
+    weights = effective_weights(model, lambda key: key.startswith(names))
+    return {key.removeprefix(UNET): weight for key, weight in weights}
 
 
 def control_from_tensors(

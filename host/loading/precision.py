@@ -47,7 +47,11 @@ class Choice:
 
 
 def choose(tensors: dict[str, Tensor], precision: Precision) -> Choice:
-    """How a state dict is to be kept and computed."""
+    """How a state dict is to be kept and computed.
+
+    With `auto` the host decides, by the device and its command line (`--fp8_e4m3fn-unet`, `--bf16-unet`, `--force-fp32`
+    ...). Where it wants 8 bits, matrices get them, and biases and norms, a hundredth of the numbers, do not.
+    """
     management = comfy.model_management
     device = management.get_torch_device()
     if precision in DTYPES:
@@ -60,7 +64,8 @@ def choose(tensors: dict[str, Tensor], precision: Precision) -> Choice:
     weight = management.unet_dtype(model_params=-1, weight_dtype=stored)
     cast = management.unet_manual_cast(weight, device)
     if precision != "fp8":
-        return Choice(weight, cast or weight, comfy.ops.pick_operations(weight, cast), device)
+        ops = comfy.ops.pick_operations(weight, cast)
+        return Choice(weight, cast or weight, ops, device, squeeze=weight != stored)
     compute = cast or (weight if weight not in FLOAT8 else torch.float32)
     ops = comfy.ops.pick_operations(torch.float8_e4m3fn, compute)
     return Choice(torch.float8_e4m3fn, compute, ops, device, squeeze=True)

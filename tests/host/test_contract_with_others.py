@@ -1,0 +1,197 @@
+"""What other packs, guiders and nodes of ComfyUI do with a control: tiles, windows, lists of prompts, resized UNets."""
+
+import itertools
+
+import pytest
+import torch
+from support.comfy_host import small_model, small_sdxl_model
+from support.formats import tensors
+from support.layouts import lllite
+from support.sampling import Run, core, hint, ours, prompts, sample, sdxl_prompts
+from zeroconv.controlnet.formats import recognise
+from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.control_mode import control_mode
+from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.loading.load import control_from_tensors
+from zeroconv.host.settings import with_factors
+
+import comfy.controlnet  # isort: skip
+import comfy.samplers  # isort: skip
+import nodes as comfy_nodes  # isort: skip
+from comfy_extras import nodes_custom_sampler, nodes_model_downscale  # isort: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(64)
+
+
+def far(a, b) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+def residuals(control, count=1, identity="a", sigma=4.0):
+    """The skips' residuals of a latent of 8 x 8."""
+    x = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    cond = {"c_crossattn": prompts()[0][0][0].repeat(count, 1, 1)}
+    options = {"cond_or_uncond": [0], "uuids": [identity]}
+    with torch.inference_mode():
+        given = control.get_control(x, torch.full((count,), sigma), cond, 1, options)
+    return None if given is None else torch.cat([value.flatten() for value in given["output"]])
+
+
+def begun(control, model, picture, **settings):
+    control = control.copy().set_cond_hint(picture.movedim(-1, 1), **settings)
+    control.pre_run(model.model, model.model.model_sampling.percent_to_sigma)
+    return control
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 64), (64, 0), (64, 64)])
+def test_a_tile_gets_the_part_of_the_hint_that_was_written_for_it(model, corner):
+    """Packs that sample in tiles (Tiled Diffusion) write each tile's part into `cond_hint`."""
+    picture, (top, left) = hint(1, 128, 128), corner
+    part = picture[:, top : top + 64, left : left + 64]
+    own, other = begun(ours(1), model, picture), begun(core(1), model, picture)
+    whole = residuals(own)
+    for control in (own, other):
+        control.cond_hint = part.movedim(-1, 1)
+    tile = residuals(own, identity="b")
+    assert far(tile, residuals(other)) <= 1e-5
+    assert far(tile, whole) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda control: setattr(control, "strength", 0.25),
+        lambda control: setattr(control, "timestep_range", (3.0, 0.0)),
+        lambda control: setattr(control, "timestep_range", (9.0, 1.0)),
+        lambda control: setattr(control, "cond_hint_original", hint(1, 64, 64, seed=9).movedim(-1, 1)),
+        lambda control: setattr(control, "global_average_pooling", True),
+    ],
+    ids=["strength", "range that ended", "range that runs", "another hint", "pooling"],
+)
+def test_what_is_written_on_a_control_in_the_middle_of_a_run_counts(model, change):
+    after = []
+    for make in (ours, core):
+        control = begun(make(1), model, hint(1, 64, 64))
+        first = residuals(control)
+        if make is core:
+            control.cond_hint = None  # core keeps it until the size changes
+        change(control)
+        after.append(residuals(control, identity="b"))
+    own, other = after
+    if other is None:
+        assert own is None
+    else:
+        assert far(own, other) <= 1e-5
+        assert far(own, first) > 1e-3 or change(control) is None
+
+
+def test_whoever_walks_a_conditioning_finds_cores_contract(model, monkeypatch):
+    """Also in what stands for controls on some prompts only."""
+    seen = []
+    original = comfy.samplers.get_area_and_mult
+    contract = vars(comfy.controlnet.ControlBase())
+
+    def look(conds, *rest):
+        control = conds.get("control")
+        while control is not None:
+            seen.append(type(control).__name__)
+            assert [name for name in contract if not hasattr(control, name)] == []
+            control.copy()
+            control = control.previous_controlnet
+        return original(conds, *rest)
+
+    positive, negative = prompts()
+    positive, _ = apply_unit(Unit(ours(1), hint()), positive, [])
+    plain = sample(model, [], Run(steps=1), (positive, negative))
+    monkeypatch.setattr(comfy.samplers, "get_area_and_mult", look)
+    assert torch.equal(sample(model, [], Run(steps=1), (positive, negative)), plain)
+    assert "JointControl" in seen
+
+
+@pytest.mark.parametrize("window", [range(4, 12), [11, 0, 1, 2, 3, 4, 5, 6], range(8)], ids=["end", "around", "begin"])
+def test_the_frames_of_a_sliding_window_get_their_own_hints(model, window):
+    """AnimateDiff-Evolved writes them on the control."""
+    pictures, window = hint(12, 64, 64), list(window)
+    control = begun(ours(1), model, pictures)
+    control.sub_idxs, control.full_latent_length, control.context_length = window, 12, 8
+    seen = residuals(control, 8)
+    assert far(seen, residuals(begun(ours(1), model, pictures[window]), 8)) <= 1e-5
+    assert far(seen, residuals(begun(ours(1), model, pictures[[*window[1:], window[0]]]), 8)) > 1e-3
+
+
+def draw(model, control, on):
+    """Sampled with DualCFGGuider, which lists its prompts as negative, middle, positive."""
+    positive, negative = prompts()
+    conds = {"positive": positive, "middle": [[positive[0][0].flip(1), {}]], "negative": negative}
+    for name in on:
+        conds[name], _ = apply_unit(Unit(control, hint()), conds[name], [])
+    guider = nodes_custom_sampler.Guider_DualCFG(model)
+    guider.set_conds(*(conds[name] for name in ("positive", "middle", "negative")))
+    guider.set_cfg(5.0, 3.0)
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", 2)
+    with torch.inference_mode():
+        sampler = comfy.samplers.sampler_object("euler")
+        return guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=3)
+
+
+def test_cond_only_means_every_prompt_but_the_negative(model):
+    only = with_factors(ours(1), "mode", lambda factors: factors.in_mode(control_mode("cond only")))
+    every = ("positive", "middle", "negative")
+    drawn = draw(model, only, every)
+    assert far(drawn, draw(model, ours(1), ("positive", "middle"))) <= 1e-4
+    others = (names for count in (1, 2, 3) for names in itertools.combinations(every, count))
+    assert all(far(drawn, draw(model, ours(1), on)) > 1e-3 for on in others if on != ("positive", "middle"))
+
+
+def shrunk(model, after_skip):
+    """With Kohya Deep Shrink: half the size behind the third block."""
+    node = nodes_model_downscale.PatchModelAddDownscale
+    return node.execute(model, 3, 2.0, 0.0, 1.0, after_skip, "bicubic", "bicubic").args[0]
+
+
+@pytest.mark.parametrize("after_skip", [True, False])
+def test_deep_shrink_keeps_the_control(model, after_skip):
+    run = Run(steps=2, height=128, width=128)
+    unit = Unit(ours(1), hint(), block_weights=Listed((0,) * 5 + (1,) * 8))  # behind the block at which it shrinks
+    small = shrunk(model, after_skip)
+    effect = far(sample(small, [unit], run), sample(small, [], run))
+    assert effect > far(sample(model, [unit], run), sample(model, [], run)) / 5
+
+
+def test_lllite_under_deep_shrink_names_it():
+    held = tensors(lllite(128, layers={4: 1, 5: 1, 7: 2, 8: 2}, middle=2)(), seed=6)
+    form = recognise({key: tuple(value.shape) for key, value in held.items()})
+    control = control_from_tensors(held, "lllite", form=form)
+    with pytest.raises(ValueError, match="Deep Shrink"):
+        run = Run(steps=1, height=128, width=128)
+        sample(shrunk(small_sdxl_model(64), True), [Unit(control, hint())], run, sdxl_prompts())
+
+
+def test_apply_without_a_control_says_who_gave_none():
+    with pytest.raises(ValueError, match="the node that loads it gave nothing"):
+        apply_unit(Unit(None, hint()), *prompts())
+
+
+@pytest.mark.parametrize("make", [ours, core])
+def test_a_range_that_never_acts_is_told_at_apply(make):
+    with pytest.raises(ValueError, match="after its end"):
+        apply_unit(Unit(make(1), hint(), start=0.6, end=0.4), *prompts())
+
+
+def test_cores_apply_takes_pictures_with_alpha_and_grey_ones(model):
+    """A picture with alpha counts as its colors, a grey one as three equal channels."""
+    picture, run = hint(1, 64, 64), Run(steps=1)
+    grey = picture[..., :1]
+    alpha = torch.cat([picture, torch.ones_like(grey)], -1)
+
+    def applied(image):
+        wired = comfy_nodes.ControlNetApplyAdvanced().apply_controlnet(*prompts(), ours(1), image, 1.0, 0.0, 1.0)
+        return sample(model, [], run, wired)
+
+    assert far(applied(alpha), applied(picture)) <= 1e-5
+    assert far(applied(grey), applied(grey.expand(-1, -1, -1, 3))) <= 1e-5
+    assert far(applied(grey), applied(picture)) > 1e-3
