@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from support.comfy_host import small_model
 from support.networks import dimensions, random_network
 from support.sampling import Run, comfy, hint, sample
+from support.sampling import weights as random_weights
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
-from zeroconv.controlnet.formats import control_lora
+from zeroconv.controlnet.formats import control_lora, load_tensors
 from zeroconv.controlnet.networks import build
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.loading import load as loading
@@ -53,6 +54,31 @@ def test_equal_to_core(model, lora):
     a, b, plain = (sample(model, units, Run()) for units in ([Unit(theirs, hint())], [Unit(ours, hint())], []))
     assert torch.linalg.norm(a - b) / torch.linalg.norm(a) <= 1e-5
     assert torch.linalg.norm(a - plain) / torch.linalg.norm(a) > 1e-3
+
+
+def test_the_models_loras_count_as_in_core(model, lora):
+    """Core takes the weights that the MODEL samples with, its LoRAs among them."""
+    patched, key = model.clone(), "diffusion_model.input_blocks.4.1.proj_in.weight"
+    change = torch.randn(model.model_state_dict()[key].shape, generator=torch.Generator().manual_seed(8))
+    patched.add_patches({key: ("diff", (change,))}, 0.2)
+    theirs = comfy.controlnet.ControlLora({key: value.clone() for key, value in lora.items()})
+    given = [[Unit(theirs, hint())]]
+    given += [[Unit(loading.load_control("lora.safetensors", base), hint())] for base in (patched, model)]
+    core, own, plain = (sample(patched, units, Run()) for units in given)
+    assert torch.linalg.norm(own - core) / torch.linalg.norm(core) <= 1e-5
+    assert torch.linalg.norm(plain - core) / torch.linalg.norm(core) > 1e-3
+
+
+def test_an_inpainting_model_is_named(model, lora, tmp_path):
+    """Its first layer takes nine channels; the file's family is right, and its plain model would do."""
+    base = loading.unet_weights(model)
+    first = "input_blocks.0.0.weight"
+    inpainting = {**base, first: torch.cat([base[first], base[first], base[first][:, :1]], 1)}
+    difference = {"difference": torch.zeros(()), **random_weights(1)}
+    save_file({key: value.contiguous() for key, value in difference.items()}, tmp_path / "difference.safetensors")
+    for name in ("lora", "difference"):
+        with pytest.raises(ValueError, match=r"inpainting model.*9 channels.*takes 4.*plain MODEL of the same family"):
+            load_tensors(tmp_path / f"{name}.safetensors", lambda: inpainting)
 
 
 def test_without_a_model_it_says_what_to_wire(lora):

@@ -6,9 +6,16 @@ import weakref
 
 import pytest
 import torch
+from support.checkpoints import SD15
 from support.comfy_host import small_model
+from support.dit_models import dit_model, sample_dit
+from support.formats import tensors
+from support.hosted import FAMILIES, Vae, from_tensors, tiny, vae_of
+from support.layouts import ctrlora_full
 from support.sampling import Run, core, hint, ours, prompts, sample
+from zeroconv.controlnet.formats import recognise
 from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.loading.load import control_from_tensors
 from zeroconv.host.sampling.lazy_residuals import PARTS, LazyList, known_length, lazy_residuals
 
 STEPS = 12
@@ -172,6 +179,9 @@ class Passes:
     def __init__(self, monkeypatch, model):
         self.count = 0
         unet = model.model.diffusion_model
+        if not hasattr(unet, "_forward"):  # SD3's
+            unet.x_embedder.register_forward_pre_hook(lambda *_: setattr(self, "count", self.count + 1))
+            return
         forward = unet._forward
         monkeypatch.setattr(
             unet, "_forward", lambda *a, **k: (setattr(self, "count", self.count + 1), forward(*a, **k))[1]
@@ -195,6 +205,37 @@ def test_a_step_that_a_cache_skips_costs_no_run(model, kind, monkeypatch):
     assert control.runner.loaded.cache.counts.forwards == passes.count
     by_core = sample(cached(model, kind), [Unit(core(1), hint())], run)
     assert torch.linalg.norm(sampled - by_core) / torch.linalg.norm(by_core) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "kind"),
+    [
+        ("sd3", "sd3", "LazyCache"),  # the host's EasyCache does not reach SD3
+        *[("flux xlabs", "flux", kind) for kind in ("EasyCache", "LazyCache")],
+        *[("qwen-image", "qwen-image", kind) for kind in ("EasyCache", "LazyCache")],
+    ],
+)
+def test_a_skipped_step_costs_no_run_of_the_hosts_families(name, base, kind, monkeypatch):
+    model, family = dit_model(base), FAMILIES[name]
+    with tiny(family):
+        control = from_tensors(family.tensors(), name)
+    runs = []
+    control.runner.loaded.network.register_forward_pre_hook(lambda *_: runs.append(None))
+    passes = Passes(monkeypatch, model)
+    sample_dit(base, cached(model, kind), [Unit(control, hint(), vae=vae_of(family))], steps=STEPS)
+    assert 1 < passes.count < STEPS
+    assert len(runs) == passes.count
+
+
+@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+def test_a_skipped_step_costs_no_run_of_a_ctrlora(model, kind, monkeypatch):
+    held = tensors(ctrlora_full(SD15, 64)(), seed=3)
+    form = recognise({key: tuple(value.shape) for key, value in held.items()})
+    control = control_from_tensors(form.convert(held, None), "ctrlora", form=form)
+    passes = Passes(monkeypatch, model)
+    sample(cached(model, kind), [Unit(control, hint(), vae=Vae(4))], Run(steps=STEPS))
+    assert 1 < passes.count < STEPS
+    assert control.runner.loaded.cache.counts.forwards == passes.count
 
 
 def test_chained_before_cores_control_a_cached_sampling_is_the_same(model):

@@ -88,7 +88,7 @@ def test_fp8_files_differ_by_the_rounding_of_their_weights_alone(folder, weights
     """half_step: largest relative rounding error. smallest: half of the smallest number of the format."""
     stored = {key: value.to(dtype) for key, value in weights.items()}
     save_file(stored, folder / "small.safetensors")
-    loaded = loading.load_control("small.safetensors").loaded
+    loaded = loading.load_control("small.safetensors").runner.loaded
     for key, value in loaded.network.state_dict().items():
         assert ((value.float() - weights[key]).abs() <= half_step * weights[key].abs() + smallest).all()
     rounded = build_controlnet({key: value.float() for key, value in stored.items()})
@@ -103,26 +103,50 @@ def test_8_bits_stay_where_the_host_computes_from_them(folder, weights, monkeypa
     management = comfy.model_management
     monkeypatch.setattr(management, "unet_dtype", lambda **_: torch.float8_e4m3fn)
     monkeypatch.setattr(management, "unet_manual_cast", lambda *_: torch.float32)
-    loaded = loading.load_control("small.safetensors").loaded
+    loaded = loading.load_control("small.safetensors").runner.loaded
     held = loaded.network.state_dict()
     assert loaded.dtype == torch.float32
     assert all(held[key].dtype == kinds[key] for key in kinds if kinds[key] != torch.float16)
     assert all(held[key].dtype == torch.float32 for key in kinds if kinds[key] == torch.float16)
 
 
-def test_the_base_of_a_difference_is_without_the_loras_in_it():
-    """Whether the MODEL's LoRAs are in its weights depends on what ran before; the base that is read must not."""
+def test_the_base_of_a_difference_has_the_models_loras():
+    """Whether they are in its weights at this moment depends on what ran before; the base that is read must not."""
     model = small_model(32).clone()
     before = {key: value.clone() for key, value in loading.unet_weights(model).items()}
     key = "diffusion_model.middle_block.1.proj_in.weight"
     own = key.removeprefix("diffusion_model.")
     model.add_patches({key: ("diff", (torch.ones_like(before[own]),))}, 0.5)
+    waiting = loading.unet_weights(model)
     comfy.model_management.load_models_gpu([model])
-    assert not torch.equal(model.model.diffusion_model.state_dict()[own], before[own]), "the patch must be in"
-    read = loading.unet_weights(model)
+    patched = model.model.diffusion_model.state_dict()[own].clone()
+    assert not torch.equal(patched, before[own]), "the patch must be in"
+    inside = loading.unet_weights(model)
     model.unpatch_model()
-    assert read.keys() == before.keys()
-    assert all(torch.equal(read[name], value) for name, value in before.items())
+    for read in (waiting, inside):
+        torch.testing.assert_close(read[own], patched)
+        assert read.keys() == before.keys()
+        assert all(torch.equal(read[name], value) for name, value in before.items() if name != own)
+
+
+@pytest.mark.parametrize("kind", ["e4m3fn", "e5m2"])
+def test_auto_keeps_8_bits_where_the_host_is_told_to(weights, monkeypatch, kind):
+    """As with `--fp8_e4m3fn-unet` on its command line. Biases and norms keep what is computed with."""
+    monkeypatch.setattr(comfy.model_management.args, f"fp8_{kind}_unet", True)
+    loaded = loading.load_network(weights)
+    assert comfy.model_management.unet_dtype() == getattr(torch, f"float8_{kind}")
+    kinds = {value.dtype for value in loaded.network.parameters() if value.dim() > 1}
+    assert kinds == {comfy.model_management.unet_dtype()}
+    assert {value.dtype for value in loaded.network.parameters() if value.dim() == 1} == {loaded.dtype}
+    for mine, other in zip(residuals(loaded.network, loaded.dtype), residuals(build_controlnet(weights)), strict=True):
+        assert torch.linalg.norm(mine - other) <= 0.5 * torch.linalg.norm(other)
+
+
+@pytest.mark.parametrize("flag", ["fp32_unet", "fp64_unet", "bf16_unet", "fp16_unet"])
+def test_auto_keeps_what_the_host_is_told_to(weights, monkeypatch, flag):
+    monkeypatch.setattr(comfy.model_management.args, flag, True)
+    loaded = loading.load_network(weights)
+    assert {value.dtype for value in loaded.network.parameters()} == {comfy.model_management.unet_dtype()}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +181,7 @@ def test_the_hosts_own_networks_keep_their_precision(folder):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="where mappings can be seen")
 def test_a_file_is_mapped_and_never_copied(folder, weights):
     save_file(weights, folder / "canny.safetensors")
-    loaded = loading.load_control("canny.safetensors").loaded
+    loaded = loading.load_control("canny.safetensors").runner.loaded
     comfy.model_management.load_models_gpu([loaded.patcher])
     lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith("canny.safetensors")]
     mapped = [tuple(int(end, 16) for end in line.split()[0].split("-")) for line in lines]

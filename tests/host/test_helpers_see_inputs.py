@@ -1,0 +1,92 @@
+"""The random networks that tests compare by: each input moves their result a hundred times as far as the bounds are.
+
+Otherwise a wrong hint, mask, prompt or strength would pass as rounding.
+"""
+
+import pytest
+import torch
+from support.comfy_host import small_model
+from support.dit_models import dit_model, sample_dit
+from support.hosted import FAMILIES, base_model, from_tensors, step, tiny, vae_of
+from support.sampling import Run, hint, ours, prompts, sample
+from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.controls.union import set_union_type
+
+BOUND = 1e-5
+"""Relative; what the tests allow beside core, in float32."""
+SEEN = 100 * BOUND
+PROMPT = ("c_crossattn", "y")
+"""Where a step has it: its tokens, and the one vector that SD3.5's networks see of it."""
+
+
+def far(a, b) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(64)
+
+
+def test_each_input_moves_the_latents(model):
+    white, half = torch.ones(1, 64, 64, 3), torch.zeros(1, 64, 64)
+    half[:, :32] = 1
+    plain = sample(model, [Unit(ours(1), white)], Run())
+    others = {
+        "hint": sample(model, [Unit(ours(1), 0 * white)], Run()),
+        "mask": sample(model, [Unit(ours(1), white, mask=half)], Run()),
+        "prompt": sample(model, [Unit(ours(1), white)], Run(), prompts()[::-1]),
+        "strength": sample(model, [Unit(ours(1), white, 0.9)], Run()),
+        "network": sample(model, [Unit(ours(2), white)], Run()),
+    }
+    moved = {name: far(other, plain) for name, other in others.items()}
+    assert {name: size for name, size in moved.items() if size < SEEN} == {}
+
+
+def residuals(name, image, strength=1.0, prompt=1.0):
+    """All residuals of a family's tiny network, in a row."""
+    family = FAMILIES[name]
+    with tiny(family):
+        control = from_tensors(family.tensors(), name)
+    if control.runner.union_types:
+        control = set_union_type(control, "auto")
+    unit = Unit(control, image, strength, vae=vae_of(family))
+    control = apply_unit(unit, [[torch.zeros(1, 5, 4), {}]], [])[0][0][1]["control"]
+    base, (x, cond) = base_model(family), step(family)
+    control.pre_run(base, base.model_sampling.percent_to_sigma)
+    cond = {key: value * prompt if key in PROMPT else value for key, value in cond.items()}
+    sigma = torch.full((x.shape[0],), 0.8 if family.flow else 4.0)
+    with torch.inference_mode():
+        given = control.get_control(x, sigma, cond, 2, {"cond_or_uncond": [0, 1]})
+        return torch.cat([value.flatten() for part in given.values() for value in list(part) if value is not None])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_input_moves_the_residuals_of_the_hosts_families(name):
+    white = torch.ones(1, 64, 96, 3)
+    plain = residuals(name, white)
+    moved = {
+        "hint": far(residuals(name, 0 * white), plain),
+        "strength": far(residuals(name, white, strength=0.9), plain),
+    }
+    if name != "stable cascade":  # its network sees no prompt
+        moved["prompt"] = far(residuals(name, white, prompt=-1.0), plain)
+    assert {what: size for what, size in moved.items() if size < SEEN} == {}
+
+
+def unit_of(name, image, strength=1.0):
+    family = FAMILIES[name]
+    with tiny(family):
+        return Unit(from_tensors(family.tensors(), name), image, strength, vae=vae_of(family))
+
+
+@pytest.mark.parametrize(("name", "base"), [("sd3", "sd3"), ("flux xlabs", "flux"), ("qwen-image", "qwen-image")])
+def test_hint_and_strength_move_the_latents_of_transformers(name, base):
+    reduced, white = dit_model(base), torch.ones(1, 64, 96, 3)
+    units = {
+        "plain": unit_of(name, white), "hint": unit_of(name, 0 * white), "strength": unit_of(name, white, 0.9),
+        "seed": unit_of(name, hint(1, 64, 96)),
+    }  # fmt: skip
+    latents = {what: sample_dit(base, reduced, [unit], steps=2) for what, unit in units.items()}
+    moved = {what: far(latent, latents["plain"]) for what, latent in latents.items() if what != "plain"}
+    assert {what: size for what, size in moved.items() if size < SEEN} == {}
