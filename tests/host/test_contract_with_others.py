@@ -1,6 +1,8 @@
 """What other packs, guiders and nodes of ComfyUI do with a control: tiles, windows, lists of prompts, resized UNets."""
 
+import importlib
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +19,6 @@ from zeroconv.host.settings import with_factors
 
 import comfy.controlnet  # isort: skip
 import comfy.samplers  # isort: skip
-import nodes as comfy_nodes  # isort: skip
 from comfy_extras import nodes_custom_sampler, nodes_model_downscale  # isort: skip
 
 
@@ -187,6 +188,8 @@ def test_cores_apply_takes_pictures_with_alpha_and_grey_ones(model):
     picture, run = hint(1, 64, 64), Run(steps=1)
     grey = picture[..., :1]
     alpha = torch.cat([picture, torch.ones_like(grey)], -1)
+
+    comfy_nodes: Any = importlib.import_module("nodes")
 
     def applied(image):
         wired = comfy_nodes.ControlNetApplyAdvanced().apply_controlnet(*prompts(), ours(1), image, 1.0, 0.0, 1.0)

@@ -3,6 +3,8 @@
 Otherwise a wrong hint, mask, prompt or strength would pass as rounding.
 """
 
+from typing import Any
+
 import pytest
 import torch
 from support.comfy_host import small_model
@@ -52,7 +54,8 @@ def residuals(name, image, strength=1.0, prompt=1.0):
         control = set_union_type(control, "auto")
     unit = Unit(control, image, strength, vae=vae_of(family))
     control = apply_unit(unit, [[torch.zeros(1, 5, 4), {}]], [])[0][0][1]["control"]
-    base, (x, cond) = base_model(family), step(family)
+    base: Any = base_model(family)
+    x, cond = step(family)
     control.pre_run(base, base.model_sampling.percent_to_sigma)
     cond = {key: value * prompt if key in PROMPT else value for key, value in cond.items()}
     sigma = torch.full((x.shape[0],), 0.8 if family.flow else 4.0)

@@ -3,6 +3,7 @@
 import copy
 import operator
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -165,7 +166,7 @@ def test_what_the_base_model_writes_into_the_options_is_not_seen(model):
         seen.append("block" in options),
         attention(q, k, v, heads, options),
     )[1]
-    options = {"cond_or_uncond": [0, 1]}
+    options: dict[str, Any] = {"cond_or_uncond": [0, 1]}
     given = ask(outermost(Unit(control, hint())), model, options)
     options["block"] = ("middle", 0)
     with torch.inference_mode():
