@@ -78,8 +78,7 @@ def test_no_run_is_larger_than_the_bound(model, monkeypatch):
 def test_other_networks_and_resting_ones_run_apart(model):
     """What has other weights, other pictures to act on or fewer runs is another question."""
     control, other = ours(1), ours(2)
-    resting = control.copy()
-    resting.run_interval = EveryNthStep(2)
+    resting = control.with_settings(run_interval=EveryNthStep(2))
     units = [Unit(made, hint(seed=seed)) for seed, made in enumerate((control, other, resting, control))]
     expected = sample(model, [Unit(core(n), hint(seed=seed)) for seed, n in enumerate((1, 2, 1, 1))], Run(steps=1))
     given = sample(model, units, Run(steps=1))
@@ -91,14 +90,14 @@ def test_other_networks_and_resting_ones_run_apart(model):
     "factors",
     [
         {"items": ItemStrengths.parse("0: 1, 1: 0")},
-        {"sides": CfgWeights(1.0, 0.0)},
+        {"cfg_weights": CfgWeights(1.0, 0.0)},
         {"block_weights": Listed((1.0, 0.5) + (0.0,) * 11)},
     ],
     ids=["one picture", "one side", "first residuals"],
 )
 def test_hints_for_other_rows_or_residuals_run_apart(model, factors):
     def units(first, second):
-        first.factors = StrengthFactors(**factors)
+        first = first.with_settings(factors=StrengthFactors(**factors))
         return [Unit(first, hint(seed=1)), Unit(second, hint(seed=2)), Unit(second, hint(seed=3))]
 
     control, run = ours(1), Run(batch=2, steps=2)

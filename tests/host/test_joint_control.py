@@ -146,7 +146,7 @@ def entries(*controls):
 def test_controls_of_other_packs_are_left_alone():
     foreign, own = Foreign(), ours(1)
     chained = ours(2).set_previous_controlnet(foreign)
-    (first, second, third, fourth), _ = join_controls(entries(foreign, own, chained, None))
+    (first, second, third, fourth), _ = join_controls(entries(foreign, own, chained, None), {})
     assert first["control"] is foreign
     assert third["control"] is chained
     assert isinstance(second["control"], JointControl)
@@ -156,13 +156,13 @@ def test_controls_of_other_packs_are_left_alone():
 def test_what_needs_no_joining_is_handed_through():
     own = ours(1)
     for conds in (entries(own, own), entries(None, None), entries(Foreign(), None), entries(Foreign(), own)):
-        assert join_controls(conds) is conds
+        assert join_controls(conds, {}) is conds
 
 
 def test_the_given_conditionings_are_not_changed():
     own = ours(1)
     conds = entries(own, None)
-    join_controls(conds)
+    join_controls(conds, {})
     assert conds == entries(own, None)
 
 

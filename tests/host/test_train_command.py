@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 from support.checkpoints import SD15_SMALL, SDXL_SMALL, cached
-from support.comfy_host import COMFYUI_DIR, import_host
+from support.comfy_host import import_host
+from zeroconv.comfy_client.server import comfyui_directory
 from zeroconv.commands import main
 
 STEPS = 2
@@ -36,7 +37,7 @@ def write_plan(folder: Path, extra: str = "", save_every: int = 0) -> Path:
     (pairs / "images" / "0.txt").write_text("a picture")
     plan = folder / "run.toml"
     plan.write_text(
-        f"""comfyui = "{COMFYUI_DIR.as_posix()}"
+        f"""comfyui = "{comfyui_directory().as_posix()}"
 checkpoint = "{cached("sd15-checkpoint", "checkpoint", SD15_SMALL, 30).as_posix()}"
 dataset = "pairs"
 name = "new"

@@ -28,11 +28,7 @@ from zeroconv.training.samples import Sampling, Strip, take_examples
 from zeroconv.training.settings import Settings
 
 linux_only = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what is mapped")
-ALONE = [
-    name
-    for name, kind in KINDS.items()
-    if kind.network != "nothing" and not kind.needs_base and name != "ldm scaled fp8"
-]
+ALONE = [name for name, kind in KINDS.items() if kind.kind and not kind.needs_base and name != "ldm scaled fp8"]
 """Kinds of control that ZeroConv runs, without those that need the weights of a base model, or scales that fit."""
 HOST_KINDS = ["ldm sd15", "sparse-ctrl scribble", "t2i-adapter light", "lllite sdxl", "flux xlabs", "stable cascade"]
 
