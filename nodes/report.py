@@ -11,6 +11,7 @@ from ..host.conditioning import Conditioning
 from ..host.preview import records_of
 from ..host.settings import with_record
 from .compat import schema
+from .sockets import control_input
 
 CATEGORY = "ZeroConv/strength"
 
@@ -29,7 +30,7 @@ class ZeroConvRecord(io.ComfyNode):
                 "ControlNets. Without this node nothing is measured and nothing is slower."
             ),
             search_aliases=["measure", "residual norm", "debug controlnet"],
-            inputs=[io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv).")],
+            inputs=[control_input()],
             outputs=[
                 io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet that takes notes, for Apply.")
             ],

@@ -22,7 +22,7 @@ from zeroconv.host.controls.sparse_ctrl import SparseCtrlRunner
 from zeroconv.host.loading.load import load_network
 from zeroconv.host.preview import hints_as_seen
 from zeroconv.host.settings import with_factors, with_fit
-from zeroconv.nodes.fit import ZeroConvFitHint
+from zeroconv.nodes.hint import ZeroConvFitHint
 
 FRAMES, SIDE = 4, 64
 RUN = Run(steps=2, batch=FRAMES)

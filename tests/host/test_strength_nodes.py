@@ -11,7 +11,18 @@ from zeroconv.host.conditioning import Unit, apply_unit
 
 import_host()
 
-from zeroconv.nodes import fit, mode, report, schedule, steps, weights
+from zeroconv.nodes import (
+    block_weights,
+    cfg_weights,
+    control_mode,
+    hint,
+    item_strengths,
+    match_program,
+    preview_steps,
+    range_counting,
+    report,
+    schedule,
+)
 
 NODES = [node for topic in (schedule, weights, mode, fit, steps, report) for node in topic.NODES]
 
@@ -56,23 +67,23 @@ def test_keyframes_in_any_order():
 
 
 def test_block_weights():
-    assert weights.ZeroConvBlockWeights.execute("1, 0.5").args[0] == Listed((1, 0.5))
-    assert isinstance(weights.ZeroConvBlockWeights.execute("0: 0, 1: 1").args[0], Curve)
+    assert block_weights.ZeroConvBlockWeights.execute("1, 0.5").args[0] == Listed((1, 0.5))
+    assert isinstance(block_weights.ZeroConvBlockWeights.execute("0: 0, 1: 1").args[0], Curve)
 
 
 @pytest.mark.parametrize(
     ("kind", "rule"), [("whole depth", Soft(0.7)), ("A1111", SoftA1111(0.7)), ("diffusers", SoftDiffusers())]
 )
 def test_soft_weights(kind, rule):
-    assert weights.ZeroConvSoftWeights.execute(0.7, kind).args[0] == rule
+    assert block_weights.ZeroConvSoftWeights.execute(0.7, kind).args[0] == rule
 
 
 def test_settings_of_a_control_add_up():
     control = ours(1)
-    control = mode.ZeroConvControlMode.execute(control, "control", "A1111").args[0]
-    control = mode.ZeroConvItemStrengths.execute(control, "0: 0.5", False).args[0]
-    control = mode.ZeroConvRangeCounting.execute(control, "steps").args[0]
-    control = fit.ZeroConvFitHint.execute(control, "stretch", "edges", "repeat").args[0]
+    control = control_mode.ZeroConvControlMode.execute(control, "control", "A1111").args[0]
+    control = item_strengths.ZeroConvItemStrengths.execute(control, "0: 0.5", False).args[0]
+    control = range_counting.ZeroConvRangeCounting.execute(control, "steps").args[0]
+    control = hint.ZeroConvFitHint.execute(control, "stretch", "edges", "repeat").args[0]
     factors = control.settings.factors
     assert (factors.cfg_weights, factors.block_weights) == (CfgWeights(1, 0), SoftA1111())
     assert factors.items.factors(2) == (0.5, 1)
@@ -82,36 +93,40 @@ def test_settings_of_a_control_add_up():
         "edges",
         "repeat",
     )
-    sides = mode.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
+    sides = cfg_weights.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
     assert sides == CfgWeights(0.5, 0.25)
-    assert mode.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
+    assert (
+        match_program.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
+    )
 
 
 def test_another_packs_control_is_refused():
     with pytest.raises(ValueError, match="cannot take a control mode"):
-        mode.ZeroConvControlMode.execute(core(1), "control", "A1111")
+        control_mode.ZeroConvControlMode.execute(core(1), "control", "A1111")
 
 
 def test_pixel_perfect():
     latent = {"samples": torch.zeros(1, 4, 64, 64)}
     image = torch.zeros(1, 1000, 2000, 3)
-    assert fit.ZeroConvPixelPerfect.execute(image, latent, "crop").args[0] == 512
-    assert fit.ZeroConvPixelPerfect.execute(image, latent, "fit inside").args[0] == 256
+    assert hint.ZeroConvPixelPerfect.execute(image, latent, "crop").args[0] == 512
+    assert hint.ZeroConvPixelPerfect.execute(image, latent, "fit inside").args[0] == 256
 
 
 def test_previews_give_and_show_pictures(temp_folder):
     positive, _ = apply_unit(Unit(ours(1), hint(), end=0.5), *prompts())
     latent = {"samples": torch.zeros(2, 4, 8, 8)}
-    hints = fit.ZeroConvPreviewHint.execute(positive, latent)
+    hints = hint.ZeroConvPreviewHint.execute(positive, latent)
     assert [picture.shape for picture in hints.args[0]] == [(2, 64, 64, 3)]
-    plot = steps.ZeroConvPreviewSteps.execute(small_model(64), positive, 10, "euler", "normal", 1.0, 0, 10000)
+    plot = preview_steps.ZeroConvPreviewSteps.execute(small_model(64), positive, 10, "euler", "normal", 1.0, 0, 10000)
     assert plot.args[0].shape[0] == 1
     assert "runs 5 of 10 steps: 1 1 1 1 1 0 0 0 0 0" in plot.args[1]
     assert len(list(temp_folder.glob("*.png"))) == 3
 
 
 def test_a_prompt_without_control_has_an_empty_plan(temp_folder):
-    plot = steps.ZeroConvPreviewSteps.execute(small_model(64), prompts()[0], 10, "euler", "normal", 1.0, 0, 10000)
+    plot = preview_steps.ZeroConvPreviewSteps.execute(
+        small_model(64), prompts()[0], 10, "euler", "normal", 1.0, 0, 10000
+    )
     assert plot.args[1] == ""
     assert len(list(temp_folder.glob("*.png"))) == 1
 

@@ -12,6 +12,7 @@ from ..host.conditioning import Conditioning
 from ..host.preview import hints_as_seen
 from ..host.settings import with_fit
 from .compat import schema
+from .sockets import control_input, control_output
 
 CATEGORY = "ZeroConv/strength"
 
@@ -38,7 +39,7 @@ class ZeroConvFitHint(io.ComfyNode):
             description="How a hint of another size or shape meets the picture, and many hints a batch of pictures.",
             search_aliases=["resize mode", "crop and resize", "resize and fill", "batch mapping"],
             inputs=[
-                io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv)."),
+                control_input(),
                 io.Combo.Input("fit", options=list(FIT_MODES), default="crop", tooltip=FIT_TIP),
                 io.Combo.Input(
                     "resampling",
@@ -78,9 +79,7 @@ class ZeroConvFitHint(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[
-                io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
-            ],
+            outputs=[control_output()],
         )
 
     @classmethod
