@@ -20,7 +20,7 @@ class ZeroConvFewerRuns(io.ComfyNode):
         return schema(
             node_id="ZeroConvFewerRuns",
             display_name="Fewer Runs",
-            category="ZeroConv/strength",
+            category="ZeroConv/speed",
             description=(
                 "Runs a ControlNet at some of the steps only and uses what it gave again at the steps between: faster, "
                 "and approximate. Preview Steps shows where it will run, Report ControlNets how often it did."

@@ -14,7 +14,7 @@ from ..host.settings import with_fit
 from .compat import schema
 from .sockets import control_input, control_output
 
-CATEGORY = "ZeroConv/strength"
+CATEGORY = "ZeroConv/hint"
 
 WHOLE_HINT, OWN_PART = "whole hint", "own part"
 

@@ -18,7 +18,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
         return schema(
             node_id="ZeroConvPreviewSteps",
             display_name="Preview Steps",
-            category="ZeroConv/strength",
+            category="ZeroConv/report",
             description=(
                 "Shows on which steps each ControlNet of a prompt will run and how strongly, for a model, scheduler, "
                 "number of steps and denoise. Give it the settings of your KSampler."

@@ -13,7 +13,7 @@ from ..host.settings import with_record
 from .compat import schema
 from .sockets import control_input
 
-CATEGORY = "ZeroConv/strength"
+CATEGORY = "ZeroConv/report"
 
 
 class ZeroConvRecord(io.ComfyNode):

@@ -19,7 +19,7 @@ class ZeroConvStepCache(io.ComfyNode):
         return schema(
             node_id="ZeroConvStepCache",
             display_name="Step Cache",
-            category="ZeroConv/strength",
+            category="ZeroConv/speed",
             description=(
                 "Computes the whole model at key steps only; at the steps between a part of it, with what the rest and "
                 "the ControlNets gave at the last key step: much faster, and approximate. For SD1.5, SD2.x and SDXL."
