@@ -11,25 +11,30 @@ from .compat import schema
 from .sockets import control_input, control_output
 
 
-class ZeroConvPromptSides(io.ComfyNode):
-    """Weigh the positive and the negative side."""
+class ZeroConvCfgWeights(io.ComfyNode):
+    """Set the weight for the positive and for the negative prompt."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        side = {"default": 1.0, "min": 0.0, "max": 10.0, "step": 0.01}
+        limits = {"default": 1.0, "min": 0.0, "max": 10.0, "step": 0.01}
         return schema(
-            node_id="ZeroConvPromptSides",
-            display_name="Weight per Prompt",
+            node_id="ZeroConvCfgWeights",
+            display_name="CFG Weights",
             category="ZeroConv/strength",
-            description="How strongly a ControlNet acts beside the positive and beside the negative prompt.",
-            search_aliases=["uncond multiplier", "cond only", "negative strength"],
+            description=(
+                "How strongly a ControlNet acts for the positive and for the negative prompt, the two that CFG "
+                "combines."
+            ),
+            search_aliases=["weight per prompt", "uncond multiplier", "cond only", "negative strength"],
             inputs=[
                 control_input(),
-                io.Float.Input("positive", **side, tooltip="Factor on the positive prompt's side."),
+                io.Float.Input("positive", **limits, tooltip="Factor on the control of the positive prompt."),
                 io.Float.Input(
                     "negative",
-                    **side,
-                    tooltip="Factor on the negative prompt's side. 0 halves the work, and controls more strongly.",
+                    **limits,
+                    tooltip=(
+                        "Factor on the control of the negative prompt. 0 halves the work, and controls more strongly."
+                    ),
                 ),
             ],
             outputs=[control_output()],
@@ -37,8 +42,8 @@ class ZeroConvPromptSides(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net: Any, positive: float, negative: float) -> io.NodeOutput:
-        sides = CfgWeights(positive, negative)
-        return io.NodeOutput(with_factors(control_net, "weight per prompt", lambda i: replace(i, cfg_weights=sides)))
+        weights = CfgWeights(positive, negative)
+        return io.NodeOutput(with_factors(control_net, "CFG weights", lambda i: replace(i, cfg_weights=weights)))
 
 
-NODES = [ZeroConvPromptSides]
+NODES = [ZeroConvCfgWeights]

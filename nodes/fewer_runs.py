@@ -38,7 +38,7 @@ class ZeroConvFewerRuns(io.ComfyNode):
                     ),
                 ),
                 io.Int.Input(
-                    "every",
+                    "every_n_steps",
                     default=2,
                     min=1,
                     max=MOST_STEPS,
@@ -57,8 +57,8 @@ class ZeroConvFewerRuns(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, control_net: Any, method: str, every: int, tolerance: float) -> io.NodeOutput:
-        run_interval: RunInterval = EveryNthStep(every) if method == EVERY else Adaptive(tolerance)
+    def execute(cls, control_net: Any, method: str, every_n_steps: int, tolerance: float) -> io.NodeOutput:
+        run_interval: RunInterval = EveryNthStep(every_n_steps) if method == EVERY else Adaptive(tolerance)
         return io.NodeOutput(with_run_interval(control_net, run_interval))
 
 

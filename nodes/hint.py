@@ -1,4 +1,4 @@
-"""How the hint meets the picture, and the hint as the network will see it."""
+"""How the hint meets the image, and the hint as the network will see it."""
 
 from typing import Any, cast
 
@@ -65,7 +65,7 @@ class ZeroConvFitHint(io.ComfyNode):
                     default=WHOLE_HINT,
                     optional=True,
                     tooltip=(
-                        "For prompts with an area (Conditioning Set Region). whole hint: squeezed into each area, as "
+                        "For prompts with an area (Conditioning (Set Area)). whole hint: squeezed into each area, as "
                         "ComfyUI does. own part: each area gets the part of the hint, and of the mask, that lies there."
                     ),
                 ),
@@ -107,7 +107,7 @@ class ZeroConvPreviewHint(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Shows the hint of every ControlNet of a prompt exactly as its network will see it: cropped, resized "
-                "and given out to the pictures of the latent batch."
+                "and matched to the items of the latent batch."
             ),
             search_aliases=["control image", "preview control", "detected map"],
             inputs=[

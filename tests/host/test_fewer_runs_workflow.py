@@ -12,7 +12,7 @@ LONG = Sampling(steps=400)
 
 
 def fewer(flow: Workflow, net: ControlNet, every: int) -> ControlNet:
-    node = flow.add("ZeroConvFewerRuns", control_net=net, method="every n-th step", every=every, tolerance=0.2)
+    node = flow.add("ZeroConvFewerRuns", control_net=net, method="every n-th step", every_n_steps=every, tolerance=0.2)
     return ControlNet(node, 0)
 
 

@@ -15,17 +15,24 @@ import_host()
 
 from zeroconv.nodes import schedule
 from zeroconv.nodes.block_weights import ZeroConvBlockWeights, ZeroConvSoftWeights
-from zeroconv.nodes.cfg_weights import ZeroConvPromptSides
+from zeroconv.nodes.cfg_weights import ZeroConvCfgWeights
 from zeroconv.nodes.control_mode import ZeroConvControlMode
 from zeroconv.nodes.hint import ZeroConvFitHint, ZeroConvPixelPerfect, ZeroConvPreviewHint
 from zeroconv.nodes.item_strengths import ZeroConvItemStrengths
-from zeroconv.nodes.match_program import ZeroConvPreset
+from zeroconv.nodes.match_program import ZeroConvMatchProgram
 from zeroconv.nodes.preview_steps import ZeroConvPreviewSteps
 from zeroconv.nodes.range_counting import ZeroConvRangeCounting
 
 TOPICS = {
-    "strength": ("schedule", "block_weights", "control_mode", "cfg_weights", "item_strengths", "range_counting")
-    + ("match_program",),
+    "strength": (
+        "schedule",
+        "block_weights",
+        "control_mode",
+        "cfg_weights",
+        "item_strengths",
+        "range_counting",
+        "match_program",
+    ),
     "hint": ("hint",),
     "speed": ("fewer_runs", "step_cache"),
     "report": ("preview_steps", "report"),
@@ -106,9 +113,9 @@ def test_settings_of_a_control_add_up():
         "edges",
         "repeat",
     )
-    sides = ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
+    sides = ZeroConvCfgWeights.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
     assert sides == CfgWeights(0.5, 0.25)
-    assert ZeroConvPreset.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
+    assert ZeroConvMatchProgram.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
 
 
 def test_another_packs_control_is_refused():
