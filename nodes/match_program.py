@@ -22,8 +22,8 @@ class ZeroConvMatchProgram(io.ComfyNode):
             display_name="Match A1111 / diffusers",
             category="ZeroConv/strength",
             description=(
-                "Sets how ranges are counted, soft weights, how hints are fitted and which prompts a shuffle ControlNet "
-                "acts for as A1111, diffusers or ComfyUI does, to repeat an image made there."
+                "Sets how ranges are counted, soft weights, how hints are fitted and which prompts a shuffle "
+                "ControlNet acts for as A1111, diffusers or ComfyUI does, to repeat an image made there."
             ),
             search_aliases=["a1111", "webui", "act like", "preset", "diffusers", "forge", "parity"],
             inputs=[
