@@ -16,7 +16,7 @@ from .sockets import control_input, control_output
 
 CATEGORY = "ZeroConv/hint"
 
-WHOLE_HINT, OWN_PART = "whole hint", "own part"
+WHOLE_HINT, CROPPED_HINT = "whole hint", "cropped hint"
 
 LATENT_SCALE = 8
 """Pixels of an image per pixel of its latent."""
@@ -61,12 +61,13 @@ class ZeroConvFitHint(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "areas",
-                    options=[WHOLE_HINT, OWN_PART],
+                    options=[WHOLE_HINT, CROPPED_HINT],
                     default=WHOLE_HINT,
                     optional=True,
                     tooltip=(
                         "For prompts with an area (Conditioning (Set Area)). whole hint: squeezed into each area, as "
-                        "ComfyUI does. own part: each area gets the part of the hint, and of the mask, that lies there."
+                        "ComfyUI does. cropped hint: each area gets the part of the hint, and of the mask, that "
+                        "lies there."
                     ),
                 ),
                 io.String.Input(
@@ -93,7 +94,7 @@ class ZeroConvFitHint(io.ComfyNode):
         frames: str = "",
     ) -> io.NodeOutput:
         spread = parse_frames(frames)
-        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == OWN_PART, spread))
+        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == CROPPED_HINT, spread))
 
 
 class ZeroConvPreviewHint(io.ComfyNode):

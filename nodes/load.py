@@ -76,7 +76,7 @@ class ZeroConvLoad(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[io.ControlNet.Output(tooltip="The ControlNet, for Apply ControlNet.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet, for Apply ControlNet.")],
         )
 
     @classmethod

@@ -31,7 +31,7 @@ class ZeroConvUnionType(io.ComfyNode):
                 io.ControlNet.Input("control_net", tooltip="A union ControlNet from Load ControlNet."),
                 io.Combo.Input("type", options=["auto", *TYPE_NAMES], tooltip=ALL_TYPES_TOOLTIP),
             ],
-            outputs=[io.ControlNet.Output(tooltip="The ControlNet with this type set.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this type set.")],
         )
 
     @classmethod
@@ -66,7 +66,7 @@ class ZeroConvUnionHint(io.ComfyNode):
                     tooltip="Strength of this hint, along with the first one.",
                 ),
             ],
-            outputs=[io.ControlNet.Output(tooltip="The ControlNet with this hint added.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this hint added.")],
         )
 
     @classmethod

@@ -117,7 +117,7 @@ class Preprocessor:
     weights: rows of weights.toml that must be there.
     aliases: words people search, and the method's names in other programs.
     multiple_of: the sizes that the network needs; the caller pads and cuts off again.
-    licence: only when the weights restrict their use.
+    license: only when the weights restrict their use.
     has_result_size: the node lets the user choose the size of the hint; Canny's inputs are fixed without it.
     takes_mask: `run` needs `Inputs.mask`.
     gives_labels, gives_poses: `run` returns `Hint.labels`, `Hint.poses`.
@@ -132,7 +132,7 @@ class Preprocessor:
     weights: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     multiple_of: int = 1
-    licence: str = ""
+    license: str = ""
     has_result_size: bool = True
     takes_mask: bool = False
     gives_labels: bool = False

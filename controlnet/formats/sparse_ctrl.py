@@ -17,7 +17,7 @@ from ..networks.dimensions import Shapes
 from . import diffusers
 from .format import Description, Format, Value, describe_controlnet, has, rename
 
-COLOURS = 3
+COLORS = 3
 """The hint's channels before the VAE and without its mask."""
 FRAMES = 32
 """Of the longest video, for files without the sinusoids: they are no weights, and some programs leave them out."""
@@ -55,7 +55,7 @@ def _sinusoids(frames: int, channels: int) -> Tensor:
 
 def _describe(shapes: Shapes) -> Description:
     found = describe_controlnet(_rename(shapes))
-    return Description(found.family, COLOURS, found.residuals)
+    return Description(found.family, COLORS, found.residuals)
 
 
 def _rename(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -18,7 +18,7 @@ from .layers import Attention, Ops, torch_attention
 
 LEVELS = 4
 SDXL_CHANNELS = (256, 768)
-"""Channels after the pixel unshuffle by 16, for a grey or a coloured hint; by 8 they are 64 and 192."""
+"""Channels after the pixel unshuffle by 16, for a grey or a colored hint; by 8 they are 64 and 192."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ SCRIBBLE_PIDINET = Preprocessor(
     weights=PIDINET.weights,
     aliases=("Scribble_PiDiNet_Preprocessor",),
     multiple_of=PIDINET.multiple_of,
-    licence=PIDINET.licence,
+    license=PIDINET.license,
 )
 
 SKETCH_PIDINET = Preprocessor(
@@ -108,5 +108,5 @@ SKETCH_PIDINET = Preprocessor(
     weights=PIDINET.weights,
     aliases=("t2ia_sketch_pidi", "T2I-Adapter sketch"),
     multiple_of=PIDINET.multiple_of,
-    licence=PIDINET.licence,
+    license=PIDINET.license,
 )

@@ -154,10 +154,10 @@ def test_bars_are_as_high_as_the_strengths():
     assert heights[0] >= 70
 
 
-def bar(picture, x, colour):
-    """Pixels of this colour in a column of a plan."""
+def bar(picture, x, color):
+    """Pixels of this color in a column of a plan."""
     pixels = (picture[0] * 255).round().to(torch.uint8)
-    return int((pixels[:, x] == torch.tensor(colour, dtype=torch.uint8)).all(dim=-1).sum())
+    return int((pixels[:, x] == torch.tensor(color, dtype=torch.uint8)).all(dim=-1).sum())
 
 
 def test_steps_that_use_kept_residuals_are_dim():

@@ -146,14 +146,14 @@ def test_inspection_says_what_a_file_is(weights, tmp_path, suffix):
     if suffix == ".pth":
         torch.save(content, path)
     else:
-        save_file(content, path, metadata={"licence": "openrail"})
+        save_file(content, path, metadata={"license": "openrail"})
     report = inspect_file(path)
     assert (report.family, report.hint_channels, report.residuals) == ("SD1.5", 3, 13)
     assert report.parameters == sum(value.numel() for value in weights.values())
     assert set(report.dtypes) <= {"F16", "float16"}
     assert report.preprocessors == ("canny",)
     assert "canny" in str(report)
-    assert suffix == ".pth" or "licence: openrail" in str(report)
+    assert suffix == ".pth" or "license: openrail" in str(report)
 
 
 def test_inspection_of_union_and_lora(tmp_path):
