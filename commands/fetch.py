@@ -86,7 +86,7 @@ def _announce(row: Weights, size: str, license: str, non_commercial: bool) -> No
 
 
 def _show_progress(done: int, total: int) -> None:
-    """One line that is overwritten; nothing when the output is no terminal."""
+    """One line that is overwritten; nothing when the output is not a terminal."""
     if sys.stderr.isatty():
         share = f"{100 * done / total:5.1f} %" if total else ""
         end = "\n" if total and done >= total else ""

@@ -14,7 +14,7 @@ WRAPPED = "_zeroconv_printable"
 def with_printable_errors(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """The same node; its errors hold nothing that cannot be printed.
 
-    ComfyUI prints what a node raises. A name that is no Unicode, or a text with half a character, would end the
+    ComfyUI prints what a node raises. A name that is not Unicode, or a text with half a character, would end the
     thread that runs prompts, and no prompt would run until a restart.
     """
     if WRAPPED not in vars(node):

@@ -110,7 +110,7 @@ def load_pickle(path: Path) -> Any:
 def _unpacked_bytes(path: Path) -> int:
     """Bytes of what a file holds, compressed or not.
 
-    Raises ValueError for containers that are no plain weights, and for archives that unpack to far more than the file.
+    Raises ValueError for containers that are not plain weights, and for archives that unpack to far more than the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

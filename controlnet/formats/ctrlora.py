@@ -50,8 +50,8 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
     shapes = shapes_of(base)
     if not (_marked(shapes) and is_whole(shapes)):
         raise ValueError(
-            "The base_file is no base ControlNet of CtrLoRAs. Choose the one that this CtrLoRA was made for, such as "
-            "ctrlora_sd15_basecn700k."
+            "The base_file is not a base ControlNet of CtrLoRAs. Choose the one that this CtrLoRA was made for, such "
+            "as ctrlora_sd15_basecn700k."
         )
     tensors, whole = own(tensors), own(base)
     merged = {key: value for key, value in whole.items() if not SWITCHED.search(key)}

@@ -110,7 +110,7 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
     )
     odd = [width for width in dims.residual_channels if width % WIDTH_STEP]
     if odd:
-        raise ValueError(f"This ControlNet file is damaged: a width of {odd[0]} is no multiple of {WIDTH_STEP}.")
+        raise ValueError(f"This ControlNet file is damaged: a width of {odd[0]} is not a multiple of {WIDTH_STEP}.")
     return dims
 
 

@@ -72,7 +72,7 @@ def infer_t2i_adapter(shapes: Shapes) -> T2IAdapterDimensions:
         return T2IAdapterDimensions(first[1], _light_levels(shapes), light=True)
     count = _count(shapes, "body")
     if count == 0 or count % LEVELS:
-        raise ValueError(f"This T2I-Adapter has {count} residual blocks, which are no {LEVELS} equal levels.")
+        raise ValueError(f"This T2I-Adapter has {count} residual blocks, which are not {LEVELS} equal levels.")
     each = count // LEVELS
     halved = (2,) if first[1] in SDXL_CHANNELS else (1, 2, 3)
     levels = tuple(

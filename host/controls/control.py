@@ -94,7 +94,7 @@ class Control(ControlBase):
         vae: Any = None,
         extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
     ) -> Control:
-        """Raises ValueError for a hint that is no picture, a range that never acts, a missing VAE or kind of hint."""
+        """Raises ValueError for a hint that is not an image, a range that never acts, a missing VAE or type."""
         Span(*timestep_percent_range)
         self.runner.check_union_types(self.union_types, "control_type" in self.extra_args)
         if self.latent_format is not None:

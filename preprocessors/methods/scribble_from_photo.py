@@ -21,7 +21,7 @@ STROKE_LEVEL = 4
 """Grey levels 0..255 above which a blurred edge is a ridge, and a blurred ridge a stroke."""
 
 SKETCH_LEVEL = 0.5
-"""Softer edges are no lines of a sketch."""
+"""Softer edges are not lines of a sketch."""
 
 _DIRECTIONS = (
     ((0, 0, 0), (1, 1, 1), (0, 0, 0)),

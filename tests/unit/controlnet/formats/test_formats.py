@@ -105,7 +105,7 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path):
     [
         ({"lora_te_text_model.alpha": torch.zeros(1)}, "a LoRA.*models/loras"),
         ({"something.else": torch.zeros(1)}, r"something \(1\)"),
-        ({"zero_convs.1.0.bias": torch.zeros(1), "input_hint_block.0.weight": torch.zeros(1)}, "no ControlNet"),
+        ({"zero_convs.1.0.bias": torch.zeros(1), "input_hint_block.0.weight": torch.zeros(1)}, "not a ControlNet"),
         ({"zero_convs.0.0.weight": torch.zeros(1), "difference": torch.zeros(1)}, "difference.*Wire the MODEL"),
         ({"lora_controlnet": torch.zeros(1)}, "Control-LoRA.*Wire the MODEL"),
         ({"zero_convs.0.0.weight": torch.zeros(1)}, "incomplete"),
