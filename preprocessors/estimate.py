@@ -6,7 +6,7 @@ from .description import Parameter
 from .networks.official import run_like
 
 LARGEST = 2048
-"""Of the shorter side that a network sees: attention over a picture of 16 megapixels would take hours."""
+"""Upper limit of the shorter side that a network sees: attention over 16 megapixels would take hours."""
 
 _LONGEST = 4
 """Limit of the longer side, in shorter sides: a strip of paper must not cost the memory of a poster."""

@@ -20,7 +20,7 @@ from .format import Description, Format, Value, describe_controlnet, has, rename
 COLORS = 3
 """The hint's channels before the VAE and without its mask."""
 FRAMES = 32
-"""Of the longest video, for files without the sinusoids: they are not weights, and some programs leave them out."""
+"""Frames of the longest video, for files without the sinusoids, which are not weights and may be left out."""
 
 MOTION = re.compile(r"down_blocks\.(\d+)\.motion_modules\.(\d+)\.(?:temporal_transformer\.)?(.+)")
 LAYER = "transformer_blocks.0."

@@ -44,7 +44,7 @@ class Dimensions:
     union_types: int = 0
     """Kinds of hint that a union network tells apart; 0 for a plain one."""
     frames: int = 0
-    """Of the longest video that layers along the time know; 0 without such layers."""
+    """Length of the longest video that temporal layers can take; 0 without such layers."""
 
     @property
     def sees_latents(self) -> bool:

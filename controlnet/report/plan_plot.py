@@ -82,14 +82,14 @@ def draw_plan(forecasts: Sequence[Forecast], width: int = 768) -> Tensor:
 
 def _legend(forecasts: Sequence[Forecast], greatest: float) -> str:
     steps = len(forecasts[0].strengths) if forecasts else 0
-    told = [f"steps 0 to {steps - 1}", f"full height is {greatest:.3g}"]
+    parts = [f"steps 0 to {steps - 1}", f"full height is {greatest:.3g}"]
     if any(f.cfg_weights[0] != f.cfg_weights[1] for f in forecasts):
-        told.append("blue: positive, orange: negative prompt")
+        parts.append("blue: positive, orange: negative prompt")
     if any(strength and not ran for f in forecasts for strength, ran in zip(f.strengths, f.ran, strict=True)):
-        told.append("dim: kept from the last run")
+        parts.append("dim: kept from the last run")
     if any(f.items for f in forecasts):
-        told.append("green: items")
-    return "; ".join(told)
+        parts.append("green: items")
+    return "; ".join(parts)
 
 
 def _draw_forecast(draw: ImageDraw.ImageDraw, forecast: Forecast, greatest: float, box: Box) -> None:

@@ -22,7 +22,7 @@ RANGE_COUNTINGS: tuple[RangeCounting, ...] = get_args(RangeCounting)
 COUNTINGS: tuple[Counting, ...] = get_args(Counting)
 
 HALVINGS = 30
-"""Of the search for a percent: leaves 1e-9 of the way."""
+"""Steps of the bisection that finds a percent: they leave 1e-9 of the range."""
 
 DECIMALS = 6
 """Positions are rounded, or float32 noise of the sigmas would put a step just before the keyframe it stands on."""

@@ -89,7 +89,7 @@ class ComfyControlNetRunner(ResidualRunner):
         """Pixels, or latents with the masks of inpainting networks as further channels."""
         seen = view.pixels()
         if view.vae is not None:
-            seen = view.through_vae(seen)
+            seen = view.vae_encode(seen)
         if self.latent_format is not None:
             seen = self.latent_format.process_in(seen)
         seen = torch.cat([seen, *(_beside(mask, seen) for mask in view.masks)], dim=1)

@@ -81,7 +81,7 @@ class HintView:
         image = self.image if image is None else image
         return self.preprocess(fit_hint(image, size or self.pixel_size, self.fit))
 
-    def through_vae(self, pixels: Tensor) -> Tensor:
+    def vae_encode(self, pixels: Tensor) -> Tensor:
         """Latents of pixels (B, C, H, W), 0..1; what the host had loaded for its step is loaded again after."""
         loaded = comfy.model_management.loaded_models(only_currently_used=True)
         latents = self.vae.encode(pixels.movedim(1, -1))

@@ -18,7 +18,7 @@ from .lazy_residuals import HostResiduals
 from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
 
 NAME = "zeroconv_step_cache"
-"""Of the wrappers, and of the option that holds what belongs to a sampling."""
+"""Name of the wrappers, and of the option that holds the state of a sampling."""
 
 
 def with_step_cache(model: Any, settings: StepCacheSettings) -> Any:

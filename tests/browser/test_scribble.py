@@ -13,7 +13,7 @@ from .pads import PadPage
 
 WORKFLOW = REPOSITORY / "workflows" / "scribble.json"
 CENTRE, RADIUS = (0.3, 0.62), 0.2
-"""Of the circle that is drawn, as fractions of the pad: off the middle, where the model would put a ball by itself."""
+"""The circle that is drawn, as fractions of the pad: off the middle, where the model would put a ball by itself."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -175,7 +175,7 @@ SIDES = st.integers(1, 40)
 
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from(FIT_MODES), st.sampled_from(["nearest", "edges"]), st.integers(0, 9))
 def test_a_fitted_hint_has_the_pictures_size_and_no_new_colors(height, width, rows, columns, mode, resampling, seed):
-    """Of a hint in four plain colors; the border of `fit inside` is a median, which may lie between two of them."""
+    """For a hint in four plain colors; the border of `fit inside` is a median, which may lie between two of them."""
     classes = torch.randint(0, 4, (1, 1, height, width), generator=torch.Generator().manual_seed(seed))
     hint = (classes / 3).expand(1, 3, height, width)
     fitted = fit_hint(hint, (rows, columns), Fit(mode, resampling))
