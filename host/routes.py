@@ -1,4 +1,4 @@
-"""Where the steps of a sampler lie, told to the schedule curve in the browser before anything runs."""
+"""The route that gives the positions of a sampler's steps to the schedule curve, before anything runs."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""What only newer hosts have: used when present, done without when not. The one place that decides."""
+"""Interface features that only newer hosts have: used where present. Nothing else in `nodes` asks for versions."""
 
 import dataclasses
 import re
@@ -28,7 +28,7 @@ def schema(**fields: Any) -> io.Schema:
 
 
 def label(name: str) -> str:
-    """What a socket or widget is called on the node, in sentence case: low_threshold is "Low threshold"."""
+    """The label of a socket or widget, in sentence case: low_threshold is labeled "Low threshold"."""
     spelled = re.sub("control_net|[^_]+", lambda word: SPELLINGS.get(word[0], word[0]), name).replace("_", " ")
     return spelled[:1].upper() + spelled[1:]
 
@@ -55,7 +55,7 @@ async def offer_replacements(table: Iterable[Replacement], nodes: Mapping[str, t
 
 
 def widget_defaults(node: type[io.ComfyNode]) -> dict[str, Any]:
-    """What a node's required widgets hold when it is new."""
+    """Defaults of a node's required widgets."""
     found = {}
     for widget in node.define_schema().inputs:
         if not isinstance(widget, io.WidgetInput) or widget.optional:

@@ -38,7 +38,7 @@ class ZeroConvLoad(io.ComfyNode):
                     "model",
                     optional=True,
                     tooltip=(
-                        "Wire the base model to be told at once when the ControlNet is for another family. A "
+                        "Wire the base model to learn at once when the ControlNet is for another family. A "
                         "Control-LoRA needs it, since it is a difference to it: to the MODEL as it is wired, with its "
                         "LoRAs."
                     ),

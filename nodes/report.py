@@ -1,4 +1,4 @@
-"""What ControlNets did in a sampling, seen after it."""
+"""Records of a sampling: what each ControlNet added, and where two results differ."""
 
 from typing import Any, cast
 

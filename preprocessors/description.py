@@ -42,7 +42,7 @@ class Networks(Protocol):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a method works on.
+    """The inputs of a method.
 
     images: (B, H, W, 3) float32 0..1. settings: a value for each of the method's parameters.
     networks: loads what `Preprocessor.weights` names. mask: (B, H, W) 0..1, 1 where masked; only for methods that
@@ -67,13 +67,13 @@ class Inputs:
         return bool(self.settings[name])
 
     def choice(self, name: str) -> str:
-        """What was chosen from the choices of a setting."""
+        """The chosen one of a setting's choices."""
         return str(self.settings[name])
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What a method makes of a batch of images.
+    """The result of a method for a batch of images.
 
     image: (B, H, W, 3) float32 0..1 (the inpaint hint also -1), on any device.
     labels: (B, H, W) int64, the class of every pixel, 0..254; only of methods that tell classes.

@@ -61,7 +61,7 @@ def read_lines(path: Path, limit: int = TEXT_BYTES) -> Iterator[bytes]:
 
 
 def parse_json(text: str, what: str) -> Any:
-    """What a JSON text holds. what: whose text it is, for the message. Raises ValueError."""
+    """The value of a JSON text. what: whose text it is, for the message. Raises ValueError."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

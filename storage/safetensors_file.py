@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a header says. data: where the tensors begin, in bytes from the start of the file."""
+    """A header. data: where the tensors begin, in bytes from the start of the file."""
 
     entries: dict[str, Entry]
     metadata: dict[str, str] = field(default_factory=dict)

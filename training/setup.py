@@ -26,11 +26,11 @@ class ManagedBaseModel(BaseModel, Protocol):
     """A base model that shares its device's memory with others."""
 
     def unet_bytes(self) -> int:
-        """What the UNet occupies."""
+        """Bytes that the UNet occupies."""
         ...
 
     def free_bytes(self) -> int | None:
-        """What is free on the device when nothing is loaded there; None where it is not counted (CPU)."""
+        """Bytes that are free on the device when nothing is loaded there; None where it is not counted (CPU)."""
         ...
 
     def reserve(self, size: int) -> None:

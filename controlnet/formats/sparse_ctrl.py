@@ -47,7 +47,10 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
 
 
 def _sinusoids(frames: int, channels: int) -> Tensor:
-    """What tells frames apart (1, frames, channels): sines and cosines in turn (Vaswani et al. 2017, section 3.5)."""
+    """The positional encoding of frames (1, frames, channels): sines and cosines in turn.
+
+    Source: Vaswani et al. 2017, section 3.5.
+    """
     rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
     angles = torch.arange(frames)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None]

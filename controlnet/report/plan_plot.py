@@ -25,7 +25,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What one control will do.
+    """The plan of one control.
 
     strengths: one for each step, 0 where it does not act. ran: at which steps its network runs; at the others that
     act it uses the residuals of the last run again. adaptive: it may run at fewer. cfg_weights: factors for the

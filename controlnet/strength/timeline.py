@@ -67,7 +67,7 @@ class SamplingTimeline:
         return max(len(self.sigmas) - 1, 1)
 
     def step(self, sigma: float) -> int:
-        """The step that a request at this sigma belongs to, 0..steps-1.
+        """The step that an evaluation at this sigma belongs to, 0..steps-1.
 
         Samplers of second order also evaluate between two sigmas: that belongs to the step that began last.
         """

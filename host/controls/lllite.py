@@ -22,7 +22,7 @@ PATCHES = ("attn1", "attn2")
 
 @dataclass(frozen=True, eq=False)
 class AttentionPatch(ControlPatch):
-    """What the host calls at every attention layer of one step, before its projections.
+    """The patch that the host calls at every attention layer of one step, before its projections.
 
     attention: attn1 or attn2. hints: of each module, one row or one for each active item. scales: for the shifts, with
     a factor for each of the network's blocks.

@@ -30,7 +30,7 @@ Z_IMAGE_BLOCKS = 30
 
 @dataclass(eq=False)
 class TokenPatch(ControlPatch):
-    """What the host calls behind every block of one step.
+    """The patch that the host calls after every block of one step.
 
     hint: what the network sees of it, of one row or of each active row. scales: for its residuals, with a factor for
     each.

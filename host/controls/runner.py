@@ -1,4 +1,4 @@
-"""What a kind of ControlNet has to bring along: everything else about a control is written once, in `control.py`."""
+"""The runner: the part of a control that differs from kind to kind. All else is written once, in `control.py`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HINT_STRIDE = 8
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a kind of network gives and can be asked for.
+    """The residuals that a kind of network gives, and the requests that it can serve.
 
     residual_count: how many residuals it gives, for weights over the depth. output_count: how many of them go to the
     skips; None where only a run tells. regions: can take the part of the hint that lies in a region. frames: its hints
@@ -135,7 +135,7 @@ class Runner(ABC):
         """Raise ValueError when the network was not made for this base model (`comfy.model_base.BaseModel`)."""
 
     def check_union_types(self, union_types: tuple[int, ...], chosen: bool) -> None:
-        """Raise ValueError when the network does not know these kinds of hint, or must be told one.
+        """Raise ValueError when the network does not know these kinds of hint, or needs one to be chosen.
 
         chosen: whether Set Union ControlNet Type was used.
         """
@@ -150,7 +150,7 @@ class Runner(ABC):
         """The hints as the network takes them, computed once for a sampling."""
 
     def strength(self, strength: float) -> float:
-        """What the network's residuals are multiplied by at this strength."""
+        """The factor on the network's residuals at this strength."""
         return strength
 
 

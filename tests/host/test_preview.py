@@ -29,7 +29,7 @@ def controlled(units):
 
 
 def sample(model, positive, negative, run):
-    """ComfyUI's KSampler (Advanced); each step's first request with our control active is counted."""
+    """ComfyUI's KSampler (Advanced); each step's first evaluation with our control active is counted."""
     import comfy.sample
 
     latent = torch.zeros(1, 4, 8, 8)
