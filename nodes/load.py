@@ -49,8 +49,8 @@ class ZeroConvLoad(io.ComfyNode):
                     default="auto",
                     optional=True,
                     tooltip=(
-                        "For shuffle ControlNets: give every point the mean over the picture, on the prompt's side "
-                        "only. auto: as the file, its config.json or yaml, or else its name says. on, both sides: as "
+                        "For shuffle ControlNets: give every point the mean over the picture, for the positive prompt "
+                        "only. auto: as the file, its config.json or yaml, or else its name says. on, both prompts: as "
                         "ComfyUI does."
                     ),
                 ),
