@@ -55,7 +55,7 @@ def _comfyui_module(name: str) -> ModuleType:
 
 
 def _stand_in_for_matplotlib() -> None:
-    """Both packages import it for colours of poses that nothing here asks for."""
+    """Both packages import it for colors of poses that nothing here asks for."""
     importlib.import_module("transformers")  # first: it looks whether matplotlib is installed
     for name in ("matplotlib", "matplotlib.pyplot", "matplotlib.colors"):
         sys.modules.setdefault(name, ModuleType(name))

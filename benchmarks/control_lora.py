@@ -29,7 +29,7 @@ SIDES = ("core", "ours")
 ATTENTION_FLOPS = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
 }
-"""Of the fused attention on a CPU, which PyTorch's own table lacks."""
+"""Operations of the fused attention on a CPU, which PyTorch's own table lacks."""
 
 
 def make_control(side: str, model: Any, file: dict[str, Tensor]) -> Any:

@@ -9,7 +9,7 @@ from .timing import Spread, paired, steps_of
 from .workloads import WORKLOADS
 
 Results = Mapping[str, Mapping[str, Any]]
-"""Of one workload, by side."""
+"""Results of one workload, by side."""
 
 
 def measured(results: Results) -> list[str]:
@@ -32,7 +32,7 @@ def sampling_ratio(results: Results, name: str, other: str) -> Spread | None:
 
 
 def ratio(entry: Mapping[str, Any], name: str, other: str) -> Spread | None:
-    """Of samplings where the workload's steps differ from each other, else of steps."""
+    """The ratio of two sides: of samplings where the workload's steps differ from each other, else of steps."""
     compare = sampling_ratio if WORKLOADS[entry["name"]].whole else step_ratio
     return compare(entry["results"], name, other)
 

@@ -24,7 +24,7 @@ from .workloads import Workload
 
 Result = dict[str, Any]
 SDXL_BYTES = 10 << 30
-"""Of its UNet and a ControlNet in 16 bits, with what a step needs."""
+"""Memory for its UNet and a ControlNet in 16 bits, with what a step needs."""
 LOW_MEMORY = 8 << 30
 
 

@@ -65,7 +65,7 @@ def for_transformers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def transformers_midas(weights: dict[str, Tensor]) -> Any:
-    """The network of transformers, in request mode, with weights of the official names."""
+    """The network of transformers, in evaluation mode, with weights of the official names."""
     from transformers import DPTConfig, DPTForDepthEstimation
 
     config = DPTConfig(

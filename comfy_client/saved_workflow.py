@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Info = Mapping[str, Any]
-"""What the server's /object_info says of a node."""
+"""A node's entry in the server's /object_info."""
 
 
 def api_graph(path: Path, object_info: Mapping[str, Info]) -> dict[str, Any]:

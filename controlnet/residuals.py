@@ -1,4 +1,4 @@
-"""What a ControlNet gives to the base model."""
+"""The residuals that a ControlNet adds to the base model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

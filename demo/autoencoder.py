@@ -1,8 +1,8 @@
 """A narrow autoencoder in the TAESD layout: 3 channels in 0..1 <-> 4 latent channels at an eighth of the size.
 
 The encoder is not trained but constructed: three channels are the mean lightness, red-green and blue-yellow of each
-8x8 cell, the fourth is how much lightness and colour change within the cell. Such a latent is smooth and of about
-unit scale, a colour word moves whole channels of it, and a diffusion model learns it easily. The decoder is trained.
+8x8 cell, the fourth is how much lightness and color change within the cell. Such a latent is smooth and of about
+unit scale, a color word moves whole channels of it, and a diffusion model learns it easily. The decoder is trained.
 
 Module indices are those of TAESD (github.com/madebyollin/taesd; ComfyUI `comfy/taesd/taesd.py`), so that `widen`
 can fill the full width up with zeros. TAESD has three blocks a stage where `DECODER_BLOCKS` says how many are real:
@@ -25,7 +25,7 @@ _MEAN = torch.tensor([0.45, 0.0, 0.0])
 _CHANGE_GAIN, _CHANGE_MEAN = 14.0, 0.02
 _DIFFERENCES = 4
 """Rectified differences: right and down, each with both signs."""
-_CHANGE_COLOURS = torch.tensor([0.4, 0.5, 0.1])
+_CHANGE_COLORS = torch.tensor([0.4, 0.5, 0.1])
 """How much red, green and blue count in the differences."""
 
 
@@ -50,11 +50,11 @@ def _conv(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.C
 def encode(image: Tensor) -> Tensor:
     """Latents (N, 4, H/8, W/8) of pictures (N, 3, H, W) in 0..1: the formula of which `build_encoder` makes a net."""
     opponent = torch.einsum("ij,bjhw->bihw", _OPPONENT, nn.functional.avg_pool2d(image, 8))
-    colour = (opponent - _MEAN.view(1, 3, 1, 1)) * _GAIN.view(1, 3, 1, 1)
-    grey = torch.einsum("j,bjhw->bhw", _CHANGE_COLOURS, image)[:, None]
+    color = (opponent - _MEAN.view(1, 3, 1, 1)) * _GAIN.view(1, 3, 1, 1)
+    grey = torch.einsum("j,bjhw->bhw", _CHANGE_COLORS, image)[:, None]
     padded = nn.functional.pad(grey, (0, 1, 0, 1))
     change = (padded[..., :-1, 1:] - grey).abs() + (padded[..., 1:, :-1] - grey).abs()
-    return torch.cat([colour, (nn.functional.avg_pool2d(change, 8) - _CHANGE_MEAN) * _CHANGE_GAIN], 1)
+    return torch.cat([color, (nn.functional.avg_pool2d(change, 8) - _CHANGE_MEAN) * _CHANGE_GAIN], 1)
 
 
 @torch.no_grad()
@@ -69,11 +69,11 @@ def build_encoder() -> nn.Sequential:
     network = nn.Sequential(*layers, last)
     for parameter in network.parameters():
         parameter.zero_()
-    for colour in range(3):
-        first.weight[colour, colour, 1, 1] = 1
+    for color in range(3):
+        first.weight[color, color, 1, 1] = 1
     for index, (row, column, sign) in enumerate(((1, 2, 1), (1, 2, -1), (2, 1, 1), (2, 1, -1))):
-        first.weight[3 + index, :, row, column] += sign * _CHANGE_COLOURS
-        first.weight[3 + index, :, 1, 1] -= sign * _CHANGE_COLOURS
+        first.weight[3 + index, :, row, column] += sign * _CHANGE_COLORS
+        first.weight[3 + index, :, 1, 1] -= sign * _CHANGE_COLORS
     for halve in halves:
         for channel in range(width):
             halve.weight[channel, channel, 1:, 1:] = 0.25
@@ -84,7 +84,7 @@ def build_encoder() -> nn.Sequential:
 
 
 def build_decoder() -> nn.Sequential:
-    """Latents (N, 4, h, w) -> pictures (N, 3, 8h, 8w), about 0..1; starts as a smooth enlargement of the colours."""
+    """Latents (N, 4, h, w) -> pictures (N, 3, 8h, 8w), about 0..1; starts as a smooth enlargement of the colors."""
     widths, blocks = DECODER_WIDTHS, DECODER_BLOCKS
     layers: list[nn.Module] = [_Clamp(), _conv(4, widths[0]), nn.ReLU()]
     for (before, width), real in zip(pairwise(widths), blocks, strict=False):
@@ -115,8 +115,8 @@ def _start_as_enlargement(decoder: nn.Sequential) -> None:
     first.bias = nn.Parameter(torch.cat([back @ _MEAN, torch.zeros(first.out_channels - 3)]))
     for convolution in rest:
         convolution.weight[:3] = 0
-        for colour in range(3):
-            convolution.weight[colour, colour] = smooth[:, None] * smooth
+        for color in range(3):
+            convolution.weight[color, color] = smooth[:, None] * smooth
     rest[-1].weight[:, 3:].normal_(std=0.01)
 
 

@@ -104,7 +104,7 @@ def evaluate(model: DemoModel, scenes: Scenes, size: int) -> tuple[str, Tensor]:
     truth = render(scenes[:8], size).image
     sheet = contact_sheet([truth, model.decode_latents(encode(truth)), image[:8], image[8:16]])
     seen = obedience(image, scenes)
-    return f"floor {seen.floor:.2f}, colour {seen.colour:.2f} of {seen.count} samples", sheet
+    return f"floor {seen.floor:.2f}, color {seen.color:.2f} of {seen.count} samples", sheet
 
 
 def evaluate_control(model: DemoModel, network: ControlNet, kind: str, scenes: Scenes) -> tuple[str, Tensor]:
@@ -118,7 +118,7 @@ def evaluate_control(model: DemoModel, network: ControlNet, kind: str, scenes: S
         rows.append(image[:8])
         seen = obedience(image, scenes)
         overlap = agreement(seen_mask(image), wanted).mean().item()
-        told.append(f"{kind} at {strength}: mean IoU {overlap:.2f}, floor {seen.floor:.2f}, colour {seen.colour:.2f}")
+        told.append(f"{kind} at {strength}: mean IoU {overlap:.2f}, floor {seen.floor:.2f}, color {seen.color:.2f}")
     return "\n".join(told), contact_sheet(rows)
 
 

@@ -1,4 +1,4 @@
-"""Whether a picture obeys: the colours that its caption names, the shape that its hint shows."""
+"""Whether a picture obeys: the colors that its caption names, the shape that its hint shows."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .world import COLOUR_NAMES, COLOURS, FLOOR_NAMES, FLOORS, Scenes
+from .world import COLOR_NAMES, COLORS, FLOOR_NAMES, FLOORS, Scenes
 
 
 @dataclass(frozen=True)
 class Obedience:
-    """Shares (0..1) of samples whose floor and whose objects' colours are those of the caption."""
+    """Shares (0..1) of samples whose floor and whose objects' colors are those of the caption."""
 
     floor: float
-    colour: float
+    color: float
     count: int
 
 
-def floor_colours(image: Tensor) -> Tensor:
-    """The median colour of the four corners of each picture (N, 3, S, S): (N, 3)."""
+def floor_colors(image: Tensor) -> Tensor:
+    """The median color of the four corners of each picture (N, 3, S, S): (N, 3)."""
     edge = max(1, image.shape[-1] // 16)
     ends = slice(edge), slice(-edge, None)
     corners = [image[..., rows, columns].flatten(2) for rows in ends for columns in ends]
@@ -28,40 +28,40 @@ def floor_colours(image: Tensor) -> Tensor:
 
 
 def floor_names(image: Tensor) -> list[str]:
-    """The name nearest to the floor's colour in each picture (N, 3, S, S)."""
-    nearest = torch.cdist(floor_colours(image), torch.tensor(list(FLOORS.values()))).argmin(1)
+    """The name nearest to the floor's color in each picture (N, 3, S, S)."""
+    nearest = torch.cdist(floor_colors(image), torch.tensor(list(FLOORS.values()))).argmin(1)
     return [FLOOR_NAMES[index] for index in nearest.tolist()]
 
 
 def object_mask(image: Tensor, threshold: float = 0.09) -> Tensor:
-    """Where a picture (N, 3, S, S) shows an object's colour rather than the floor's: (N, S, S) bool.
+    """Where a picture (N, 3, S, S) shows an object's color rather than the floor's: (N, S, S) bool.
 
-    Shade scales a colour, so what counts is the part of a pixel's colour that is not along the floor's.
+    Shade scales a color, so what counts is the part of a pixel's color that is not along the floor's.
     """
-    floor = nn.functional.normalize(floor_colours(image), dim=1)[..., None, None]
+    floor = nn.functional.normalize(floor_colors(image), dim=1)[..., None, None]
     along = (image * floor).sum(1, keepdim=True)
     return (image - along * floor).norm(dim=1) > threshold
 
 
-def colour_name(image: Tensor, mask: Tensor) -> str | None:
-    """The named colour whose hue the masked pixels of one picture (3, S, S) have; None if too few are masked."""
+def color_name(image: Tensor, mask: Tensor) -> str | None:
+    """The named color whose hue the masked pixels of one picture (3, S, S) have; None if too few are masked."""
     if mask.float().mean() < 0.01:
         return None
     mean = image[:, mask].mean(1)
-    reference = torch.tensor(list(COLOURS.values()))
+    reference = torch.tensor(list(COLORS.values()))
     directions = nn.functional.normalize(reference - reference.mean(1, keepdim=True), dim=1)
-    return COLOUR_NAMES[int((directions @ nn.functional.normalize(mean - mean.mean(), dim=0)).argmax())]
+    return COLOR_NAMES[int((directions @ nn.functional.normalize(mean - mean.mean(), dim=0)).argmax())]
 
 
 def obedience(image: Tensor, scenes: Scenes) -> Obedience:
     """How well pictures of one-object captions follow them."""
     floors = [FLOOR_NAMES[index] == seen for index, seen in zip(scenes.floor.tolist(), floor_names(image), strict=True)]
     masks = object_mask(image)
-    colours = [
-        COLOUR_NAMES[int(scenes.colour[index, 0])] == colour_name(image[index], masks[index])
+    colors = [
+        COLOR_NAMES[int(scenes.color[index, 0])] == color_name(image[index], masks[index])
         for index in range(len(scenes))
     ]
-    return Obedience(sum(floors) / len(floors), sum(colours) / len(colours), len(scenes))
+    return Obedience(sum(floors) / len(floors), sum(colors) / len(colors), len(scenes))
 
 
 def agreement(first: Tensor, second: Tensor) -> Tensor:

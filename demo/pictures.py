@@ -15,7 +15,7 @@ from .checkpoint import CHECKPOINT_NAME, control_name
 from .evaluate import save_picture
 from .hints import edges, scribble
 from .render import render
-from .world import COLOUR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
+from .world import COLOR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
 
 SIDE = 128
 PHOTO, LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-cone.png", "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"
@@ -38,12 +38,12 @@ class DemoGraph:
 
 def one_object(caption: str, centre: tuple[float, float], radius: float) -> Scenes:
     """The scene of a caption such as "a red ball on a white floor", its object at `centre`, x right and y up, -1..1."""
-    _, colour, shape, _, _, floor, _ = caption.split()
+    _, color, shape, _, _, floor, _ = caption.split()
     none = torch.zeros(1, 2, dtype=torch.long)
     return Scenes(
         present=torch.tensor([[True, False]]),
         shape=none + SHAPES.index(shape),
-        colour=none + COLOUR_NAMES.index(colour),
+        color=none + COLOR_NAMES.index(color),
         floor=torch.tensor([FLOOR_NAMES.index(floor)]),
         centre=torch.tensor([[centre, centre]]),
         radius=torch.full((1, 2), radius),

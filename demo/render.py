@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .world import COLOURS, FLOORS, SHAPES, SLOTS, Scenes
+from .world import COLORS, FLOORS, SHAPES, SLOTS, Scenes
 
 ELEVATION = math.radians(32.0)
 _SINE, _COSINE = math.sin(ELEVATION), math.cos(ELEVATION)
@@ -59,8 +59,8 @@ def render(scenes: Scenes, size: int = 128, samples: int = 2) -> Rendering:
                 old_normal = normal[rows[:, None], :, place]
                 new_normal = torch.where(nearer[..., None], hit_normal.movedim(0, -1), old_normal)
                 normal[rows[:, None], :, place] = new_normal
-    colour = _shade(scenes, normal, label, shadow, y)
-    image = torch.nn.functional.avg_pool2d(colour.view(-1, 3, rays, rays), samples)
+    color = _shade(scenes, normal, label, shadow, y)
+    image = torch.nn.functional.avg_pool2d(color.view(-1, 3, rays, rays), samples)
     middle = slice(samples // 2, None, samples)
     low, high = distance.amin(1, keepdim=True), distance.amax(1, keepdim=True)
     near = ((high - distance) / (high - low)).view(-1, 1, rays, rays)
@@ -77,8 +77,8 @@ def _shade(
     scenes: Scenes, normal: torch.Tensor, label: torch.Tensor, shadow: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor:
     """Lambert shading of every ray's hit: (N, 3, rays)."""
-    colours, floors = torch.tensor(list(COLOURS.values())), torch.tensor(list(FLOORS.values()))
-    palette = torch.cat([floors[scenes.floor][:, None], colours[scenes.colour]], 1)
+    colors, floors = torch.tensor(list(COLORS.values())), torch.tensor(list(FLOORS.values()))
+    palette = torch.cat([floors[scenes.floor][:, None], colors[scenes.color]], 1)
     albedo = palette.gather(1, label[..., None].expand(-1, -1, 3)).transpose(1, 2)
     lit = (normal * scenes.light[..., None]).sum(1).clamp_min(0)
     on_object = 0.38 + 0.68 * lit

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 SHAPES: tuple[str, ...] = ("ball", "cube", "cone", "cylinder")
-COLOURS: dict[str, tuple[float, float, float]] = {
+COLORS: dict[str, tuple[float, float, float]] = {
     "red": (0.88, 0.10, 0.10),
     "green": (0.10, 0.65, 0.18),
     "blue": (0.12, 0.25, 0.90),
@@ -26,7 +26,7 @@ FLOORS: dict[str, tuple[float, float, float]] = {
     "black": (0.12, 0.12, 0.12),
     "brown": (0.55, 0.36, 0.22),
 }
-COLOUR_NAMES: tuple[str, ...] = tuple(COLOURS)
+COLOR_NAMES: tuple[str, ...] = tuple(COLORS)
 FLOOR_NAMES: tuple[str, ...] = tuple(FLOORS)
 SLOTS = 2
 """The most objects in a scene; slot 0 is the left one of two."""
@@ -36,7 +36,7 @@ SLOTS = 2
 class Scenes:
     """A batch of N scenes with up to two objects each.
 
-    `present` (N, 2) bool; `shape`, `colour` (N, 2) and `floor` (N) are indices into `SHAPES`, `COLOUR_NAMES`
+    `present` (N, 2) bool; `shape`, `color` (N, 2) and `floor` (N) are indices into `SHAPES`, `COLOR_NAMES`
     and `FLOOR_NAMES`; `centre` (N, 2, 2) is the middle of each object in the picture, x right and y up;
     `radius` (N, 2) half its height; `turn` (N, 2) its angle about the vertical in radians; `light` (N, 3) the
     unit vector towards the lamp.
@@ -44,7 +44,7 @@ class Scenes:
 
     present: torch.Tensor
     shape: torch.Tensor
-    colour: torch.Tensor
+    color: torch.Tensor
     floor: torch.Tensor
     centre: torch.Tensor
     radius: torch.Tensor
@@ -81,7 +81,7 @@ def draw_scenes(count: int, seed: int, pair_share: float = 0.5) -> Scenes:
     return Scenes(
         present=torch.stack([torch.ones_like(pair), pair], 1),
         shape=choice(len(SHAPES), count, SLOTS),
-        colour=choice(len(COLOURS), count, SLOTS),
+        color=choice(len(COLORS), count, SLOTS),
         floor=choice(len(FLOORS), count),
         centre=torch.stack([across, upward], 2),
         radius=radius,
@@ -97,7 +97,7 @@ def captions(scenes: Scenes) -> list[str]:
 
 def _caption(scenes: Scenes, index: int) -> str:
     objects = [
-        f"a {COLOUR_NAMES[int(scenes.colour[index, slot])]} {SHAPES[int(scenes.shape[index, slot])]}"
+        f"a {COLOR_NAMES[int(scenes.color[index, slot])]} {SHAPES[int(scenes.shape[index, slot])]}"
         for slot in range(SLOTS)
         if scenes.present[index, slot]
     ]

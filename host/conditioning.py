@@ -40,7 +40,7 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
     """New conditionings with the control at the end of their chains; the given ones are left as they are.
 
     Positive and negative share one control object for each chain, or the sampler could not batch them together.
-    Raises ValueError for a start after the end, a missing VAE, or a hint that is no picture.
+    Raises ValueError for a start after the end, a missing VAE, or a hint that is not a picture.
     """
     if unit.control is None:
         raise ValueError(

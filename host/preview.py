@@ -1,4 +1,4 @@
-"""What will happen in a sampling, told before it runs: the steps of each control, the hints as they will be seen."""
+"""Previews of a sampling before it runs: the steps of each control, the hints as they will be seen."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def named_controls(conditioning: Conditioning) -> list[tuple[str, Any]]:
 
 
 def records_of(conditioning: Conditioning) -> list[ControlRecord]:
-    """What each control of ours did in the last sampling that it took part in."""
+    """The record of each control of ours in the last sampling that it took part in."""
     controls = [(name, c) for name, c in named_controls(conditioning) if isinstance(c, Control)]
     return [
         ControlRecord(name, control.record, control.runner.abilities.output_count or 0) for name, control in controls

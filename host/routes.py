@@ -1,4 +1,4 @@
-"""Where the steps of a sampler lie, told to the schedule curve in the browser before anything runs."""
+"""The route that gives the positions of a sampler's steps to the schedule curve, before anything runs."""
 
 import asyncio
 import functools
@@ -20,7 +20,7 @@ MOST_STEPS = 1000
 MOST_LEVELS = 100_000
 """Noise levels that a scheduler works out for such a run: steps / denoise."""
 LAST_STEP = 10_000
-"""Of KSampler (Advanced)'s widgets."""
+"""Upper limit of KSampler (Advanced)'s step widgets."""
 MOST_WAITING = 8
 """Questions that wait for the one that is being answered; a page asks one for each curve on its canvas."""
 

@@ -9,7 +9,7 @@ from ..controlnet.hint.fit import Fit
 from ..controlnet.hint.order import HintOrder
 from ..controlnet.strength.control_mode import CfgWeights, ModeName, control_mode
 from ..controlnet.strength.factors import StrengthFactors
-from ..controlnet.strength.preset import PresetName, preset
+from ..controlnet.strength.program import ProgramName, program_choices
 from .controls.control import Control
 
 
@@ -61,9 +61,9 @@ def with_record(control: Any) -> Control:
     return own_control(control, "record").with_settings(measured=True)
 
 
-def with_preset(control: Any, program: PresetName, mode: ModeName) -> Control:
+def with_program(control: Any, program: ProgramName, mode: ModeName) -> Control:
     """A copy that acts as the control would in another program, in one of that program's modes."""
-    choices, own = preset(program), own_control(control, "preset")
+    choices, own = program_choices(program), own_control(control, "choice of a program")
     factors = replace(own.settings.factors, counting=choices.counting).in_mode(control_mode(mode, choices.soft))
     if own.global_average_pooling and choices.pooled_cond_only:
         factors = replace(factors, cfg_weights=CfgWeights(1, 0))

@@ -1,4 +1,4 @@
-"""What comes into a node, checked by the node's own schema before it runs.
+"""Inputs of a node, checked by the node's own schema before it runs.
 
 ComfyUI checks literal numbers only, older versions no choices, and none what arrives through a wire: a choice that does
 not exist would run as some other, NaN would become a black picture.

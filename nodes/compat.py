@@ -1,6 +1,7 @@
-"""What only newer hosts have: used when present, done without when not. The one place that decides."""
+"""Interface features that only newer hosts have: used where present. Nothing else in `nodes` asks for versions."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,11 +10,27 @@ from comfy_api.latest import io
 
 from .replacements import Replacement, mappings
 
+SPELLINGS = {"control_net": "ControlNet", "vae": "VAE", "clip": "CLIP", "ema": "EMA", "snr": "SNR", "lora": "LoRA"}
+"""Words of input names that are not written in lower case."""
+
 
 def schema(**fields: Any) -> io.Schema:
-    """A node schema without the fields that this host does not know (`search_aliases` before ComfyUI 0.11)."""
+    """A node schema with a label for every socket, without fields that this host does not know.
+
+    `search_aliases` came with ComfyUI 0.11.
+    """
     known = {field.name for field in dataclasses.fields(io.Schema)}
+    for entry in fields["inputs"]:
+        entry.display_name = entry.display_name or label(entry.id)
+    for entry in fields["outputs"]:
+        entry.display_name = label(entry.display_name)
     return io.Schema(**{name: value for name, value in fields.items() if name in known})
+
+
+def label(name: str) -> str:
+    """The label of a socket or widget, in sentence case: low_threshold is labeled "Low threshold"."""
+    spelled = re.sub("control_net|[^_]+", lambda word: SPELLINGS.get(word[0], word[0]), name).replace("_", " ")
+    return spelled[:1].upper() + spelled[1:]
 
 
 async def offer_replacements(table: Iterable[Replacement], nodes: Mapping[str, type[io.ComfyNode]]) -> None:
@@ -38,7 +55,7 @@ async def offer_replacements(table: Iterable[Replacement], nodes: Mapping[str, t
 
 
 def widget_defaults(node: type[io.ComfyNode]) -> dict[str, Any]:
-    """What a node's required widgets hold when it is new."""
+    """Defaults of a node's required widgets."""
     found = {}
     for widget in node.define_schema().inputs:
         if not isinstance(widget, io.WidgetInput) or widget.optional:

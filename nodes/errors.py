@@ -8,16 +8,16 @@ from comfy_api.latest import io
 
 from ..storage.names import printable
 
-WRAPPED = "_zeroconv_printable"
+PRINTABLE_ERRORS = "_zeroconv_printable"
 
 
 def with_printable_errors(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """The same node; its errors hold nothing that cannot be printed.
 
-    ComfyUI prints what a node raises. A name that is no Unicode, or a text with half a character, would end the
+    ComfyUI prints what a node raises. A name that is not Unicode, or a text with half a character, would end the
     thread that runs prompts, and no prompt would run until a restart.
     """
-    if WRAPPED not in vars(node):
+    if PRINTABLE_ERRORS not in vars(node):
         run = node.execute.__func__  # pyright: ignore[reportFunctionMemberAccess]
 
         @functools.wraps(run)
@@ -30,7 +30,7 @@ def with_printable_errors(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
                 raise _printable(error).with_traceback(error.__traceback__) from None
 
         node.execute = classmethod(execute)  # pyright: ignore[reportAttributeAccessIssue]
-        setattr(node, WRAPPED, True)
+        setattr(node, PRINTABLE_ERRORS, True)
     return node
 
 

@@ -38,7 +38,7 @@ class ZeroConvLoad(io.ComfyNode):
                     "model",
                     optional=True,
                     tooltip=(
-                        "Wire the base model to be told at once when the ControlNet is for another family. A "
+                        "Wire the base model to learn at once when the ControlNet is for another family. A "
                         "Control-LoRA needs it, since it is a difference to it: to the MODEL as it is wired, with its "
                         "LoRAs."
                     ),
@@ -49,8 +49,8 @@ class ZeroConvLoad(io.ComfyNode):
                     default="auto",
                     optional=True,
                     tooltip=(
-                        "For shuffle ControlNets: give every point the mean over the picture, on the prompt's side "
-                        "only. auto: as the file, its config.json or yaml, or else its name says. on, both sides: as "
+                        "For shuffle ControlNets: give every point the mean over the picture, for the positive prompt "
+                        "only. auto: as the file, its config.json or yaml, or else its name says. on, both prompts: as "
                         "ComfyUI does."
                     ),
                 ),
@@ -76,7 +76,7 @@ class ZeroConvLoad(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[io.ControlNet.Output(tooltip="The ControlNet, for Apply ControlNet.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet, for Apply ControlNet.")],
         )
 
     @classmethod

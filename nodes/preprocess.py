@@ -60,11 +60,11 @@ def _tooltip(parameter: Parameter) -> str:
 
 
 def _description(preprocessor: Preprocessor) -> str:
-    needs = [f"{row.file} ({row.size}, {row.licence})" for row in map(weights_of, preprocessor.weights)]
+    needs = [f"{row.file} ({row.size}, {row.license})" for row in map(weights_of, preprocessor.weights)]
     weights = f" Weights: {'; '.join(needs)}." if needs else ""
-    licence = f" Licence: {preprocessor.licence}." if preprocessor.licence else ""
+    license = f" License: {preprocessor.license}." if preprocessor.license else ""
     purpose = "" if preprocessor.hint == "other" else f" For {preprocessor.hint} ControlNets."
-    return f"{preprocessor.description}{purpose}{weights}{licence}"
+    return f"{preprocessor.description}{purpose}{weights}{license}"
 
 
 class NetworkOwner(io.ComfyNode):
@@ -214,7 +214,7 @@ class ZeroConvFetchWeights(io.ComfyNode):
                 io.Boolean.Input("convert", default=False, tooltip=convert),
                 io.Boolean.Input("overwrite", optional=True, default=False, tooltip=overwrite),
             ],
-            outputs=[io.String.Output(display_name="report", tooltip="Where the file is, and its licence.")],
+            outputs=[io.String.Output(display_name="report", tooltip="Where the file is, and its license.")],
         )
 
     @classmethod

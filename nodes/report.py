@@ -1,4 +1,4 @@
-"""What ControlNets did in a sampling, seen after it."""
+"""Records of a sampling: what each ControlNet added, and where two results differ."""
 
 from typing import Any, cast
 
@@ -11,8 +11,9 @@ from ..host.conditioning import Conditioning
 from ..host.preview import records_of
 from ..host.settings import with_record
 from .compat import schema
+from .sockets import control_input
 
-CATEGORY = "ZeroConv/strength"
+CATEGORY = "ZeroConv/report"
 
 
 class ZeroConvRecord(io.ComfyNode):
@@ -29,7 +30,7 @@ class ZeroConvRecord(io.ComfyNode):
                 "ControlNets. Without this node nothing is measured and nothing is slower."
             ),
             search_aliases=["measure", "residual norm", "debug controlnet"],
-            inputs=[io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv).")],
+            inputs=[control_input()],
             outputs=[
                 io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet that takes notes, for Apply.")
             ],

@@ -15,3 +15,13 @@ def range_inputs(start: str, end: str) -> list[io.Input]:
         io.Float.Input("start_percent", default=0.0, **limits, tooltip=start),
         io.Float.Input("end_percent", default=1.0, **limits, tooltip=end),
     ]
+
+
+def control_input() -> io.Input:
+    """The ControlNet that a node sets up."""
+    return io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv).")
+
+
+def control_output() -> io.Output:
+    """The same ControlNet with the node's setting."""
+    return io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")

@@ -19,7 +19,7 @@ class ZeroConvStepCache(io.ComfyNode):
         return schema(
             node_id="ZeroConvStepCache",
             display_name="Step Cache",
-            category="ZeroConv/strength",
+            category="ZeroConv/speed",
             description=(
                 "Computes the whole model at key steps only; at the steps between a part of it, with what the rest and "
                 "the ControlNets gave at the last key step: much faster, and approximate. For SD1.5, SD2.x and SDXL."
@@ -37,7 +37,7 @@ class ZeroConvStepCache(io.ComfyNode):
                     ),
                 ),
                 io.Int.Input(
-                    "every_n",
+                    "every_n_steps",
                     default=3,
                     min=1,
                     max=MOST_STEPS,
@@ -53,9 +53,9 @@ class ZeroConvStepCache(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, method: Method, every_n: int, start_percent: float, end_percent: float
+        cls, model: Any, method: Method, every_n_steps: int, start_percent: float, end_percent: float
     ) -> io.NodeOutput:
-        settings = StepCacheSettings(method, EveryNthStep(every_n), start_percent, end_percent)
+        settings = StepCacheSettings(method, EveryNthStep(every_n_steps), start_percent, end_percent)
         return io.NodeOutput(with_step_cache(model, settings))
 
 

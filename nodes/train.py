@@ -271,7 +271,7 @@ class ZeroConvTrain(io.ComfyNode):
                 OPTIONS.Input("options", optional=True, tooltip="From Training Options."),
             ],
             outputs=[
-                io.ControlNet.Output(tooltip="The new ControlNet, for Apply ControlNet."),
+                io.ControlNet.Output(display_name="control_net", tooltip="The new ControlNet, for Apply ControlNet."),
                 io.Image.Output(
                     display_name="samples", tooltip="Hint, sample with control, and the same seed without control."
                 ),

@@ -12,7 +12,7 @@ from .compat import schema
 TYPE_TOOLTIP = "What the hint shows. Soft edges: HED, PiDiNet, scribble. Lines: Canny, line art, straight lines."
 ALL_TYPES_TOOLTIP = (
     f"{TYPE_TOOLTIP} Blur, gray and low quality: only Flux unions. A type that this file does not know is refused, "
-    "with the names of those it knows. auto: not told."
+    "with the names of those it knows. auto: the type is not given."
 )
 
 
@@ -31,7 +31,7 @@ class ZeroConvUnionType(io.ComfyNode):
                 io.ControlNet.Input("control_net", tooltip="A union ControlNet from Load ControlNet."),
                 io.Combo.Input("type", options=["auto", *TYPE_NAMES], tooltip=ALL_TYPES_TOOLTIP),
             ],
-            outputs=[io.ControlNet.Output(tooltip="The ControlNet, told the kind of its hint.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this type set.")],
         )
 
     @classmethod
@@ -49,7 +49,7 @@ class ZeroConvUnionHint(io.ComfyNode):
             display_name="Add Union Hint",
             category="ZeroConv/control",
             description=(
-                "Gives a union ControlNet one more hint, of another kind, in the same request: depth and pose for "
+                "Gives a union ControlNet one more hint, of another kind, in the same run: depth and pose for "
                 "the price of one. Set the type of the first hint before."
             ),
             search_aliases=["union", "promax", "multi control"],
@@ -66,7 +66,7 @@ class ZeroConvUnionHint(io.ComfyNode):
                     tooltip="Strength of this hint, along with the first one.",
                 ),
             ],
-            outputs=[io.ControlNet.Output(tooltip="The ControlNet with this hint added.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this hint added.")],
         )
 
     @classmethod

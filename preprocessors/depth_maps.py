@@ -3,7 +3,7 @@
 from torch import Tensor
 
 FINER = ": more gives finer edges, but large surfaces may come apart"
-"""What a larger network size does."""
+"""The tooltip text about larger network sizes."""
 
 _ROUNDING = 1e-3
 

@@ -42,7 +42,7 @@ class Networks(Protocol):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a method works on.
+    """The inputs of a method.
 
     images: (B, H, W, 3) float32 0..1. settings: a value for each of the method's parameters.
     networks: loads what `Preprocessor.weights` names. mask: (B, H, W) 0..1, 1 where masked; only for methods that
@@ -67,13 +67,13 @@ class Inputs:
         return bool(self.settings[name])
 
     def choice(self, name: str) -> str:
-        """What was chosen from the choices of a setting."""
+        """The chosen one of a setting's choices."""
         return str(self.settings[name])
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What a method makes of a batch of images.
+    """The result of a method for a batch of images.
 
     image: (B, H, W, 3) float32 0..1 (the inpaint hint also -1), on any device.
     labels: (B, H, W) int64, the class of every pixel, 0..254; only of methods that tell classes.
@@ -117,7 +117,7 @@ class Preprocessor:
     weights: rows of weights.toml that must be there.
     aliases: words people search, and the method's names in other programs.
     multiple_of: the sizes that the network needs; the caller pads and cuts off again.
-    licence: only when the weights restrict their use.
+    license: only when the weights restrict their use.
     has_result_size: the node lets the user choose the size of the hint; Canny's inputs are fixed without it.
     takes_mask: `run` needs `Inputs.mask`.
     gives_labels, gives_poses: `run` returns `Hint.labels`, `Hint.poses`.
@@ -132,7 +132,7 @@ class Preprocessor:
     weights: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     multiple_of: int = 1
-    licence: str = ""
+    license: str = ""
     has_result_size: bool = True
     takes_mask: bool = False
     gives_labels: bool = False

@@ -6,7 +6,7 @@ from .description import Parameter
 from .networks.official import run_like
 
 LARGEST = 2048
-"""Of the shorter side that a network sees: attention over a picture of 16 megapixels would take hours."""
+"""Upper limit of the shorter side that a network sees: attention over 16 megapixels would take hours."""
 
 _LONGEST = 4
 """Limit of the longer side, in shorter sides: a strip of paper must not cost the memory of a poster."""
@@ -31,7 +31,7 @@ def network_size(default: int, trained: int = 0, more: str = "") -> Parameter:
 
 
 def estimate(images: Tensor, network: nn.Module, shorter_side: int, multiple: int) -> Tensor:
-    """What a network says of pictures (B, H, W, 3) in 0..1, at the size it sees: (B, C, h, w) float32.
+    """The output of a network for images (B, H, W, 3) in 0..1, at the size it sees: (B, C, h, w) float32.
 
     shorter_side: in pixels, 0 for the pictures' own, but LARGEST at most. multiple: of the sides that it sees.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 MOST_PIXELS = 1 << 27
-"""Of one picture: in memory 0.4 GB in bytes, 1.6 GB as the numbers that methods work on."""
+"""Upper limit of one image: 0.4 GB of memory as bytes, 1.6 GB as the float32 that methods work on."""
 
 _ORIENTATION = 0x0112
 """The tag of EXIF; a picture with 5 or more lies on its side."""

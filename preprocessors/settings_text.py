@@ -10,7 +10,7 @@ YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 def parse_settings(preprocessor: Preprocessor, text: str) -> dict[str, Value]:
     """Values by name, in the type of each parameter; commas, semicolons and new lines part them.
 
-    Raises ValueError for a part that is no `name=value`, an unknown name or a value of another kind.
+    Raises ValueError for a part that is not `name=value`, an unknown name or a value of another kind.
     """
     defaults = {parameter.name: parameter.default for parameter in preprocessor.parameters}
     settings: dict[str, Value] = {}
@@ -19,7 +19,9 @@ def parse_settings(preprocessor: Preprocessor, text: str) -> dict[str, Value]:
             continue
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise ValueError(f"'{part.strip()}' is no setting; write name=value, for example {_example(preprocessor)}.")
+            raise ValueError(
+                f"'{part.strip()}' is not a setting; write name=value, for example {_example(preprocessor)}."
+            )
         if name not in defaults:
             known = ", ".join(defaults) or "none"
             raise ValueError(f"{preprocessor.label} has no setting '{name}'. Its settings: {known}.")

@@ -14,9 +14,9 @@ from torch.nn import functional
 SMALLEST, LARGEST = 16, 8192
 """Allowed lengths of a picture's shorter side in pixels."""
 LONGEST = 32_000
-"""Of the longer side: OpenCV's remapping knows no more."""
+"""Upper limit of the longer side: OpenCV's remapping takes no more."""
 MOST_PIXELS = LARGEST**2
-"""Of the picture that a method works on. The one that it is shrunk from may be larger: it is in memory already."""
+"""Upper limit of the image that a method works on. The image it is shrunk from may be larger."""
 
 ResultSize = Literal["processing", "input"]
 RESULT_SIZES: tuple[ResultSize, ...] = ("processing", "input")

@@ -109,10 +109,10 @@ def _value(parameter: Parameter) -> str:
 
 def _weights(method: Preprocessor) -> str:
     rows = [weights_of(name) for name in method.weights]
-    table = ["| name | file | size | licence |", "|---|---|---|---|", *map(_weights_row, rows)]
+    table = ["| name | file | size | license |", "|---|---|---|---|", *map(_weights_row, rows)]
     names = " ".join(row.name for row in rows)
     by_node = "Queue *Fetch Weights* with each name, or run" if all(row.repo for row in rows) else "Run"
-    restriction = f"\n\n**Restricted use.** {method.licence.rstrip('.')}." if method.licence else ""
+    restriction = f"\n\n**Restricted use.** {method.license.rstrip('.')}." if method.license else ""
     return (
         "## Weights\n\n"
         + "\n".join(table)
@@ -124,7 +124,7 @@ def _weights(method: Preprocessor) -> str:
 
 def _weights_row(row: Weights) -> str:
     source = f"[{row.file}]({row.url()})" if row.repo else row.file
-    return f"| `{row.name}` | {source} | {row.size} | {row.licence} |"
+    return f"| `{row.name}` | {source} | {row.size} | {row.license} |"
 
 
 def pages() -> dict[str, str]:

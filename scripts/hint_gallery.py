@@ -28,7 +28,7 @@ GALLERY = Path(__file__).resolve().parents[1] / "js" / "docs" / "hint-gallery.pn
 SIDE = 512
 """Pixels of the photographs."""
 CELL = 224
-COLOURS = 256
+COLORS = 256
 
 CUP = ("edges", "lines", "line drawing", "scribble")
 """Kinds of hints that are shown on the photograph of a cup."""
@@ -103,7 +103,7 @@ def gallery(folder: Path) -> Tensor:
 def main() -> None:
     """Write the picture, with a palette so that it stays small."""
     sheet = gallery(Path(sys.argv[1]))[0].mul(255).round().byte().numpy()
-    small = Image.fromarray(sheet).quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG)
+    small = Image.fromarray(sheet).quantize(COLORS, dither=Image.Dither.FLOYDSTEINBERG)
     small.save(GALLERY, optimize=True)
 
 

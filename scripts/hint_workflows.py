@@ -24,7 +24,7 @@ CANNY = 6
 """Place of the preprocessor, counted from 1, and of the others that change."""
 POSITIVE, NOTE, LOAD_IMAGE, LOADER, SAVE = 2, 4, 5, 7, 12
 FOLDER_NOTE = (
-    "**Hints of a whole folder.** Put the photos into a folder of ComfyUI's `input` and choose it in *folder*; the "
+    "**Hints of a whole folder.** Put the photos into a folder of ComfyUI's `input` and choose it in *Folder*; the "
     "hints go to `output/hints`.\n\nAny other preprocessor can take the place of "
     "Canny. For thousands of images, and to go on after a stop, use the command line:\n\n"
     "`zeroconv preprocess canny --input photos --output hints`\n"
@@ -54,13 +54,13 @@ TEMPLATES = {
         "control_v11p_sd15_mlsd_fp16.safetensors",
         "a modern concrete building at dusk, clean architecture",
         "**Straight lines steer the picture.** Rooms, houses and streets keep their shape; what is round is free.",
-        "Too many short lines: raise *minimum_length*. *M-LSD Straight Lines* finds cleaner ones; it needs weights.",
+        "Too many short lines: raise *Minimum length*. *M-LSD Straight Lines* finds cleaner ones; it needs weights.",
         "brick",
     ),
     "scribble-from-photo": Template(
         "scribble_hed",
         "control_v11p_sd15_scribble_fp16.safetensors",
-        "an oil painting, bold brush strokes, rich colours",
+        "an oil painting, bold brush strokes, rich colors",
         "**A scribble of your photo steers the picture.** Only the main contours are kept, as if drawn by hand.",
         "Strokes are one width, whatever the photo. To draw the scribble yourself open the workflow *scribble*.",
     ),
@@ -69,7 +69,7 @@ TEMPLATES = {
         "control_v11p_sd15_softedge_fp16.safetensors",
         "a marble statue in a museum, soft daylight",
         "**Soft edges steer the picture.** Grey contours say where a line is sure; less strict than Canny.",
-        "Turn *safe* on when the picture repeats textures of the photo.",
+        "Turn *Safe* on when the picture repeats textures of the photo.",
         "astronaut",
     ),
     "pose": Template(
@@ -77,7 +77,7 @@ TEMPLATES = {
         "control_v11p_sd15_openpose_fp16.safetensors",
         "a knight in shining armour in front of a castle, fantasy illustration",
         "**A pose steers the picture.** The people stand as in your photo; everything else is the prompt's.",
-        "The weights are free for any use. *OpenPose* and *DWPose* find several people better; mind their licences.",
+        "The weights are free for any use. *OpenPose* and *DWPose* find several people better; mind their licenses.",
         "astronaut",
     ),
     "segmentation": Template(
@@ -85,27 +85,27 @@ TEMPLATES = {
         "control_v11p_sd15_seg_fp16.safetensors",
         "an autumn landscape, golden light, impressionist painting",
         "**A map of classes steers the picture.** Sky stays sky and floor stays floor; shapes within are free.",
-        "The colours are names, never smooth them. *OneFormer* draws finer borders.",
+        "The colors are names, never smooth them. *OneFormer* draws finer borders.",
     ),
     "depth": Template(
         "depth_anything_v2",
         "control_v11f1p_sd15_depth_fp16.safetensors",
         "a miniature made of clay, studio light, shallow focus",
-        "**Depth steers the picture.** What is near stays near; surfaces and colours are free.",
+        "**Depth steers the picture.** What is near stays near; surfaces and colors are free.",
         "White is near. The small model is free for any use.",
     ),
     "normals": Template(
         "normal_bae",
         "control_v11p_sd15_normalbae_fp16.safetensors",
         "a bronze sculpture, dramatic side light",
-        "**Surface normals steer the picture.** Each colour says which way a surface faces: relief is kept exactly.",
+        "**Surface normals steer the picture.** Each color says which way a surface faces: relief is kept exactly.",
         "Use *Normals from Depth* where you have a depth image already.",
     ),
     "line-drawing": Template(
         "lineart_anime",
         "control_v11p_sd15s2_lineart_anime_fp16.safetensors",
-        "anime illustration, clean lines, flat pastel colours",
-        "**A line drawing steers the picture.** The lines of a cartoon are kept and coloured anew.",
+        "anime illustration, clean lines, flat pastel colors",
+        "**A line drawing steers the picture.** The lines of a cartoon are kept and colored anew.",
         "For photographs *Line Art, Realistic* fits better. *Line Art, Standard* needs no weights.",
     ),
 }
@@ -135,11 +135,11 @@ def _become(node: dict[str, Any], method: Preprocessor) -> None:
     node["inputs"] = [node["inputs"][0]] + [
         {"name": name, "type": type_name, "widget": {"name": name}, "link": None} for name, type_name in widgets
     ]
-    node["outputs"] = [{**node["outputs"][0], "name": "hint"}]
+    node["outputs"] = [{**node["outputs"][0], "name": "Hint"}]
     if method.gives_labels:
-        node["outputs"].append({"name": "labels", "type": "IMAGE", "links": None})
+        node["outputs"].append({"name": "Labels", "type": "IMAGE", "links": None})
     if method.gives_poses:
-        node["outputs"].append({"name": "keypoints", "type": "POSE_KEYPOINT", "links": None})
+        node["outputs"].append({"name": "Keypoints", "type": "POSE_KEYPOINT", "links": None})
     node["widgets_values"] = [512, *(parameter.default for parameter in method.parameters), "processing"]
 
 
@@ -153,7 +153,7 @@ def _note(template: Template, method: Preprocessor) -> str:
     weights = f"The hint needs weights: run `{fetch}` once, or queue *Fetch Weights*.\n\n" if method.weights else ""
     return (
         f"{template.note}\n\n1. Choose a photo in *Load Image*.\n2. Look at the hint. {template.advice}\n"
-        "3. Queue. Lower *strength* or *end_percent* when the picture follows the hint too strictly.\n\n"
+        "3. Queue. Lower *Strength* or *End percent* when the picture follows the hint too strictly.\n\n"
         f"{weights}The ControlNet must be made for the family of the checkpoint: here SD1.5. Both files can be "
         "downloaded from the list of missing models.\n"
     )

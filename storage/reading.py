@@ -61,13 +61,13 @@ def read_lines(path: Path, limit: int = TEXT_BYTES) -> Iterator[bytes]:
 
 
 def parse_json(text: str, what: str) -> Any:
-    """What a JSON text holds. what: whose text it is, for the message. Raises ValueError."""
+    """The value of a JSON text. what: whose text it is, for the message. Raises ValueError."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{what} is no JSON text: line {error.lineno}, column {error.colno}.") from error
+        raise ValueError(f"{what} is not JSON text: line {error.lineno}, column {error.colno}.") from error
     except (ValueError, RecursionError) as error:  # numbers of a million digits, lists within lists
-        raise ValueError(f"{what} is no JSON text that can be read: it is nested too deep, or damaged.") from error
+        raise ValueError(f"{what} is not JSON text that can be read: it is nested too deep, or damaged.") from error
 
 
 def read_json(path: Path, limit: int = INDEX_BYTES) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a header says. data: where the tensors begin, in bytes from the start of the file."""
+    """A header. data: where the tensors begin, in bytes from the start of the file."""
 
     entries: dict[str, Entry]
     metadata: dict[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ def damaged(path: Path, reason: str) -> ValueError:
 def _layout(content: Any, data: int, room: int) -> Layout:
     """Check a header as the library does: the tensors fill the `room` bytes of data exactly, in some order."""
     if not isinstance(content, dict):
-        raise ValueError("its header is no table")
+        raise ValueError("its header is not a table")
     texts = content.pop(METADATA, None) or {}
     if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
         raise ValueError("its metadata are not texts")

@@ -32,7 +32,7 @@ Weights = dict[str, Any]
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says without its weights being read: shapes and stored dtypes by key, and metadata."""
+    """The header of a file, read without its weights: shapes and stored dtypes by key, and metadata."""
 
     shapes: Shapes
     dtypes: dict[str, str]
@@ -58,7 +58,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def read_header(path: Path) -> Header:
-    """What a safetensors file holds, without its weights. Raises as `read_weights`."""
+    """The header of a safetensors file, without its weights. Raises as `read_weights`."""
     if is_pickle(path):
         raise damaged(path, "it is of another format")
     layout = read_layout(path)
@@ -110,7 +110,7 @@ def load_pickle(path: Path) -> Any:
 def _unpacked_bytes(path: Path) -> int:
     """Bytes of what a file holds, compressed or not.
 
-    Raises ValueError for containers that are no plain weights, and for archives that unpack to far more than the file.
+    Raises ValueError for containers that are not plain weights, and for archives that unpack to far more than the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -41,7 +41,7 @@ class Schedule:
         return signal * latents + spread * noise
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the UNet should predict: (B, C, h, w)."""
+        """The target of the UNet's prediction: (B, C, h, w)."""
         if self.prediction == "eps":
             return noise
         signal, spread = self.levels(timesteps)

@@ -17,7 +17,7 @@ from .processes import Processes
 from .settings import Settings
 
 PARTS = ("control", "optimizer", "ema", "scaler")
-"""What a learner puts into a saved state."""
+"""The parts of a learner in a saved state."""
 
 
 class TrainingDiverged(RuntimeError):

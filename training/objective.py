@@ -14,7 +14,7 @@ _MIX = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Objective:
-    """What the network is trained for.
+    """The training objective.
 
     prompt_dropout: fraction of the pairs whose prompt is left empty (paper: 0.5), so that the hint counts.
     hint_dropout: fraction whose hint is black. noise_offset: 0 or about 0.05, lets brightness vary.

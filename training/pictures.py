@@ -18,7 +18,7 @@ class Picture(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
         ...
 
     def digest(self) -> str:

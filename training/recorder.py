@@ -1,4 +1,4 @@
-"""What a training leaves on disk: its state, the ControlNet, sample strips, curves."""
+"""The files of a training: its state, the ControlNet, sample strips, curves."""
 
 import json
 from dataclasses import dataclass, replace

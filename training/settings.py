@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the computation."""
+        """The dtype of the computation."""
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
 
     def learning_rate_at(self, step: int) -> float:

@@ -22,15 +22,15 @@ CACHE = "cache"
 """Folder of the cache that all trainings in one place share."""
 
 
-class HostedBaseModel(BaseModel, Protocol):
+class ManagedBaseModel(BaseModel, Protocol):
     """A base model that shares its device's memory with others."""
 
     def unet_bytes(self) -> int:
-        """What the UNet occupies."""
+        """Bytes that the UNet occupies."""
         ...
 
     def free_bytes(self) -> int | None:
-        """What is free on the device when nothing is loaded there; None where it is not counted (CPU)."""
+        """Bytes that are free on the device when nothing is loaded there; None where it is not counted (CPU)."""
         ...
 
     def reserve(self, size: int) -> None:
@@ -67,7 +67,7 @@ class Training:
 
 
 def set_up(
-    base: HostedBaseModel,
+    base: ManagedBaseModel,
     source: TrainingSource,
     job: Job,
     display: Display | None = None,
@@ -94,7 +94,7 @@ def set_up(
     return Training(trainer, recorder, resumed, [*source.problems, *dataset.problems])
 
 
-def _network(base: HostedBaseModel, job: Job) -> ControlNet:
+def _network(base: ManagedBaseModel, job: Job) -> ControlNet:
     """A new copy of the base model, or the ControlNet to continue from. Raises ValueError when that does not fit."""
     control = trainable_copy(base.unet_weights(), seed=job.settings.seed)
     if job.start is None:
@@ -115,7 +115,7 @@ def _network(base: HostedBaseModel, job: Job) -> ControlNet:
 
 
 def _reserve_memory(
-    base: HostedBaseModel, control: ControlNet, settings: Settings, size: tuple[int, int], processes: Processes
+    base: ManagedBaseModel, control: ControlNet, settings: Settings, size: tuple[int, int], processes: Processes
 ) -> None:
     """Raises ValueError when the training does not fit into the memory of its device."""
     free = base.free_bytes()

@@ -9,7 +9,7 @@ from ..storage.weights import load_pickle
 from ..storage.writing import bytes_of, write_atomically
 
 TYPES = {"step": int, "base": str, "random": dict, "control": dict, "optimizer": dict, "ema": dict, "scaler": dict}
-"""What a state holds, by name."""
+"""The contents of a state, by name."""
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:

@@ -67,11 +67,11 @@ class _KeyStep(Generic[Kept]):
 
 
 class StepCache(Generic[Kept]):
-    """What the last key step of one sampling gave, for each call of the model that an request makes.
+    """What the last key step of one sampling gave, for each call of the model that an evaluation makes.
 
-    An request of the model may take several calls: sides, areas, tiles. They are told apart by their kind, and equal
-    kinds by their order. capacity: calls; with more than that the model is computed whole as if nothing was kept.
-    whole, partial: how often it was computed so.
+    An evaluation of the model may take several calls: prompts, regions, tiles. They are distinguished by their
+    kind, and equal kinds by their order. capacity: calls; with more than that the model is computed whole as if
+    nothing was kept. whole, partial: how often it was computed so.
     """
 
     def __init__(self, run_interval: EveryNthStep, capacity: int = 8) -> None:
@@ -82,7 +82,7 @@ class StepCache(Generic[Kept]):
         self.whole = self.partial = 0
 
     def begin(self, step: int, inside: bool) -> None:
-        """A new request, of this step. inside: whether it may be partial."""
+        """A new evaluation, of this step. inside: whether it may be partial."""
         self._step, self._inside = step, inside
         self._calls.clear()
 

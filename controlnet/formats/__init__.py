@@ -45,7 +45,7 @@ def recognise(shapes: Shapes) -> Format:
     seen = ", ".join(f"{name[:60]} ({count})" for name, count in groups.most_common(5))
     known = "; ".join(form.label for form in FORMATS if form.kind)
     raise ValueError(
-        f"This file is no ControlNet that ZeroConv knows. Its tensors begin with: {seen}. "
+        f"This file is not a ControlNet that ZeroConv knows. Its tensors begin with: {seen}. "
         f"{nearest(shapes)}Known: {known}."
     )
 
@@ -71,7 +71,7 @@ def load_tensors(
 def load_ldm_state_dict(path: str | Path, base: Source | None = None) -> dict[str, Tensor]:
     """Read a ControlNet file of any known format as tensors in LDM keys; arguments and errors as `load_tensors`.
 
-    Raises ValueError for a control that is no ControlNet, such as a T2I-Adapter.
+    Raises ValueError for a control that is not a ControlNet, such as a T2I-Adapter.
     """
     form, tensors = load_tensors(path, base)
     if form.kind != "controlnet":

@@ -140,16 +140,16 @@ def convert(
     ValueError when something is missing or does not fit.
     """
     plan.check(base is not None, target is not None)
-    told = ""
+    remark = ""
     if base is not None and target is not None:
         weights = transfer(weights, base, target)
     if base is not None and plan.rank:
         extracted = extract_lora(weights, base if target is None else target, plan.rank, report)
-        weights, told = extracted.weights, f"; keeps {extracted.kept:.1%} of the difference to the base"
+        weights, remark = extracted.weights, f"; keeps {extracted.kept:.1%} of the difference to the base"
     if plan.dtype:
         weights = cast(weights, plan.dtype)
     if plan.layout == "diffusers":
         weights = to_diffusers(weights)
     weights = {key: value.contiguous() for key, value in weights.items()}
     size = sum(value.nbytes for value in weights.values())
-    return Converted(weights, f"{len(weights)} tensors, {size / 1e6:.1f} MB{told}")
+    return Converted(weights, f"{len(weights)} tensors, {size / 1e6:.1f} MB{remark}")

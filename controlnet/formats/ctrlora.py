@@ -21,7 +21,7 @@ from .ldm import CTRLORA_MARK, MARK, PREFIX, is_ctrlora, is_whole, own
 UP, DOWN = f".{CTRLORA_MARK}.up.weight", f".{CTRLORA_MARK}.down.weight"
 SWITCHED = re.compile(rf"{CTRLORA_MARK}|zero_convs|middle_block_out|norm")
 """Parts that a CtrLoRA replaces."""
-COLOURS = 3
+COLORS = 3
 """The hint's channels before the VAE."""
 
 
@@ -50,8 +50,8 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
     shapes = shapes_of(base)
     if not (_marked(shapes) and is_whole(shapes)):
         raise ValueError(
-            "The base_file is no base ControlNet of CtrLoRAs. Choose the one that this CtrLoRA was made for, such as "
-            "ctrlora_sd15_basecn700k."
+            "The base_file is not a base ControlNet of CtrLoRAs. Choose the one that this CtrLoRA was made for, such "
+            "as ctrlora_sd15_basecn700k."
         )
     tensors, whole = own(tensors), own(base)
     merged = {key: value for key, value in whole.items() if not SWITCHED.search(key)}
@@ -74,14 +74,14 @@ def _describe(shapes: Shapes) -> Description:
     label = [shape[1] for key, shape in shapes.items() if key.endswith(f"label_emb.0.0{DOWN}") and len(shape) == 2]
     return Description(
         family=family_name(context[0] if context else None, label[0] if label else None),
-        hint_channels=COLOURS,
+        hint_channels=COLORS,
         residuals=sum("zero_convs." in key and key.endswith(".weight") for key in shapes) + 1,
     )
 
 
 def _describe_full(shapes: Shapes) -> Description:
     found = describe_controlnet(own(shapes))
-    return Description(found.family, COLOURS, found.residuals)
+    return Description(found.family, COLORS, found.residuals)
 
 
 def _refuse(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> dict[str, Tensor]:

@@ -61,7 +61,7 @@ def _choose(folder: Path) -> Path:
     if len(first) == 1 or len(whole) == 1:
         return folder / (first[0] if len(first) == 1 else whole[0])
     seen = printable(", ".join(names[:5])) or "no weight file"
-    raise ValueError(f"The folder {name_of(folder)} is no diffusers model with one weight file; it holds {seen}.")
+    raise ValueError(f"The folder {name_of(folder)} is not a diffusers model with one weight file; it holds {seen}.")
 
 
 def _indexed(path: Path) -> list[str]:

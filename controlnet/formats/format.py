@@ -1,4 +1,4 @@
-"""What a weight format is."""
+"""The description of a weight format: how it is recognized, converted, built and run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ INPAINTING_CHANNELS = 9
 
 @dataclass(frozen=True)
 class Description:
-    """What the shapes of a file tell. None where they do not say."""
+    """Facts about a control that the shapes of its file tell; None where they do not."""
 
     family: str
     hint_channels: int | None = None

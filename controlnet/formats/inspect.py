@@ -35,7 +35,7 @@ HINTS_BY_NAME = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a file is. residuals, hint_channels, union_types, pooled: None where the file alone does not say.
+    """The report on a file. residuals, hint_channels, union_types, pooled: None where the file alone does not say.
 
     needs: what runs it, when ZeroConv does not. needs_controlnet: whether it goes with another file. pooled: whether
     residuals are replaced by their mean (shuffle); pooled_by: where that was found. damage: a sentence about weights

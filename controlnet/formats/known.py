@@ -90,7 +90,7 @@ KNOWN = (
         "lora",
         "a LoRA",
         lambda shapes: _starts("lora_unet_", "lora_te", "lora_transformer_")(shapes) or has(shapes, ".lora_A."),
-        "It changes a base model and is no control: put it into models/loras and use Load LoRA.",
+        "It changes a base model and is not a control: put it into models/loras and use Load LoRA.",
     ),
     _known(
         "vae",

@@ -19,7 +19,7 @@ PATCH_AREA = 4
 """Latent points of a token: 2 x 2."""
 LATENT_CHANNELS = 16
 REFINING_BLOCKS = 2
-"""Of Z-Image, before those that see the prompt."""
+"""Blocks of Z-Image that come before those that see the prompt."""
 
 
 @dataclass(frozen=True)

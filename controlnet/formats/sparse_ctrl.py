@@ -17,10 +17,10 @@ from ..networks.dimensions import Shapes
 from . import diffusers
 from .format import Description, Format, Value, describe_controlnet, has, rename
 
-COLOURS = 3
+COLORS = 3
 """The hint's channels before the VAE and without its mask."""
 FRAMES = 32
-"""Of the longest video, for files without the sinusoids: they are no weights, and some programs leave them out."""
+"""Frames of the longest video, for files without the sinusoids, which are not weights and may be left out."""
 
 MOTION = re.compile(r"down_blocks\.(\d+)\.motion_modules\.(\d+)\.(?:temporal_transformer\.)?(.+)")
 LAYER = "transformer_blocks.0."
@@ -47,7 +47,10 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
 
 
 def _sinusoids(frames: int, channels: int) -> Tensor:
-    """What tells frames apart (1, frames, channels): sines and cosines in turn (Vaswani et al. 2017, section 3.5)."""
+    """The positional encoding of frames (1, frames, channels): sines and cosines in turn.
+
+    Source: Vaswani et al. 2017, section 3.5.
+    """
     rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
     angles = torch.arange(frames)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None]
@@ -55,7 +58,7 @@ def _sinusoids(frames: int, channels: int) -> Tensor:
 
 def _describe(shapes: Shapes) -> Description:
     found = describe_controlnet(_rename(shapes))
-    return Description(found.family, COLOURS, found.residuals)
+    return Description(found.family, COLORS, found.residuals)
 
 
 def _rename(values: Mapping[str, Value]) -> dict[str, Value]:

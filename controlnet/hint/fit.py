@@ -16,7 +16,7 @@ FIT_MODES: tuple[FitMode, ...] = get_args(FitMode)
 class Fit:
     """mode: crop fills the picture and cuts off what stands over at two sides, evenly (ComfyUI's own way); stretch
     fills it with all of the hint, out of shape; fit inside keeps all of it in shape and fills the border with the
-    hint's own border colour.
+    hint's own border color.
     """
 
     mode: FitMode = "crop"
@@ -52,7 +52,7 @@ def _fit_inside(hint: Tensor, size: Size, resampling: Resampling) -> Tensor:
     scale = min(size[0] / height, size[1] / width)
     inner = (_within(height * scale, size[0]), _within(width * scale, size[1]))
     top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    canvas = border_colour(hint)[:, :, None, None].repeat(1, 1, *size)
+    canvas = border_color(hint)[:, :, None, None].repeat(1, 1, *size)
     canvas[:, :, top : top + inner[0], left : left + inner[1]] = resample(hint, inner, resampling)
     return canvas
 
@@ -61,7 +61,7 @@ def _within(side: float, limit: int) -> int:
     return min(max(round(side), 1), limit)
 
 
-def border_colour(hint: Tensor) -> Tensor:
+def border_color(hint: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C): the median of the four borders of each picture and channel (sd-webui)."""
     borders = (hint[:, :, 0], hint[:, :, -1], hint[:, :, :, 0], hint[:, :, :, -1])
     return torch.cat(borders, dim=-1).float().quantile(0.5, dim=-1).to(hint.dtype)

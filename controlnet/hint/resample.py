@@ -1,4 +1,4 @@
-"""Resampling a hint so that edges, binary maps and segmentation colours stay what they are."""
+"""Resampling a hint so that edges, binary maps and segmentation colors stay what they are."""
 
 from typing import Literal, get_args
 
@@ -13,16 +13,16 @@ RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
 Size = tuple[int, int]
 """Height and width in pixels."""
 
-Content = Literal["lines", "binary", "colours", "smooth"]
+Content = Literal["lines", "binary", "colors", "smooth"]
 
-FEW_COLOURS = 200
-"""Below this a hint counts as areas of plain colours (sd-webui `high_quality_resize`)."""
+FEW_COLORS = 200
+"""Below this a hint counts as areas of plain colors (sd-webui `high_quality_resize`)."""
 
 LEAST_SHARE = 1e-3
 """A smaller part of a marked pixel in a result is rounding."""
 
 DARK, BRIGHT = 16, 240
-"""A map of two colours is binary if one is darker and the other brighter than these, of 255 (sd-webui)."""
+"""A map of two colors is binary if one is darker and the other brighter than these, of 255 (sd-webui)."""
 
 
 def resample(hint: Tensor, size: Size, resampling: Resampling) -> Tensor:
@@ -74,11 +74,11 @@ def _of_other_range(picture: Tensor, size: Size, resampling: Resampling) -> Tens
 def resample_by_content(picture: Tensor, size: Size) -> Tensor:
     """(1, C, H, W) -> (1, C, *size).
 
-    Lines one pixel wide stay unbroken and one pixel wide; binary maps stay binary (Otsu's threshold); plain colours
+    Lines one pixel wide stay unbroken and one pixel wide; binary maps stay binary (Otsu's threshold); plain colors
     are not mixed; all else is averaged where it shrinks and interpolated by cubics where it grows.
     """
     content = content_of(picture)
-    if content == "colours":
+    if content == "colors":
         return interpolate(picture, size, mode="nearest-exact")
     if content == "smooth":
         return _shrink_then_grow(picture, size).clamp(picture.min(), picture.max())
@@ -103,21 +103,21 @@ def _scaled_areas(picture: Tensor, size: Size) -> np.ndarray:
 
 
 def content_of(picture: Tensor) -> Content:
-    """What kind of map a picture (1, C, H, W) in 0..1 is, by its colours in 8 bits.
+    """What kind of map a picture (1, C, H, W) in 0..1 is, by its colors in 8 bits.
 
-    Two colours, one dark and one bright: "lines" if a 3x3 opening takes away more than half of what is bright,
-    else "binary". Fewer than 200: "colours". Else "smooth".
+    Two colors, one dark and one bright: "lines" if a 3x3 opening takes away more than half of what is bright,
+    else "binary". Fewer than 200: "colors". Else "smooth".
     """
     levels = (picture.clamp(0, 1) * 255).round().to(torch.int64)
     packed = torch.zeros_like(levels[0, 0])
     for channel in levels[0]:
         packed = packed * 256 + channel
-    colours = packed.unique().numel()
-    if colours == 2 and levels.min() < DARK and levels.max() > BRIGHT:
+    colors = packed.unique().numel()
+    if colors == 2 and levels.min() < DARK and levels.max() > BRIGHT:
         bright = (levels > 127).float().amax(dim=1, keepdim=True)
         opened = max_pool2d(-max_pool2d(-bright, 3, 1, 1), 3, 1, 1)
         return "lines" if 2 * (opened < bright).sum() > bright.sum() else "binary"
-    return "colours" if colours < FEW_COLOURS else "smooth"
+    return "colors" if colors < FEW_COLORS else "smooth"
 
 
 def _smaller(picture: Tensor, size: Size) -> Size:

@@ -17,7 +17,7 @@ KeysValues = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Parts:
-    """What blocks are built from."""
+    """The layers and sizes that blocks are built from."""
 
     ops: Ops
     attention: Attention
@@ -27,7 +27,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Pass:
-    """What flows beside the picture through one evaluation of the network."""
+    """The inputs of every block besides the feature map: they are the same through one evaluation."""
 
     emb: Tensor
     """SiLU of the time (and label) embedding: (1, E), (group, E) or (rows, E)."""

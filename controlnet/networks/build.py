@@ -53,7 +53,7 @@ def _build(
 
 
 def fill(network: Network, state_dict: Mapping[str, Tensor], what: str) -> Network:
-    """Put the very tensors given (no copy) into a network made on the meta device, for request only.
+    """Put the very tensors given (no copy) into a network made on the meta device, for evaluation only.
 
     what: the kind of network, for messages. Raises ValueError when a key is missing or left over, or has another
     shape.

@@ -19,7 +19,7 @@ from .layers import Attention, Ops, match_rows, repeat_rows, timestep_embedding,
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the base model sees at one step; rows are [group 0, group 1, ...] with the same pictures in each.
+    """Inputs of the base model at one step; rows are [group 0, group 1, ...] with the same pictures in each.
 
     x: (rows, in_channels, h, w), scaled as the UNet expects it. timesteps: (rows,), 0..999. y: (rows, adm_channels)
     for SDXL. `shared`: x and timesteps are equal in every one of `groups` groups; `shared_y`: so is y.
@@ -115,7 +115,7 @@ class ControlNet(nn.Module):
         return Residuals(tuple(outputs[:skips]), tuple(outputs[skips:]))
 
     def _enter(self, x: Tensor, hint: Tensor) -> Tensor:
-        """What the encoder begins with: the noisy latent and the hint, as wide as the network."""
+        """The sum of the noisy latent and the hint, both at the network's width, with which the encoder begins."""
         h = self.input_blocks[0](x)
         return h + match_rows(hint, h.shape[0])
 

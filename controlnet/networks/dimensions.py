@@ -44,7 +44,7 @@ class Dimensions:
     union_types: int = 0
     """Kinds of hint that a union network tells apart; 0 for a plain one."""
     frames: int = 0
-    """Of the longest video that layers along the time know; 0 without such layers."""
+    """Length of the longest video that temporal layers can take; 0 without such layers."""
 
     @property
     def sees_latents(self) -> bool:
@@ -110,7 +110,7 @@ def infer_dimensions(shapes: Shapes) -> Dimensions:
     )
     odd = [width for width in dims.residual_channels if width % WIDTH_STEP]
     if odd:
-        raise ValueError(f"This ControlNet file is damaged: a width of {odd[0]} is no multiple of {WIDTH_STEP}.")
+        raise ValueError(f"This ControlNet file is damaged: a width of {odd[0]} is not a multiple of {WIDTH_STEP}.")
     return dims
 
 

@@ -31,7 +31,7 @@ SDXL_FIRST_WIDTH = 640
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Which input of which attention layer a module changes.
 
     side: input, middle or output. block: its number there. layer: of the block's transformer. projection:
@@ -54,8 +54,8 @@ class ModuleDimensions:
     depth: int
 
 
-def parse_place(name: str) -> Place:
-    """The place that a module's name says. Raises ValueError when it is none that an attention patch can reach."""
+def parse_placement(name: str) -> Placement:
+    """The placement that a module's name says. Raises ValueError when it is none that an attention patch can reach."""
     found = PLACE.match(name)
     if found is None:
         raise ValueError(
@@ -63,13 +63,13 @@ def parse_place(name: str) -> Place:
             "the queries, keys and values of attention."
         )
     side, block, middle, layer, projection = found.groups()
-    return Place(side or middle, int(block or 0), int(layer), projection)
+    return Placement(side or middle, int(block or 0), int(layer), projection)
 
 
 def infer_lllite(shapes: Shapes) -> dict[str, ModuleDimensions]:
     """Read the dimensions of every module off the shapes. Raises ValueError when parts are missing."""
     names = dict.fromkeys(key.partition(".")[0] for key in shapes)
-    return {name: _infer_module(shapes, name) for name in names if parse_place(name)}
+    return {name: _infer_module(shapes, name) for name in names if parse_placement(name)}
 
 
 def _infer_module(shapes: Shapes, name: str) -> ModuleDimensions:
@@ -117,8 +117,10 @@ class LLLite(nn.Module):
         self.dims = dict(dims)
         for name, module in dims.items():
             self.add_module(name, LLLiteModule(module, ops))
-        self.places = {parse_place(name): name for name in dims}
-        self.blocks = tuple(dict.fromkeys((place.side, place.block) for place in sorted(self.places, key=_by_depth)))
+        self.placements = {parse_placement(name): name for name in dims}
+        self.blocks = tuple(
+            dict.fromkeys((placement.side, placement.block) for placement in sorted(self.placements, key=_by_depth))
+        )
         """The UNet's blocks that have modules, in order of depth."""
 
     @property
@@ -126,9 +128,9 @@ class LLLite(nn.Module):
         """Names of all modules, in the order in which `embed_hint` gives their hints."""
         return tuple(name for name, module in self.named_children() if isinstance(module, LLLiteModule))
 
-    def at(self, place: Place) -> LLLiteModule | None:
-        """The module of a place."""
-        name = self.places.get(place)
+    def at(self, placement: Placement) -> LLLiteModule | None:
+        """The module of a placement."""
+        name = self.placements.get(placement)
         module = None if name is None else self.get_submodule(name)
         return module if isinstance(module, LLLiteModule) else None
 
@@ -144,8 +146,8 @@ class LLLite(nn.Module):
         return {name: module.embed_hint(padded, latent_size) for name, module in modules}
 
 
-def _by_depth(place: Place) -> tuple[int, int]:
-    return ("input", "middle", "output").index(place.side), place.block
+def _by_depth(placement: Placement) -> tuple[int, int]:
+    return ("input", "middle", "output").index(placement.side), placement.block
 
 
 def build_lllite(state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention) -> LLLite:

@@ -18,7 +18,7 @@ from .layers import Attention, Ops, torch_attention
 
 LEVELS = 4
 SDXL_CHANNELS = (256, 768)
-"""Channels after the pixel unshuffle by 16, for a grey or a coloured hint; by 8 they are 64 and 192."""
+"""Channels after the pixel unshuffle by 16, for a grey or a colored hint; by 8 they are 64 and 192."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def infer_t2i_adapter(shapes: Shapes) -> T2IAdapterDimensions:
         return T2IAdapterDimensions(first[1], _light_levels(shapes), light=True)
     count = _count(shapes, "body")
     if count == 0 or count % LEVELS:
-        raise ValueError(f"This T2I-Adapter has {count} residual blocks, which are no {LEVELS} equal levels.")
+        raise ValueError(f"This T2I-Adapter has {count} residual blocks, which are not {LEVELS} equal levels.")
     each = count // LEVELS
     halved = (2,) if first[1] in SDXL_CHANNELS else (1, 2, 3)
     levels = tuple(

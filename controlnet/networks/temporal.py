@@ -72,7 +72,7 @@ class TemporalTransformer(nn.Module):
 
 
 class TemporalModule(nn.Module):
-    """What AnimateDiff puts behind each block of an encoder. frames: of the longest video that it knows."""
+    """AnimateDiff's temporal module after a block of an encoder. frames: length of the longest video."""
 
     def __init__(self, channels: int, frames: int, parts: Parts) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """The union ControlNet of xinsir (ControlNetPlus): one network for several kinds of hint.
 
-Reference: diffusers `ControlNetUnionModel`. Two things are added to the plain network. The kinds in use are told to
+Reference: diffusers `ControlNetUnionModel`. Two things are added to the plain network. The kinds in use are given to
 the time embedding. Each embedded hint is shifted by a vector that a small transformer makes of its mean and of a
 learned vector for its kind; the shifted hints are summed.
 

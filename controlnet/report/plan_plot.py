@@ -13,10 +13,10 @@ ROW, MARGIN, LABEL, TEXT = 72, 12, 20, 13
 ITEMS = 0.25
 """Share of the width for the strengths of the items, where they differ."""
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 PAPER, INK, SOFT, FAINT = (24, 24, 28), (230, 230, 230), (150, 150, 158), (70, 70, 78)
 BAR, NEGATIVE, UNCOND, ITEM = (90, 170, 250), (240, 120, 90), (240, 180, 80), (130, 200, 140)
-"""Colours of bars: strength above 0, below 0, beside the negative prompt where that differs, of an item."""
+"""Colors of bars: strength above 0, below 0, beside the negative prompt where that differs, of an item."""
 KEPT_LIGHT = 0.45
 """Brightness of a step's bar whose residuals are those of an earlier step."""
 
@@ -25,7 +25,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What one control will do.
+    """The plan of one control.
 
     strengths: one for each step, 0 where it does not act. ran: at which steps its network runs; at the others that
     act it uses the residuals of the last run again. adaptive: it may run at fewer. cfg_weights: factors for the
@@ -82,14 +82,14 @@ def draw_plan(forecasts: Sequence[Forecast], width: int = 768) -> Tensor:
 
 def _legend(forecasts: Sequence[Forecast], greatest: float) -> str:
     steps = len(forecasts[0].strengths) if forecasts else 0
-    told = [f"steps 0 to {steps - 1}", f"full height is {greatest:.3g}"]
+    parts = [f"steps 0 to {steps - 1}", f"full height is {greatest:.3g}"]
     if any(f.cfg_weights[0] != f.cfg_weights[1] for f in forecasts):
-        told.append("blue: positive, orange: negative prompt")
+        parts.append("blue: positive, orange: negative prompt")
     if any(strength and not ran for f in forecasts for strength, ran in zip(f.strengths, f.ran, strict=True)):
-        told.append("dim: kept from the last run")
+        parts.append("dim: kept from the last run")
     if any(f.items for f in forecasts):
-        told.append("green: items")
-    return "; ".join(told)
+        parts.append("green: items")
+    return "; ".join(parts)
 
 
 def _draw_forecast(draw: ImageDraw.ImageDraw, forecast: Forecast, greatest: float, box: Box) -> None:
@@ -105,13 +105,13 @@ def _draw_forecast(draw: ImageDraw.ImageDraw, forecast: Forecast, greatest: floa
     bars = []
     for strength, ran in zip(forecast.strengths, forecast.ran, strict=True):
         cfg_weights = [(cond, BAR)] if cond == uncond else [(cond, BAR), (uncond, UNCOND)]
-        parts = [(strength * factor / greatest, colour if strength > 0 else NEGATIVE) for factor, colour in cfg_weights]
-        bars.append([(share, colour if ran else dimmed(colour)) for share, colour in parts])
+        parts = [(strength * factor / greatest, color if strength > 0 else NEGATIVE) for factor, color in cfg_weights]
+        bars.append([(share, color if ran else dimmed(color)) for share, color in parts])
     _draw_bars(draw, bars, (left, top, right, bottom))
 
 
-def _draw_bars(draw: ImageDraw.ImageDraw, bars: Sequence[Sequence[tuple[float, Colour]]], box: Box) -> None:
-    """bars: for each column its parts side by side, each a share of the height and a colour."""
+def _draw_bars(draw: ImageDraw.ImageDraw, bars: Sequence[Sequence[tuple[float, Color]]], box: Box) -> None:
+    """bars: for each column its parts side by side, each a share of the height and a color."""
     left, top, right, bottom = box
     column = (right - left) / len(bars)
     gap = 1 if column > 3 else 0
@@ -119,13 +119,13 @@ def _draw_bars(draw: ImageDraw.ImageDraw, bars: Sequence[Sequence[tuple[float, C
         x0 = left + index * column
         x1 = max(x0 + column - 1 - gap, x0)
         draw.rectangle((x0, top, x1, bottom), outline=FAINT)
-        for number, (share, colour) in enumerate(parts):
+        for number, (share, color) in enumerate(parts):
             if share:
                 a, b = (x0 + (x1 - x0) * (number + end) / len(parts) for end in (0, 1))
-                draw.rectangle((a, bottom - max(abs(share) * (bottom - top), 1), b, bottom), fill=colour)
+                draw.rectangle((a, bottom - max(abs(share) * (bottom - top), 1), b, bottom), fill=color)
 
 
-def dimmed(colour: Colour) -> Colour:
-    """The colour for a step that uses the residuals of an earlier one."""
-    red, green, blue = (int(dark + (full - dark) * KEPT_LIGHT) for dark, full in zip(PAPER, colour, strict=True))
+def dimmed(color: Color) -> Color:
+    """The color for a step that uses the residuals of an earlier one."""
+    red, green, blue = (int(dark + (full - dark) * KEPT_LIGHT) for dark, full in zip(PAPER, color, strict=True))
     return red, green, blue

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .plan_plot import BAR, INK, LABEL, MARGIN, PAPER, SOFT, TEXT, Colour, dimmed
+from .plan_plot import BAR, INK, LABEL, MARGIN, PAPER, SOFT, TEXT, Color, dimmed
 from .record import Record
 
 ROW, NAMES, NUMBERS = 22, 84, 72
@@ -88,16 +88,16 @@ def _draw_rows(
         draw.text((left, y + 2), record.label(index), fill=INK, font=font)
         draw.text((right - NUMBERS + 8, y + 2), f"{greatest:.3g}", fill=INK, font=font)
         x, column = left + NAMES, (right - NUMBERS - left - NAMES) / len(row)
-        colour = _shade(greatest, strongest) if greatest else BAR
+        color = _shade(greatest, strongest) if greatest else BAR
         for step, (size, ran) in enumerate(zip(row, runs, strict=True)):
             x0, x1 = int(x + step * column), int(x + (step + 1) * column) - (2 if column > 3 else 1)
             height = (ROW - 5) * size / greatest if greatest else 0
             if height:
-                fill = colour if ran else dimmed(colour)
+                fill = color if ran else dimmed(color)
                 draw.rectangle((x0, y + ROW - 3 - height, max(x0, x1), y + ROW - 3), fill=fill)
 
 
-def _shade(size: float, strongest: float) -> Colour:
+def _shade(size: float, strongest: float) -> Color:
     share = 1 + math.log10(size / strongest) / DECADES
     light = 0.3 + 0.7 * max(share, 0.0)
     red, green, blue = (int(dark + (full - dark) * light) for dark, full in zip(PAPER, BAR, strict=True))

@@ -10,7 +10,7 @@ from ..notation import Scanner, format_number
 from .schedule import Schedule
 
 SOFT_BASE = 0.825
-"""Of the paper's authors' guess mode (`gradio_*.py`, ControlNet 1.0) and of sd-webui."""
+"""The base in the guess mode of the paper's authors (`gradio_*.py`, ControlNet 1.0) and in sd-webui."""
 
 SD15_RESIDUALS = 13
 T2I_RESIDUALS = 4

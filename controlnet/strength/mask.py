@@ -111,6 +111,6 @@ def token_grid(tokens: int, latent_size: tuple[int, int]) -> tuple[int, int, int
         if tokens % (rows * columns) == 0:
             return rows, columns, tokens // (rows * columns)
     raise ValueError(
-        f"The mask cannot be laid over the control: {tokens} tokens are no grid of a latent of "
+        f"The mask cannot be laid over the control: {tokens} tokens are not a grid of a latent of "
         f"{latent_size[1]} x {latent_size[0]}. Leave the mask out for this model."
     )

@@ -120,11 +120,11 @@ def _order(counting: Counting) -> Callable[[float], float]:
 def _problem(keyframe: Keyframe, previous: Keyframe | None, counting: Counting) -> str | None:
     position = format_number(keyframe.position)
     if keyframe.interpolation not in INTERPOLATIONS:
-        return f"'{keyframe.interpolation}' is no interpolation; use one of {', '.join(INTERPOLATIONS)}"
+        return f"'{keyframe.interpolation}' is not an interpolation; use one of {', '.join(INTERPOLATIONS)}"
     if not math.isfinite(keyframe.strength):
         return f"the strength at {position} is not a finite number"
     if counting == "sigma" and not 0 <= keyframe.position < math.inf:
-        return f"the position {position} is no sigma; sigmas are 0 or more"
+        return f"the position {position} is not a sigma; sigmas are 0 or more"
     if counting != "sigma" and not 0 <= keyframe.position <= 1:
         return f"the position {position} is outside 0..1, the beginning and the end of the sampling"
     order = _order(counting)
@@ -141,7 +141,7 @@ def _read_keyframe(scanner: Scanner) -> Keyframe:
     place = scanner.place
     words = scanner.words()
     if words not in _SPELLINGS:
-        scanner.fail(f"'{words}' is no interpolation; use one of {', '.join(INTERPOLATIONS)}", place)
+        scanner.fail(f"'{words}' is not an interpolation; use one of {', '.join(INTERPOLATIONS)}", place)
     return Keyframe(position, strength, _SPELLINGS[words])
 
 

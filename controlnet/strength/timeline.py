@@ -22,7 +22,7 @@ RANGE_COUNTINGS: tuple[RangeCounting, ...] = get_args(RangeCounting)
 COUNTINGS: tuple[Counting, ...] = get_args(Counting)
 
 HALVINGS = 30
-"""Of the search for a percent: leaves 1e-9 of the way."""
+"""Steps of the bisection that finds a percent: they leave 1e-9 of the range."""
 
 DECIMALS = 6
 """Positions are rounded, or float32 noise of the sigmas would put a step just before the keyframe it stands on."""
@@ -67,7 +67,7 @@ class SamplingTimeline:
         return max(len(self.sigmas) - 1, 1)
 
     def step(self, sigma: float) -> int:
-        """The step that a request at this sigma belongs to, 0..steps-1.
+        """The step that an evaluation at this sigma belongs to, 0..steps-1.
 
         Samplers of second order also evaluate between two sigmas: that belongs to the step that began last.
         """

@@ -67,7 +67,7 @@ class ComfyControlNetRunner(ResidualRunner):
     def check_union_types(self, union_types: tuple[int, ...], chosen: bool) -> None:
         if self.union_types and not chosen:
             raise ValueError(
-                f"'{self.name}' is a union ControlNet and must be told what its hint shows: put Set Union ControlNet "
+                f"'{self.name}' is a union ControlNet and must know what its hint shows: put Set Union ControlNet "
                 f"Type before Apply ControlNet. It knows: {', '.join(self.union_types)}; auto tells it nothing."
             )
 
@@ -89,7 +89,7 @@ class ComfyControlNetRunner(ResidualRunner):
         """Pixels, or latents with the masks of inpainting networks as further channels."""
         seen = view.pixels()
         if view.vae is not None:
-            seen = view.through_vae(seen)
+            seen = view.vae_encode(seen)
         if self.latent_format is not None:
             seen = self.latent_format.process_in(seen)
         seen = torch.cat([seen, *(_beside(mask, seen) for mask in view.masks)], dim=1)
@@ -111,7 +111,7 @@ class ComfyControlNetRunner(ResidualRunner):
         return _without_gaps(given)
 
     def _conditions(self, request: StepRequest) -> dict[str, Any]:
-        """What the network takes beside the prompt, for the active rows."""
+        """The network's further inputs besides the prompt, for the active rows."""
         chosen = {}
         for name in self.core.extra_conds:
             value = request.cond.get(name)

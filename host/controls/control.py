@@ -53,7 +53,7 @@ class Control(ControlBase):
         self.runner = runner
         self.settings = settings or ControlSettings()
         self.record = Record()
-        """What it did in its last sampling."""
+        """Its record of the last sampling."""
         self.extra_hooks = step_hooks()
         self.latent_format, self.concat_mask = runner.latent_format, runner.concat_mask
         self.compression_ratio, self.preprocess_image = runner.stride, runner.preprocess_image
@@ -94,7 +94,7 @@ class Control(ControlBase):
         vae: Any = None,
         extra_concat: list[Tensor] = [],  # noqa: B006  the host's signature; it is only read
     ) -> Control:
-        """Raises ValueError for a hint that is no picture, a range that never acts, a missing VAE or kind of hint."""
+        """Raises ValueError for a hint that is not an image, a range that never acts, a missing VAE or type."""
         Span(*timestep_percent_range)
         self.runner.check_union_types(self.union_types, "control_type" in self.extra_args)
         if self.latent_format is not None:
@@ -166,7 +166,7 @@ class Control(ControlBase):
         self._timeline = self._model_sampling = None
         self.runner.release()
 
-    # One step: the whole of it is told in `sampling/__init__.py`
+    # One step: described in order in `sampling/__init__.py`
 
     def get_control(
         self, x_noisy: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int, transformer_options: dict[str, Any]
@@ -194,7 +194,7 @@ class Control(ControlBase):
     def _request(
         self, step: Step, x: Tensor, t: Tensor, cond: dict[str, Any], group_count: int, options: dict[str, Any]
     ) -> StepRequest:
-        """What is asked of the network at this step."""
+        """The request to the network at this step."""
         factors, abilities = self.settings.factors, self.runner.abilities
         rows = read_rows(x, group_count, options, self._window())
         groups, items = active_rows(factors.rows(rows), rows)
@@ -258,7 +258,7 @@ class Control(ControlBase):
         if self.global_average_pooling:
             residuals = residuals.map(_pool)
         scales = self._scales(request, residuals.count)
-        # Sizes are those of its own part alone; a copy, so that measuring changes no rounding.
+        # Sizes are those of its own residuals alone; a copy, so that measuring changes no rounding.
         self.record.note(
             request.step.sigma, ran, scale_residuals(residuals.copy(), scales) if self.settings.measured else residuals
         )

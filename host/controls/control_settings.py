@@ -1,4 +1,4 @@
-"""What is set on a control, beside what ComfyUI itself sets."""
+"""The settings of a control that ComfyUI itself does not have."""
 
 from dataclasses import dataclass, field
 

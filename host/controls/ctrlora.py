@@ -25,4 +25,4 @@ class CtrLoRARunner(ControlNetRunner):
 
         The reference gives 0..1 to an encoder that takes -1..1; the host's VAE doubles the range.
         """
-        return self.latent_format.process_in(view.through_vae((pixels + 1) / 2))
+        return self.latent_format.process_in(view.vae_encode((pixels + 1) / 2))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...controlnet.networks.dimensions import family_name
-from ...controlnet.networks.lllite import LLLite, Place
+from ...controlnet.networks.lllite import LLLite, Placement
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ..sampling.patches import ControlPatch
@@ -22,7 +22,7 @@ PATCHES = ("attn1", "attn2")
 
 @dataclass(frozen=True, eq=False)
 class AttentionPatch(ControlPatch):
-    """What the host calls at every attention layer of one step, before its projections.
+    """The patch that the host calls at every attention layer of one step, before its projections.
 
     attention: attn1 or attn2. hints: of each module, one row or one for each active item. scales: for the shifts, with
     a factor for each of the network's blocks.
@@ -41,12 +41,12 @@ class AttentionPatch(ControlPatch):
 
     def _shifted(self, name: str, tokens: Tensor, options: dict[str, Any]) -> Tensor:
         side, block = options["block"][:2]
-        place = Place(side, block, options["block_index"], f"{self.attention}_to_{name}")
+        placement = Placement(side, block, options["block_index"], f"{self.attention}_to_{name}")
         network = self.loaded.network
-        module = network.at(place)
+        module = network.at(placement)
         if module is None:
             return tokens
-        hint = self.hints[network.places[place]]
+        hint = self.hints[network.placements[placement]]
         if tokens.shape[1] != hint.shape[1]:
             raise ValueError(
                 f"'{self.loaded.name}' expects {hint.shape[1]} attention tokens, but there are {tokens.shape[1]}. "
@@ -80,8 +80,8 @@ class LLLiteRunner(PatchRunner):
                 "checkpoint of SDXL."
             )
         network = self.loaded.network
-        for place, name in network.places.items():
-            found = _width(base_model.diffusion_model, place)
+        for placement, name in network.placements.items():
+            found = _width(base_model.diffusion_model, placement)
             if found != network.dims[name].width:
                 raise ValueError(
                     f"The ControlNet-LLLite does not fit this SDXL model: at '{name}' it expects tokens of "
@@ -106,12 +106,12 @@ class LLLiteRunner(PatchRunner):
             yield f"{attention}_patch", AttentionPatch(self.loaded, attention, hints, scales, request)
 
 
-def _width(unet: torch.nn.Module, place: Place) -> int | None:
+def _width(unet: torch.nn.Module, placement: Placement) -> int | None:
     """Channels that a projection of the UNet reads; None when there is no such layer."""
-    block = "middle_block" if place.side == "middle" else f"{place.side}_blocks.{place.block}"
-    attention, _, projection = place.projection.partition("_")
+    block = "middle_block" if placement.side == "middle" else f"{placement.side}_blocks.{placement.block}"
+    attention, _, projection = placement.projection.partition("_")
     try:
-        layer = unet.get_submodule(f"{block}.1.transformer_blocks.{place.layer}.{attention}.{projection}")
+        layer = unet.get_submodule(f"{block}.1.transformer_blocks.{placement.layer}.{attention}.{projection}")
     except AttributeError:
         return None
     return getattr(layer, "in_features", None)

@@ -30,7 +30,7 @@ Z_IMAGE_BLOCKS = 30
 
 @dataclass(eq=False)
 class TokenPatch(ControlPatch):
-    """What the host calls behind every block of one step.
+    """The patch that the host calls after every block of one step.
 
     hint: what the network sees of it, of one row or of each active row. scales: for its residuals, with a factor for
     each.
@@ -135,8 +135,8 @@ class ModelPatchRunner(PatchRunner):
     def prepare_hint(self, view: HintView) -> PreparedHint:
         self.loaded.cache.counts.hint_embeddings += 1
         pixels = view.pixels()
-        grey = view.through_vae(torch.full_like(pixels, 0.5)) if self.kind.grey else None
-        return (self.kind.see(self.loaded.network, view.through_vae(pixels), grey, list(view.masks)),)
+        grey = view.vae_encode(torch.full_like(pixels, 0.5)) if self.kind.grey else None
+        return (self.kind.see(self.loaded.network, view.vae_encode(pixels), grey, list(view.masks)),)
 
     def patches(self, request: StepRequest, hint: PreparedHint, scales: Scales) -> Iterable[tuple[str, ControlPatch]]:
         patch = self.kind.patch(self.loaded.network, for_rows(hint[0], request), scales, request)

@@ -1,4 +1,4 @@
-"""What a kind of ControlNet has to bring along: everything else about a control is written once, in `control.py`."""
+"""The runner: the part of a control that differs from kind to kind. All else is written once, in `control.py`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HINT_STRIDE = 8
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a kind of network gives and can be asked for.
+    """The residuals that a kind of network gives, and the requests that it can serve.
 
     residual_count: how many residuals it gives, for weights over the depth. output_count: how many of them go to the
     skips; None where only a run tells. regions: can take the part of the hint that lies in a region. frames: its hints
@@ -81,7 +81,7 @@ class HintView:
         image = self.image if image is None else image
         return self.preprocess(fit_hint(image, size or self.pixel_size, self.fit))
 
-    def through_vae(self, pixels: Tensor) -> Tensor:
+    def vae_encode(self, pixels: Tensor) -> Tensor:
         """Latents of pixels (B, C, H, W), 0..1; what the host had loaded for its step is loaded again after."""
         loaded = comfy.model_management.loaded_models(only_currently_used=True)
         latents = self.vae.encode(pixels.movedim(1, -1))
@@ -135,7 +135,7 @@ class Runner(ABC):
         """Raise ValueError when the network was not made for this base model (`comfy.model_base.BaseModel`)."""
 
     def check_union_types(self, union_types: tuple[int, ...], chosen: bool) -> None:
-        """Raise ValueError when the network does not know these kinds of hint, or must be told one.
+        """Raise ValueError when the network does not know these kinds of hint, or needs one to be chosen.
 
         chosen: whether Set Union ControlNet Type was used.
         """
@@ -150,7 +150,7 @@ class Runner(ABC):
         """The hints as the network takes them, computed once for a sampling."""
 
     def strength(self, strength: float) -> float:
-        """What the network's residuals are multiplied by at this strength."""
+        """The factor on the network's residuals at this strength."""
         return strength
 
 

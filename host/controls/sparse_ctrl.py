@@ -25,7 +25,7 @@ class SparseCtrlRunner(ControlNetRunner):
 
     def network_input(self, view: HintView, pixels: Tensor) -> Tensor:
         """With a mask of ones as the last channel; after the last hint what a frame without one sees: zeros."""
-        seen = pixels if self.latent_format is None else self.latent_format.process_in(view.through_vae(pixels))
+        seen = pixels if self.latent_format is None else self.latent_format.process_in(view.vae_encode(pixels))
         masked = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
         return torch.cat([masked, torch.zeros_like(masked[:1])])
 

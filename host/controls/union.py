@@ -18,7 +18,7 @@ TYPE_NAMES = (*UNION_TYPES, *(name for name in FLUX_UNION_TYPES if name not in U
 
 
 def set_union_type(control: Any, kind: str) -> Any:
-    """A copy of the control that is told the kind of its hint, by the order of its own family; `auto` tells nothing.
+    """A copy of the control with the type of its hint set, by the order of its own family; `auto` gives no type.
 
     Raises ValueError when the network is not a union network or lacks the kind.
     """

@@ -45,8 +45,8 @@ SD2_CONTEXT = 1024
 LoadRunner = Callable[[Format, dict[str, Tensor], str, Precision], Runner]
 """(format, converted tensors, name, precision) -> runner. Raises ValueError."""
 
-PoolingChoice = Literal["auto", "off", "on", "on, both sides"]
-POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both sides")
+PoolingChoice = Literal["auto", "off", "on", "on, both prompts"]
+POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both prompts")
 
 
 def list_controlnets() -> list[str]:
@@ -69,7 +69,7 @@ def load_control(
     """Load a control file by its name in the `controlnet` folder.
 
     model: a MODEL to check the family against, or None. pooling: whether residuals are replaced by their mean over
-    the picture, as the shuffle network wants, by default on the prompt's side only; auto: as the file says.
+    the picture, as the shuffle network wants, by default for the positive prompt only; auto: as the file says.
     precision: to keep the weights and compute in; fp8 keeps the matrices in 8 bits and computes as the host does.
     base_file: name of the ControlNet that a CtrLoRA goes with; other kinds of files do without.
     Raises FileNotFoundError, or ValueError that names the file.
@@ -156,7 +156,7 @@ def _pooled(control: Control, path: Path, choice: PoolingChoice) -> Control:
     """Set the rule of the shuffle network, as chosen or as found."""
     found = find_pooling(path, read_header(path).metadata).pooled if choice == "auto" else choice != "off"
     control.global_average_pooling = found
-    if not found or choice == "on, both sides":
+    if not found or choice == "on, both prompts":
         return control
     return control.with_settings(factors=replace(control.settings.factors, cfg_weights=CfgWeights(1, 0)))
 

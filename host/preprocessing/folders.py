@@ -23,7 +23,7 @@ def weight_folders() -> list[Path]:
 
 
 def _of_other_packs() -> list[Path]:
-    """Of comfyui_controlnet_aux, and of sd-webui-controlnet and Forge where their ControlNet folder is shared."""
+    """Folders of comfyui_controlnet_aux, and of sd-webui-controlnet and Forge where their ControlNets are shared."""
     elsewhere = os.environ.get("AUX_ANNOTATOR_CKPTS_PATH")
     folders = [Path(elsewhere)] if elsewhere else []
     for custom_nodes in folder_paths.get_folder_paths("custom_nodes"):

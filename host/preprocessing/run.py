@@ -47,9 +47,9 @@ def fetch(name: str, convert: bool, overwrite: bool = False) -> tuple[Path, str]
     verb = "was fetched" if fetched else "is there already"
     if convert and path.suffix in (".pth", ".pt", ".ckpt"):
         path = to_safetensors(path, folders[0])
-    restriction = " Its licence forbids commercial use." if row.non_commercial else ""
+    restriction = " Its license forbids commercial use." if row.non_commercial else ""
     caution = f" {row.caution}" if row.caution else ""
-    return path, f"{row.name} ({row.purpose}) {verb}: {path}. Licence: {row.licence}.{restriction}{caution}"
+    return path, f"{row.name} ({row.purpose}) {verb}: {path}. License: {row.license}.{restriction}{caution}"
 
 
 def _chunk(preprocessor: Preprocessor, image: Tensor, options: Options) -> int:

@@ -30,9 +30,9 @@ class StepRequest:
     x: (rows, ...) latents, t: (rows,) sigmas, cond: the host's conditioning, all with every row of the step. strength:
     of the control at this step, 0 outside its range. needed: how many residuals, from the shallowest on.
     active_groups, active_items: the rows it acts on; the others get no control. regions: of every group of rows, where
-    the control takes its own part of the hint; empty where the whole hint is laid over what the rows show. union_types:
-    kinds of all hints of a union network. extra_args: what other nodes set for the host's networks. model_sampling: the
-    base model's, which says how its network takes noise levels and latents.
+    the control takes the part of the hint that lies there; empty where the whole hint is laid over what the rows show.
+    union_types: kinds of all hints of a union network. extra_args: what other nodes set for the host's networks.
+    model_sampling: the base model's, which says how its network takes noise levels and latents.
     """
 
     step: Step

@@ -18,7 +18,7 @@ from .lazy_residuals import HostResiduals
 from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
 
 NAME = "zeroconv_step_cache"
-"""Of the wrappers, and of the option that holds what belongs to a sampling."""
+"""Name of the wrappers, and of the option that holds the state of a sampling."""
 
 
 def with_step_cache(model: Any, settings: StepCacheSettings) -> Any:
@@ -41,7 +41,7 @@ def with_step_cache(model: Any, settings: StepCacheSettings) -> Any:
 
 
 class _Sampling:
-    """One sampling with its key steps. ready: whether an request has begun."""
+    """One sampling with its key steps. ready: whether an evaluation has begun."""
 
     def __init__(self, settings: StepCacheSettings, percent_to_sigma: Callable[[float], float]) -> None:
         self.settings = settings
@@ -75,7 +75,7 @@ def _around_sampling(settings: StepCacheSettings, sample: Any, *arguments: Any, 
 def _before_evaluation(
     predict: Callable[..., Any], x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], *rest: Any
 ) -> Any:
-    """The host's `CFGGuider.predict_noise`: one request, in as many calls of the UNet as it takes."""
+    """The host's `CFGGuider.predict_noise`: one evaluation, in as many calls of the UNet as it takes."""
     options = model_options.get("transformer_options", {})
     sampling = options.get(NAME)
     if sampling is not None:

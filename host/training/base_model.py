@@ -67,11 +67,11 @@ class ComfyBase:
         return {key.removeprefix(UNET): weight for key, weight in weights}
 
     def unet_bytes(self) -> int:
-        """What the UNet occupies."""
+        """Bytes that the UNet occupies."""
         return self._patcher.model_size()
 
     def free_bytes(self) -> int | None:
-        """What is free on the device once everything is unloaded; None on a CPU, where it is not counted."""
+        """Bytes that are free on the device once everything is unloaded; None on a CPU, where it is not counted."""
         if self.device.type == "cpu":
             return None
         comfy.model_management.unload_all_models()

@@ -18,7 +18,7 @@ const SCRIBBLE = ["#ffffff", "#000000"]
 /** @type {Promise<[string, string][]> | undefined} */
 let classes
 
-/** Names and colours of the 150 classes of ADE20K, fetched once. @returns {Promise<[string, string][]>} */
+/** Names and colors of the 150 classes of ADE20K, fetched once. @returns {Promise<[string, string][]>} */
 function segmentationClasses() {
   classes ??= fetch(new URL("./ade20k.json", import.meta.url)).then((answer) => (answer.ok ? answer.json() : []))
   return classes
@@ -58,7 +58,7 @@ export class Toolbar extends EditorToolbar {
     this.size.value = String(Math.round(Math.sqrt(brush.size) * 10))
     this.sizeText.textContent = String(brush.size)
     this.color.value = brush.color
-    // Road and skyscraper share a colour: the one that was chosen stays.
+    // Road and skyscraper share a color: the one that was chosen stays.
     if (this.classes.value !== brush.color) {
       this.classes.value = [...this.classes.options].some(({ value }) => value === brush.color) ? brush.color : ""
     }
@@ -73,7 +73,7 @@ export class Toolbar extends EditorToolbar {
     this.pad.setBrush({ mirror: MIRRORS[(MIRRORS.indexOf(mirror) + 1) % MIRRORS.length] })
   }
 
-  /** A colour is for drawing: the eraser is put away. @param {string} color */
+  /** A color is for drawing: the eraser is put away. @param {string} color */
   #draw(color) {
     const { tool } = this.pad.brush
     this.pad.setBrush({ color, tool: tool === "eraser" ? "pen" : tool })
@@ -120,7 +120,7 @@ export class Toolbar extends EditorToolbar {
   }
 }
 
-/** Whether black text reads better on a colour than white (luma of ITU-R BT.601). @param {string} color */
+/** Whether black text reads better on a color than white (luma of ITU-R BT.601). @param {string} color */
 function bright(color) {
   const value = Number.parseInt(color.slice(1), 16)
   return 0.299 * (value >> 16) + 0.587 * ((value >> 8) & 255) + 0.114 * (value & 255) > 140

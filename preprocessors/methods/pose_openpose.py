@@ -139,5 +139,5 @@ OPENPOSE = Preprocessor(
     ),
     weights=("openpose_body", "openpose_hand", "openpose_face"),
     aliases=("OpenposePreprocessor", "openpose_full", "openpose_hand", "openpose_face", "skeleton", "stick figure"),
-    licence="CMU OpenPose: non-commercial use only",
+    license="CMU OpenPose: non-commercial use only",
 )

@@ -21,7 +21,7 @@ STROKE_LEVEL = 4
 """Grey levels 0..255 above which a blurred edge is a ridge, and a blurred ridge a stroke."""
 
 SKETCH_LEVEL = 0.5
-"""Softer edges are no lines of a sketch."""
+"""Softer edges are not lines of a sketch."""
 
 _DIRECTIONS = (
     ((0, 0, 0), (1, 1, 1), (0, 0, 0)),
@@ -96,7 +96,7 @@ SCRIBBLE_PIDINET = Preprocessor(
     weights=PIDINET.weights,
     aliases=("Scribble_PiDiNet_Preprocessor",),
     multiple_of=PIDINET.multiple_of,
-    licence=PIDINET.licence,
+    license=PIDINET.license,
 )
 
 SKETCH_PIDINET = Preprocessor(
@@ -108,5 +108,5 @@ SKETCH_PIDINET = Preprocessor(
     weights=PIDINET.weights,
     aliases=("t2ia_sketch_pidi", "T2I-Adapter sketch"),
     multiple_of=PIDINET.multiple_of,
-    licence=PIDINET.licence,
+    license=PIDINET.license,
 )

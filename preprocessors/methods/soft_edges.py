@@ -39,7 +39,7 @@ PIDINET = Preprocessor(
     weights=("pidinet",),
     aliases=("PiDiNetPreprocessor", "softedge_pidinet", "softedge_pidisafe", "pixel difference network"),
     multiple_of=8,
-    licence="PiDiNet: for research; ask its authors before commercial use",
+    license="PiDiNet: for research; ask its authors before commercial use",
 )
 
 TEED = Preprocessor(
@@ -62,5 +62,5 @@ TEED = Preprocessor(
     weights=("teed",),
     aliases=("TEEDPreprocessor", "TEED_Preprocessor", "softedge_teed"),
     multiple_of=8,
-    licence="The hub repository of the weights is CC-BY-NC-SA-4.0: non-commercial use only",
+    license="The hub repository of the weights is CC-BY-NC-SA-4.0: non-commercial use only",
 )

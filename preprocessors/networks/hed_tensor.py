@@ -18,7 +18,7 @@ from ...storage.reading import check_file
 from .hed import BLOCKS
 
 MEAN_RGB = (122.67892, 116.66877, 104.00699)
-"""Of ImageNet, 0..255: what the package takes off its pictures, there in the order blue, green, red."""
+"""Mean color of ImageNet, 0..255, which the package subtracts from images, there in the order blue, green, red."""
 
 
 LAYER_BYTES = 512 * 512 * 3 * 3 * 4

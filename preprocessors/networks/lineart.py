@@ -23,7 +23,7 @@ LARGEST_PIECE = 1 << 21
 """Pixels of a picture that is worked on whole. A larger one goes in strips, for a third more time: only maps of a
 quarter of its size are held whole then, 64 bytes for each of its pixels."""
 ROWS = 256
-"""Of the picture in a strip."""
+"""Rows of the image in a strip."""
 HALO, COARSE_HALO = 8, 4
 """The layers before the residual blocks see 6 rows around each, those after them 3 of the maps of a quarter."""
 

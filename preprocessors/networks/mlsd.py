@@ -21,7 +21,7 @@ _CENTRE = 7
 
 @dataclass(frozen=True)
 class Plan:
-    """What tells the sizes of the network apart.
+    """The dimensions in which the sizes of the network differ.
 
     stages: (channels, number of blocks, stride of the first) of the backbone.
     taken: the backbone's blocks whose features go to the decoder, fine to coarse.

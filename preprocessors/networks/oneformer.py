@@ -30,7 +30,7 @@ _LEVELS = 3
 _POINTS = 4
 """Places that each head looks at on each map, two coordinates each."""
 _UNUSED = ("criterion.", "text_encoder.", "text_projector.", "prompt_ctx.")
-"""What only training needs."""
+"""Keys of parts that only training needs."""
 
 _SWIN, _PIXELS, _QUERIES = "pixel_level_module.encoder", "pixel_level_module.decoder", "transformer_module"
 _RULES: Rules = (

@@ -123,7 +123,7 @@ def _points(numbers: Any, where: str) -> Keypoints:
     if all(number is None for number in rows):
         return ()
     if len(rows) % 3:
-        raise ValueError(f"{where} must hold x, y, score for every point; {len(rows)} numbers are no multiple of 3.")
+        raise ValueError(f"{where} must hold x, y, score for every point; {len(rows)} numbers are not a multiple of 3.")
     return tuple(_point(rows[start : start + 3], where) for start in range(0, len(rows), 3))
 
 

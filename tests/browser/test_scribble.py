@@ -6,14 +6,14 @@ import pytest
 import torch
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
-from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
+from zeroconv.demo.measures import agreement, color_name, floor_names, object_mask
 
 from .conftest import Canvas
 from .pads import PadPage
 
 WORKFLOW = REPOSITORY / "workflows" / "scribble.json"
 CENTRE, RADIUS = (0.3, 0.62), 0.2
-"""Of the circle that is drawn, as fractions of the pad: off the middle, where the model would put a ball by itself."""
+"""The circle that is drawn, as fractions of the pad: off the middle, where the model would put a ball by itself."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +43,7 @@ def test_from_stroke_to_picture(canvas: Canvas, request: pytest.FixtureRequest) 
     assert agreement(seen, disc(*CENTRE)).item() >= 0.75
     assert agreement(seen, disc(1 - CENTRE[0], CENTRE[1])).item() <= 0.2
     assert floor_names(picture) == ["white"]
-    assert colour_name(picture[0], seen[0]) == "red"
+    assert color_name(picture[0], seen[0]) == "red"
     assert canvas.errors == []
 
 

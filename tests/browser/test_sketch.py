@@ -112,8 +112,8 @@ def test_tools_and_keys(pad: PadPage) -> None:
     assert (eraser["tool"], eraser["points"]) == ("eraser", [256, 256, 264, 256])
 
 
-def test_class_colour_is_chosen_by_name(pad: PadPage) -> None:
-    pad.editor().get_by_label("Class colour").select_option(label="tree")
+def test_class_color_is_chosen_by_name(pad: PadPage) -> None:
+    pad.editor().get_by_label("Class color").select_option(label="tree")
     pad.draw(CURVE)
     assert pad.strokes()[0]["color"] == "#04c803"
 

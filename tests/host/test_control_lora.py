@@ -20,7 +20,7 @@ RANK = 4
 ATTENTION_FLOPS = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
 }
-"""Of the fused attention on a CPU, which PyTorch's own table lacks."""
+"""Operations of the fused attention on a CPU, which PyTorch's own table lacks."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def flops(work) -> int:
 
 
 def product_flops(lora) -> int:
-    """Of up @ down for all layers, once."""
+    """Operations of up @ down for all layers, once."""
     ups = ((key.removesuffix(".up"), value) for key, value in lora.items() if key.endswith(".up"))
     return sum(2 * up.shape[0] * up.shape[1] * lora[f"{module}.down"][0].numel() for module, up in ups)
 

@@ -113,7 +113,7 @@ def test_a_missing_vae_is_said_at_apply(model, files):
     ("name", "base", "said"),
     [
         ("lora", None, r"lora\.safetensors.*base ControlNet \(ctrlora_sd15_basecn700k\).*as base_file"),
-        ("lora", "plain", r"lora\.safetensors.*base_file is no base ControlNet"),
+        ("lora", "plain", r"lora\.safetensors.*base_file is not a base ControlNet"),
         ("lora", "narrow", r"lora\.safetensors.*does not fit the base_file at '"),
         ("torn", "base", r"torn\.safetensors.*does not fit the base_file at 'time_embed\.0'"),
         ("base", "lora", r"base\.safetensors.*choose a CtrLoRA in Load ControlNet"),

@@ -9,7 +9,7 @@ from PIL import Image
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer, Result
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
 from zeroconv.demo.hints import object_mask as true_mask
-from zeroconv.demo.measures import agreement, colour_name, floor_names, object_mask
+from zeroconv.demo.measures import agreement, color_name, floor_names, object_mask
 from zeroconv.demo.pictures import (
     LEFT_SCENE,
     PHOTO_SCENE,
@@ -52,10 +52,10 @@ def test_the_object_goes_where_the_edges_are(rows: list[list[torch.Tensor]]) -> 
     assert overlap(without, PHOTO_SCENE) < overlap(half, PHOTO_SCENE) <= overlap(full, PHOTO_SCENE) + 0.05
 
 
-def test_the_prompt_still_decides_the_colours(rows: list[list[torch.Tensor]]) -> None:
+def test_the_prompt_still_decides_the_colors(rows: list[list[torch.Tensor]]) -> None:
     full = rows[0][3]
     assert floor_names(full) == ["white"]
-    assert colour_name(full[0], object_mask(full)[0]) == "purple"
+    assert color_name(full[0], object_mask(full)[0]) == "purple"
 
 
 def test_two_chained_controls_both_act(rows: list[list[torch.Tensor]]) -> None:

@@ -12,7 +12,7 @@ LONG = Sampling(steps=400)
 
 
 def fewer(flow: Workflow, net: ControlNet, every: int) -> ControlNet:
-    node = flow.add("ZeroConvFewerRuns", control_net=net, method="every n-th step", every=every, tolerance=0.2)
+    node = flow.add("ZeroConvFewerRuns", control_net=net, method="every n-th step", every_n_steps=every, tolerance=0.2)
     return ControlNet(node, 0)
 
 
@@ -73,7 +73,7 @@ def test_areas_through_the_server(server: ComfyServer) -> None:
     flow = stage.workflow
     net = flow.load_control("sd15-1.safetensors")
     fit = {"fit": "crop", "resampling": "nearest", "hint_order": "one each"}
-    own = ControlNet(flow.add("ZeroConvFitHint", control_net=net, areas="own part", **fit), 0)
+    own = ControlNet(flow.add("ZeroConvFitHint", control_net=net, areas="cropped hint", **fit), 0)
     half = Output(flow.add("ImageCrop", image=stage.images[0], width=64, height=64, x=0, y=64), 0)
     sides = [
         Output(flow.add("ConditioningSetArea", conditioning=side, width=64, height=64, x=0, y=64, strength=1.0), 0)

@@ -9,7 +9,7 @@ from support.layouts import adapter, lllite
 from support.sampling import Run, hint, sample, sdxl_prompts
 from torch.nn import functional
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
-from zeroconv.controlnet.networks.lllite import parse_place
+from zeroconv.controlnet.networks.lllite import parse_placement
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.lllite import LLLiteRunner
 from zeroconv.host.loading import load as loading
@@ -63,10 +63,10 @@ class Formula:
         unet = model.model.diffusion_model
         for name in dict.fromkeys(key.partition(".")[0] for key in weights):
             own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")}
-            place = parse_place(name)
-            block = "middle_block" if place.side == "middle" else f"{place.side}_blocks.{place.block}"
-            attention, _, projection = place.projection.partition("_")
-            layer = f"{block}.1.transformer_blocks.{place.layer}.{attention}.{projection}"
+            placement = parse_placement(name)
+            block = "middle_block" if placement.side == "middle" else f"{placement.side}_blocks.{placement.block}"
+            attention, _, projection = placement.projection.partition("_")
+            layer = f"{block}.1.transformer_blocks.{placement.layer}.{attention}.{projection}"
             condition = self.condition(own, image, 2 if "blocks_4" in name or "blocks_5" in name else 4, size)
             before = self.shift(own, condition, strength)
             self.hooks.append(unet.get_submodule(layer).register_forward_pre_hook(before))
@@ -148,13 +148,13 @@ def test_a_hint_for_each_picture_is_its_own(model, control):
     assert apart(both[1], second[1]) <= 1e-5
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_its_place_in_a_chain_does_not_matter_to_controls_of_residuals(model, control, place):
+@pytest.mark.parametrize("placement", [0, 1, 2])
+def test_its_place_in_a_chain_does_not_matter_to_controls_of_residuals(model, control, placement):
     adapters = [Unit(loading.load_control("adapter.safetensors"), hint(seed=seed), 0.5) for seed in (1, 2)]
     own = Unit(control, hint())
     without = draw(model, adapters, run_of())
     last = draw(model, [*adapters, own], run_of())
-    chain = draw(model, [*adapters[:place], own, *adapters[place:]], run_of())
+    chain = draw(model, [*adapters[:placement], own, *adapters[placement:]], run_of())
     assert apart(chain, last) <= 1e-5
     assert apart(chain, without) > 1e-3
 

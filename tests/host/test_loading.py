@@ -43,7 +43,7 @@ def rule(control):
         ("control_shuffle.safetensors", "off", (False, None)),
         ("control_canny.safetensors", "auto", (False, None)),
         ("control_canny.safetensors", "on", (True, PROMPT_SIDE)),
-        ("control_canny.safetensors", "on, both sides", (True, None)),
+        ("control_canny.safetensors", "on, both prompts", (True, None)),
     ],
 )
 def test_pooling_is_chosen_or_found(folder, weights, name, choice, expected):

@@ -44,7 +44,7 @@ def control(folder):
 
 
 def image(seed=2, count=1):
-    """Of the latent's own size, which core's node takes as it is."""
+    """An image of the latent's own size, which core's node takes as it is."""
     return torch.rand(count, 64, 96, 3, generator=torch.Generator().manual_seed(seed))
 
 

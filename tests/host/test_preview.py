@@ -13,7 +13,7 @@ from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, timeline_of
-from zeroconv.host.settings import with_factors, with_fit, with_preset, with_run_interval
+from zeroconv.host.settings import with_factors, with_fit, with_program, with_run_interval
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def controlled(units):
 
 
 def sample(model, positive, negative, run):
-    """ComfyUI's KSampler (Advanced); each step's first request with our control active is counted."""
+    """ComfyUI's KSampler (Advanced); each step's first evaluation with our control active is counted."""
     import comfy.sample
 
     latent = torch.zeros(1, 4, 8, 8)
@@ -132,7 +132,7 @@ def test_only_our_controls_can_be_shaped():
 
 def test_settings_go_to_a_copy():
     control = ours(1)
-    shaped = with_preset(control, "A1111", "control")
+    shaped = with_program(control, "A1111", "control")
     assert (shaped.settings.factors.counting, shaped.settings.fit.resampling) == ("steps (A1111)", "edges")
     assert (control.settings.factors.counting, control.settings.fit) == ("timesteps", Fit())
     assert shaped.loaded is control.loaded
@@ -142,7 +142,7 @@ def test_settings_go_to_a_copy():
 def test_pooled_networks_act_on_the_side_that_the_program_chose(program, uncond):
     control = ours(1)
     control.global_average_pooling = True
-    sides = with_preset(control, program, "balanced").settings.factors.cfg_weights
+    sides = with_program(control, program, "balanced").settings.factors.cfg_weights
     assert (sides.uncond if sides else None) == uncond
 
 
@@ -154,10 +154,10 @@ def test_bars_are_as_high_as_the_strengths():
     assert heights[0] >= 70
 
 
-def bar(picture, x, colour):
-    """Pixels of this colour in a column of a plan."""
+def bar(picture, x, color):
+    """Pixels of this color in a column of a plan."""
     pixels = (picture[0] * 255).round().to(torch.uint8)
-    return int((pixels[:, x] == torch.tensor(colour, dtype=torch.uint8)).all(dim=-1).sum())
+    return int((pixels[:, x] == torch.tensor(color, dtype=torch.uint8)).all(dim=-1).sum())
 
 
 def test_steps_that_use_kept_residuals_are_dim():

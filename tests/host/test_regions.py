@@ -85,7 +85,7 @@ def test_a_mask_is_cut_with_the_hint(model):
 
 
 def test_two_areas_together_equal_two_by_themselves(model, monkeypatch):
-    """Of one size they are sampled in one batch, with other hints in its rows; masks for each picture, too."""
+    """Areas of one size are sampled in one batch, with other hints in its rows; masks for each picture, too."""
     run = Run(height=128, width=64, steps=2, batch=2)
     units = [
         Unit(own_region(), hint(2, 128, 64), mask=torch.rand(2, 128, 64, generator=torch.Generator().manual_seed(1)))

@@ -36,7 +36,7 @@ def run_with_file(server: ComfyServer, name: str) -> None:
 
 
 def write_broken(folder: Path, kind: str) -> Path:
-    """A file that is no ControlNet, in one of the ways that occur."""
+    """A file that is not a ControlNet, in one of the ways that occur."""
     path = folder / f"broken-{kind}"
     if kind == "empty.safetensors":
         path.write_bytes(b"")

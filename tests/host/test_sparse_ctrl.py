@@ -22,7 +22,7 @@ from zeroconv.host.controls.sparse_ctrl import SparseCtrlRunner
 from zeroconv.host.loading.load import load_network
 from zeroconv.host.preview import hints_as_seen
 from zeroconv.host.settings import with_factors, with_fit
-from zeroconv.nodes.fit import ZeroConvFitHint
+from zeroconv.nodes.hint import ZeroConvFitHint
 
 FRAMES, SIDE = 4, 64
 RUN = Run(steps=2, batch=FRAMES)
@@ -56,7 +56,7 @@ def pictures(count=1):
 
 
 def residuals(loaded, video, model):
-    """Of the network alone, for a whole video of hints, computed here."""
+    """Residuals of the network alone, for a whole video of hints, computed here."""
     context = torch.randn(2, 77, 768, generator=torch.Generator().manual_seed(5)).repeat_interleave(FRAMES, 0)
     x = torch.zeros(2 * FRAMES, 4, SIDE // 8, SIDE // 8)
     inputs = Inputs(x, torch.full((2 * FRAMES,), 500.0), groups=2, uniform_time=True)

@@ -1,5 +1,7 @@
 """The strength nodes: every socket is explained, and each node hands on what its widgets say."""
 
+import importlib
+
 import pytest
 import torch
 from support.comfy_host import import_host, small_model
@@ -11,9 +13,38 @@ from zeroconv.host.conditioning import Unit, apply_unit
 
 import_host()
 
-from zeroconv.nodes import fit, mode, report, schedule, steps, weights
+from zeroconv.nodes import schedule
+from zeroconv.nodes.block_weights import ZeroConvBlockWeights, ZeroConvSoftWeights
+from zeroconv.nodes.cfg_weights import ZeroConvCfgWeights
+from zeroconv.nodes.control_mode import ZeroConvControlMode
+from zeroconv.nodes.hint import ZeroConvFitHint, ZeroConvPixelPerfect, ZeroConvPreviewHint
+from zeroconv.nodes.item_strengths import ZeroConvItemStrengths
+from zeroconv.nodes.match_program import ZeroConvMatchProgram
+from zeroconv.nodes.preview_steps import ZeroConvPreviewSteps
+from zeroconv.nodes.range_counting import ZeroConvRangeCounting
 
-NODES = [node for topic in (schedule, weights, mode, fit, steps, report) for node in topic.NODES]
+TOPICS = {
+    "strength": (
+        "schedule",
+        "block_weights",
+        "control_mode",
+        "cfg_weights",
+        "item_strengths",
+        "range_counting",
+        "match_program",
+    ),
+    "hint": ("hint",),
+    "speed": ("fewer_runs", "step_cache"),
+    "report": ("preview_steps", "report"),
+}
+"""Files of nodes by their category."""
+
+CATEGORIES = {
+    node: category
+    for category, topics in TOPICS.items()
+    for topic in topics
+    for node in importlib.import_module(f"zeroconv.nodes.{topic}").NODES
+}
 
 
 @pytest.fixture
@@ -26,17 +57,17 @@ def temp_folder(tmp_path):
     folder_paths.set_temp_directory(before)
 
 
-@pytest.mark.parametrize("node", NODES, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", CATEGORIES, ids=lambda node: node.__name__)
 def test_every_socket_is_explained(node):
     definition = node.define_schema()
     assert definition.node_id == node.__name__
-    assert definition.category == "ZeroConv/strength"
+    assert definition.category == f"ZeroConv/{CATEGORIES[node]}"
     assert definition.description
     for socket in (*definition.inputs, *definition.outputs):
         assert socket.tooltip, socket
 
 
-@pytest.mark.parametrize("node", NODES, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", CATEGORIES, ids=lambda node: node.__name__)
 def test_execute_takes_the_inputs_in_their_order(node):
     code = node.execute.__func__.__code__
     names = code.co_varnames[1 : code.co_argcount]
@@ -56,23 +87,23 @@ def test_keyframes_in_any_order():
 
 
 def test_block_weights():
-    assert weights.ZeroConvBlockWeights.execute("1, 0.5").args[0] == Listed((1, 0.5))
-    assert isinstance(weights.ZeroConvBlockWeights.execute("0: 0, 1: 1").args[0], Curve)
+    assert ZeroConvBlockWeights.execute("1, 0.5").args[0] == Listed((1, 0.5))
+    assert isinstance(ZeroConvBlockWeights.execute("0: 0, 1: 1").args[0], Curve)
 
 
 @pytest.mark.parametrize(
     ("kind", "rule"), [("whole depth", Soft(0.7)), ("A1111", SoftA1111(0.7)), ("diffusers", SoftDiffusers())]
 )
 def test_soft_weights(kind, rule):
-    assert weights.ZeroConvSoftWeights.execute(0.7, kind).args[0] == rule
+    assert ZeroConvSoftWeights.execute(0.7, kind).args[0] == rule
 
 
 def test_settings_of_a_control_add_up():
     control = ours(1)
-    control = mode.ZeroConvControlMode.execute(control, "control", "A1111").args[0]
-    control = mode.ZeroConvItemStrengths.execute(control, "0: 0.5", False).args[0]
-    control = mode.ZeroConvRangeCounting.execute(control, "steps").args[0]
-    control = fit.ZeroConvFitHint.execute(control, "stretch", "edges", "repeat").args[0]
+    control = ZeroConvControlMode.execute(control, "control", "A1111").args[0]
+    control = ZeroConvItemStrengths.execute(control, "0: 0.5", False).args[0]
+    control = ZeroConvRangeCounting.execute(control, "steps").args[0]
+    control = ZeroConvFitHint.execute(control, "stretch", "edges", "repeat").args[0]
     factors = control.settings.factors
     assert (factors.cfg_weights, factors.block_weights) == (CfgWeights(1, 0), SoftA1111())
     assert factors.items.factors(2) == (0.5, 1)
@@ -82,42 +113,42 @@ def test_settings_of_a_control_add_up():
         "edges",
         "repeat",
     )
-    sides = mode.ZeroConvPromptSides.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
+    sides = ZeroConvCfgWeights.execute(control, 0.5, 0.25).args[0].settings.factors.cfg_weights
     assert sides == CfgWeights(0.5, 0.25)
-    assert mode.ZeroConvPreset.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
+    assert ZeroConvMatchProgram.execute(control, "diffusers", "guess").args[0].settings.factors.counting == "steps"
 
 
 def test_another_packs_control_is_refused():
     with pytest.raises(ValueError, match="cannot take a control mode"):
-        mode.ZeroConvControlMode.execute(core(1), "control", "A1111")
+        ZeroConvControlMode.execute(core(1), "control", "A1111")
 
 
 def test_pixel_perfect():
     latent = {"samples": torch.zeros(1, 4, 64, 64)}
     image = torch.zeros(1, 1000, 2000, 3)
-    assert fit.ZeroConvPixelPerfect.execute(image, latent, "crop").args[0] == 512
-    assert fit.ZeroConvPixelPerfect.execute(image, latent, "fit inside").args[0] == 256
+    assert ZeroConvPixelPerfect.execute(image, latent, "crop").args[0] == 512
+    assert ZeroConvPixelPerfect.execute(image, latent, "fit inside").args[0] == 256
 
 
 def test_previews_give_and_show_pictures(temp_folder):
     positive, _ = apply_unit(Unit(ours(1), hint(), end=0.5), *prompts())
     latent = {"samples": torch.zeros(2, 4, 8, 8)}
-    hints = fit.ZeroConvPreviewHint.execute(positive, latent)
+    hints = ZeroConvPreviewHint.execute(positive, latent)
     assert [picture.shape for picture in hints.args[0]] == [(2, 64, 64, 3)]
-    plot = steps.ZeroConvPreviewSteps.execute(small_model(64), positive, 10, "euler", "normal", 1.0, 0, 10000)
+    plot = ZeroConvPreviewSteps.execute(small_model(64), positive, 10, "euler", "normal", 1.0, 0, 10000)
     assert plot.args[0].shape[0] == 1
     assert "runs 5 of 10 steps: 1 1 1 1 1 0 0 0 0 0" in plot.args[1]
     assert len(list(temp_folder.glob("*.png"))) == 3
 
 
 def test_a_prompt_without_control_has_an_empty_plan(temp_folder):
-    plot = steps.ZeroConvPreviewSteps.execute(small_model(64), prompts()[0], 10, "euler", "normal", 1.0, 0, 10000)
+    plot = ZeroConvPreviewSteps.execute(small_model(64), prompts()[0], 10, "euler", "normal", 1.0, 0, 10000)
     assert plot.args[1] == ""
     assert len(list(temp_folder.glob("*.png"))) == 1
 
 
-@pytest.mark.parametrize("node", NODES, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", CATEGORIES, ids=lambda node: node.__name__)
 def test_the_host_takes_the_node(node):
     """The host's own check of a schema, and the description that its front end is sent."""
     assert node.GET_SCHEMA().node_id == node.__name__
-    assert node.GET_NODE_INFO_V1()["category"] == "ZeroConv/strength"
+    assert node.GET_NODE_INFO_V1()["category"] == f"ZeroConv/{CATEGORIES[node]}"

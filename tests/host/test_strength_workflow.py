@@ -17,9 +17,9 @@ def test_a_shaped_control_through_the_server(server: ComfyServer) -> None:
         return ControlNet(flow.add(node, control_net=net, **widgets), 0)
 
     net = flow.load_control("sd15-1.safetensors")
-    shaped = setting("ZeroConvPreset", net, program="A1111", mode="control")
+    shaped = setting("ZeroConvMatchProgram", net, program="A1111", mode="control")
     shaped = setting("ZeroConvControlMode", shaped, mode="cond only", soft_weights="A1111")
-    shaped = setting("ZeroConvPromptSides", shaped, positive=1.0, negative=0.5)
+    shaped = setting("ZeroConvCfgWeights", shaped, positive=1.0, negative=0.5)
     shaped = setting("ZeroConvItemStrengths", shaped, strengths="1: 0", interpolated=False)
     shaped = setting("ZeroConvRangeCounting", shaped, counting="steps")
     shaped = setting("ZeroConvFitHint", shaped, fit="fit inside", resampling="edges", hint_order="one each")

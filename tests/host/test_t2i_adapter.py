@@ -18,7 +18,7 @@ from zeroconv.host.settings import with_factors
 
 WIDTH = 64
 FILES = {
-    "colour": adapter(192, WIDTH),
+    "color": adapter(192, WIDTH),
     "grey": adapter(64, WIDTH),
     "learned halving": adapter(192, WIDTH, learned_down=True),
     "light": lambda: light_adapter(192, WIDTH),
@@ -112,8 +112,8 @@ def test_features_equal_diffusers(kind, tmp_path):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["adapter first", "adapter last"])
 def test_chained_with_a_controlnet_equals_core(model, folder, order):
-    mine = [Unit(load(folder, "colour"), hint(seed=8), 0.8), Unit(ours(1), hint(), 0.9, 0.0, 0.6)]
-    other = [Unit(theirs("colour"), hint(seed=8), 0.8), Unit(core(1), hint(), 0.9, 0.0, 0.6)]
+    mine = [Unit(load(folder, "color"), hint(seed=8), 0.8), Unit(ours(1), hint(), 0.9, 0.0, 0.6)]
+    other = [Unit(theirs("color"), hint(seed=8), 0.8), Unit(core(1), hint(), 0.9, 0.0, 0.6)]
     results = [sample(model, [units[index] for index in order], Run()) for units in (mine, other)]
     mixed = sample(model, [other[order[0]], mine[order[1]]], Run())
     assert apart(*results) <= 1e-5
@@ -121,13 +121,13 @@ def test_chained_with_a_controlnet_equals_core(model, folder, order):
 
 
 def test_it_runs_once_for_a_hint(model, folder):
-    control = load(folder, "colour")
+    control = load(folder, "color")
     sample(model, [Unit(control, hint())], Run(steps=6))
     assert control.runner.loaded.cache.counts.forwards == 1
 
 
 def test_masks_and_sides_act_as_on_every_control(model, folder):
-    control = load(folder, "colour")
+    control = load(folder, "color")
     run = Run(batch=2)
     plain, whole = sample(model, [], run), sample(model, [Unit(control, hint())], run)
     black = sample(model, [Unit(control, hint(), mask=torch.zeros(1, 8, 8))], run)
@@ -139,7 +139,7 @@ def test_masks_and_sides_act_as_on_every_control(model, folder):
 
 
 def test_a_hint_for_each_picture_is_its_own(model, folder):
-    control, hints = load(folder, "colour"), hint(2)
+    control, hints = load(folder, "color"), hint(2)
     both = sample(model, [Unit(control, hints)], Run(batch=2))
     first = sample(model, [Unit(control, hints[:1])], Run(batch=2))
     second = sample(model, [Unit(control, hints[1:])], Run(batch=2))
@@ -152,7 +152,7 @@ def test_another_family_is_told(model, folder):
     with pytest.raises(ValueError, match=r"adapter\.safetensors.*T2I-Adapter is for SDXL.*MODEL is SD1\.5"):
         load(folder, "sdxl", model)
     with pytest.raises(ValueError, match=r"T2I-Adapter is for SD1\.5.*MODEL is SDXL"):
-        load(folder, "colour", small_sdxl_model(WIDTH))
+        load(folder, "color", small_sdxl_model(WIDTH))
 
 
 def test_pickled_adapters_may_lie_under_a_name(folder):
@@ -162,4 +162,4 @@ def test_pickled_adapters_may_lie_under_a_name(folder):
 
 def test_an_adapter_knows_no_kinds_of_hints(folder):
     with pytest.raises(ValueError, match="no union types"):
-        set_union_type(load(folder, "colour"), "depth")
+        set_union_type(load(folder, "color"), "depth")

@@ -24,6 +24,11 @@ SCRIPTS = {
 }
 """Letters that only a translation has."""
 
+LABEL = re.compile(
+    r"([A-Z][a-z]*|VAE|CLIP|EMA|SNR|LoRA|ControlNet)( ([a-z]+|[0-9]+|VAE|CLIP|EMA|SNR|LoRA|ControlNet))*"
+)
+"""Sentence case: the first letter is upper case, the others are lower case but in names."""
+
 Definitions = dict[str, dict[str, Any]]
 
 
@@ -90,6 +95,16 @@ def test_every_input_and_output_has_a_tooltip(written: Definitions) -> None:
     ]
     assert not silent
     assert all(definition["description"] for definition in written.values())
+
+
+def test_labels_are_in_sentence_case(written: Definitions) -> None:
+    labels = {
+        entry["name"]
+        for definition in written.values()
+        for part in ("inputs", "outputs")
+        for entry in definition[part].values()
+    }
+    assert not [label for label in labels if not LABEL.fullmatch(label)]
 
 
 def test_every_node_has_a_help_page_that_names_its_inputs(nodes: dict[str, dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from zeroconv.preprocessors.networks import oneformer, zoe
 
 OUTPUTS = Path(__file__).parents[1] / "support" / "outputs"
 WINDOW = 4
-"""Of the small Swin network."""
+"""Window of the small Swin network."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -70,8 +70,8 @@ def reference_keypoints(util, points):
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (333, 517)])
 def test_drawing_equals_controlnet_aux(height, width, monkeypatch):
     util = controlnet_aux("open_pose.util")
-    colours = SimpleNamespace(hsv_to_rgb=lambda hsv: np.array(colorsys.hsv_to_rgb(*hsv)))
-    monkeypatch.setitem(sys.modules, "matplotlib", SimpleNamespace(colors=colours))
+    colors = SimpleNamespace(hsv_to_rgb=lambda hsv: np.array(colorsys.hsv_to_rgb(*hsv)))
+    monkeypatch.setitem(sys.modules, "matplotlib", SimpleNamespace(colors=colors))
     poses = [random_pose(1), random_pose(2)]
     canvas = np.zeros((height, width, 3), np.uint8)
     for pose in poses:

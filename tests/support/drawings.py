@@ -48,7 +48,7 @@ HOSTILE = [
 
 
 def scribble(seed: int, strokes: int, width: int = 160, height: int = 128) -> str:
-    """A drawing with strokes of all tools, colours, mirrors and pressures by chance."""
+    """A drawing with strokes of all tools, colors, mirrors and pressures by chance."""
     chance = random.Random(seed)
     drawn = [_stroke(chance, width, height) for _ in range(strokes)]
     return json.dumps({"version": 1, "width": width, "height": height, "paper": "#000000", "strokes": drawn})

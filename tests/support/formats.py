@@ -123,10 +123,10 @@ KINDS: dict[str, Kind] = {
     "sparse-ctrl scribble diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=False), "SD1.5", "sparse_ctrl"),
     "sparse-ctrl rgb diffusers": Kind("sparse-ctrl", sparse_ctrl(rgb=True), "SD1.5", "sparse_ctrl"),
     "t2i-adapter grey": Kind("t2i-adapter", adapter(64), **ADAPTER),
-    "t2i-adapter colour": Kind("t2i-adapter", adapter(192), **ADAPTER),
+    "t2i-adapter color": Kind("t2i-adapter", adapter(192), **ADAPTER),
     "t2i-adapter learned halving": Kind("t2i-adapter", adapter(192, learned_down=True), **ADAPTER),
     "t2i-adapter sdxl grey": Kind("t2i-adapter", adapter(256), **ADAPTER_XL),
-    "t2i-adapter sdxl colour": Kind("t2i-adapter", adapter(768), **ADAPTER_XL),
+    "t2i-adapter sdxl color": Kind("t2i-adapter", adapter(768), **ADAPTER_XL),
     "t2i-adapter light": Kind("t2i-adapter", light_adapter, **ADAPTER),
     "t2i-adapter diffusers": Kind("t2i-adapter", library("T2IAdapter", channels=SMALL_LEVELS), **ADAPTER),
     "t2i-adapter diffusers sdxl": Kind(

@@ -1,4 +1,4 @@
-"""The scripts of `scripts/`, which is no package, as modules."""
+"""The scripts of `scripts/`, which is not a package, as modules."""
 
 import importlib.util
 import sys

@@ -27,7 +27,7 @@ def test_encoder_network_computes_the_formula() -> None:
     assert torch.allclose(build_encoder()(image), encode(image), atol=1e-5)
 
 
-def test_untrained_decoder_enlarges_the_colours() -> None:
+def test_untrained_decoder_enlarges_the_colors() -> None:
     torch.manual_seed(0)
     image = torch.tensor([0.6, 0.3, 0.4]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
     middle = build_decoder()(encode(image))[..., 24:40, 24:40]
@@ -75,11 +75,11 @@ def test_measures_see_what_was_rendered_and_only_that() -> None:
     rendering = render(scenes)
     seen = obedience(rendering.image, scenes)
     assert seen.floor > 0.95
-    assert seen.colour > 0.95
-    wrong = Scenes(**{**vars(scenes), "colour": (scenes.colour + 3) % 6, "floor": (scenes.floor + 2) % 4})
+    assert seen.color > 0.95
+    wrong = Scenes(**{**vars(scenes), "color": (scenes.color + 3) % 6, "floor": (scenes.floor + 2) % 4})
     unlike = obedience(rendering.image, wrong)
     assert unlike.floor < 0.1
-    assert unlike.colour < 0.1
+    assert unlike.color < 0.1
     assert agreement(object_mask(rendering.image), true_mask(rendering)).mean() > 0.9
 
 

@@ -21,12 +21,12 @@ def test_weights_are_small_enough_to_ship() -> None:
     assert 0 < sum(file.stat().st_size for file in WEIGHTS.iterdir()) <= LIMIT
 
 
-def test_colours_follow_held_out_captions() -> None:
+def test_colors_follow_held_out_captions() -> None:
     model, scenes = load_model(WEIGHTS / BASE_NAME, WEIGHTS / DECODER_NAME), held_out_scenes(12)
     image = model.decode_latents(sample_latents(model.unet, captions(scenes), 16))
     seen = obedience(image, scenes)
     assert seen.floor >= 0.9
-    assert seen.colour >= 0.8
+    assert seen.color >= 0.8
     assert (object_mask(image).flatten(1).float().mean(1) > 0.01).float().mean() >= 0.8, "there is an object"
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial import ConvexHull
 from zeroconv.demo.hints import depth, edges, object_mask, scribble, segmentation
 from zeroconv.demo.render import CUBE, ELEVATION, render
-from zeroconv.demo.world import COLOURS, FLOORS, SHAPES, Scenes, captions, draw_scenes, is_held_out
+from zeroconv.demo.world import COLORS, FLOORS, SHAPES, Scenes, captions, draw_scenes, is_held_out
 
 SIZE = 64
 
@@ -17,7 +17,7 @@ def one(shape: str, radius: float = 0.4, turn: float = 0.3, centre: tuple[float,
     return Scenes(
         present=torch.tensor([[True, False]]),
         shape=torch.tensor([[SHAPES.index(shape), 0]]),
-        colour=torch.zeros(1, 2, dtype=torch.long),
+        color=torch.zeros(1, 2, dtype=torch.long),
         floor=torch.zeros(1, dtype=torch.long),
         centre=torch.tensor([[centre, (0.0, 0.0)]]),
         radius=torch.tensor([[radius, 0.1]]),
@@ -37,7 +37,7 @@ def test_captions_read_left_to_right() -> None:
         words = caption.split()
         assert words[-1] == "floor"
         assert words[-2] == list(FLOORS)[int(scenes.floor[index])]
-        assert words[1] in COLOURS
+        assert words[1] in COLORS
         assert words[2] == SHAPES[int(scenes.shape[index, 0])]
         assert ("and" in words) == bool(scenes.present[index, 1])
         if scenes.present[index, 1]:
@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_scenes() -> None:
 
 
 def test_one_caption_in_sixteen_is_held_out() -> None:
-    every = [f"a {c} {s} on a {f} floor" for c in COLOURS for s in SHAPES for f in FLOORS]
+    every = [f"a {c} {s} on a {f} floor" for c in COLORS for s in SHAPES for f in FLOORS]
     assert 0 < sum(map(is_held_out, every)) < len(every) / 8
 
 

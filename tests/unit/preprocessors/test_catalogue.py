@@ -79,7 +79,7 @@ def test_importing_all_descriptions_loads_no_heavy_library():
 
 @pytest.mark.parametrize("row", catalogue().values(), ids=lambda row: row.name)
 def test_rows_of_weights_are_complete(row):
-    assert row.licence
+    assert row.license
     assert row.purpose
     assert row.repo or row.wheel
     assert not row.sha256 or re.fullmatch(r"[0-9a-f]{64}", row.sha256)
@@ -96,7 +96,7 @@ def test_a_missing_file_is_explained(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         find_or_explain(row, [tmp_path])
     text = str(caught.value)
-    for fact in (row.file, "209.3 MB", row.licence, row.url(), str(tmp_path), "zeroconv fetch openpose_body"):
+    for fact in (row.file, "209.3 MB", row.license, row.url(), str(tmp_path), "zeroconv fetch openpose_body"):
         assert fact in text
 
 

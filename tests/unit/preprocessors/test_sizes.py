@@ -83,12 +83,12 @@ def test_resize_is_opencvs_area_and_cubic():
     np.testing.assert_array_equal(resize(image, (60, 90))[0].numpy(), larger)
 
 
-def test_enlarged_class_colours_and_edges_get_no_values_in_between():
-    colours = torch.randint(0, 2, (1, 20, 20, 3)).float()
+def test_enlarged_class_colors_and_edges_get_no_values_in_between():
+    colors = torch.randint(0, 2, (1, 20, 20, 3)).float()
     for kind in ("segmentation", "edges", "lines", "scribble"):
-        assert set(resize_hint(colours, (33, 47), kind).unique().tolist()) <= {0.0, 1.0}
-    assert set(resize_hint(colours, (9, 11), "segmentation").unique().tolist()) <= {0.0, 1.0}
-    assert resize_hint(colours, (33, 47), "depth").unique().numel() > 2
+        assert set(resize_hint(colors, (33, 47), kind).unique().tolist()) <= {0.0, 1.0}
+    assert set(resize_hint(colors, (9, 11), "segmentation").unique().tolist()) <= {0.0, 1.0}
+    assert resize_hint(colors, (33, 47), "depth").unique().numel() > 2
 
 
 def test_a_single_line_does_not_vanish_when_shrunk():

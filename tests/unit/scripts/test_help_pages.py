@@ -36,15 +36,15 @@ def test_notes_are_of_methods_that_exist() -> None:
 
 
 @METHODS
-def test_page_has_parameters_weights_and_licence(method: Preprocessor) -> None:
+def test_page_has_parameters_weights_and_license(method: Preprocessor) -> None:
     page = (PAGES / f"{method.node_id}.md").read_text(encoding="utf-8")
     assert method.description in page
     assert all(f"(`{parameter.name}`)" in page and parameter.tooltip in page for parameter in method.parameters)
     for row in map(weights_of, method.weights):
         assert row.file in page
-        assert row.licence in page
+        assert row.license in page
         assert row.url() in page
-    assert method.licence in page
+    assert method.license in page
 
 
 def pictures_of(page: Path) -> list[tuple[str, Path]]:

@@ -145,7 +145,7 @@ def test_a_pickle_packed_again_holds_the_same_weights(tmp_path: Path, compressio
 
 
 def write_odd(folder: Path, kind: str) -> Path:
-    """What lies in model folders and is no weight file."""
+    """What lies in model folders and is not a weight file."""
     path = folder / f"odd-{kind}"
     if kind.startswith("page"):
         path.write_text("\n<!DOCTYPE html><title>log in</title>", encoding="utf-8")

@@ -105,7 +105,7 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path):
     [
         ({"lora_te_text_model.alpha": torch.zeros(1)}, "a LoRA.*models/loras"),
         ({"something.else": torch.zeros(1)}, r"something \(1\)"),
-        ({"zero_convs.1.0.bias": torch.zeros(1), "input_hint_block.0.weight": torch.zeros(1)}, "no ControlNet"),
+        ({"zero_convs.1.0.bias": torch.zeros(1), "input_hint_block.0.weight": torch.zeros(1)}, "not a ControlNet"),
         ({"zero_convs.0.0.weight": torch.zeros(1), "difference": torch.zeros(1)}, "difference.*Wire the MODEL"),
         ({"lora_controlnet": torch.zeros(1)}, "Control-LoRA.*Wire the MODEL"),
         ({"zero_convs.0.0.weight": torch.zeros(1)}, "incomplete"),
@@ -146,14 +146,14 @@ def test_inspection_says_what_a_file_is(weights, tmp_path, suffix):
     if suffix == ".pth":
         torch.save(content, path)
     else:
-        save_file(content, path, metadata={"licence": "openrail"})
+        save_file(content, path, metadata={"license": "openrail"})
     report = inspect_file(path)
     assert (report.family, report.hint_channels, report.residuals) == ("SD1.5", 3, 13)
     assert report.parameters == sum(value.numel() for value in weights.values())
     assert set(report.dtypes) <= {"F16", "float16"}
     assert report.preprocessors == ("canny",)
     assert "canny" in str(report)
-    assert suffix == ".pth" or "licence: openrail" in str(report)
+    assert suffix == ".pth" or "license: openrail" in str(report)
 
 
 def test_inspection_of_union_and_lora(tmp_path):

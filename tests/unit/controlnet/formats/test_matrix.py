@@ -14,7 +14,7 @@ COMFY_KINDS = ("comfy_controlnet", "stable_cascade")
 BUILT = {form.kind for form in FORMATS if form.build is not None}
 NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]
 RUN_ALONE = [name for name, kind in KINDS.items() if kind.kind in BUILT and name not in NEEDY]
-REFUSED = r"does not fit|incomplete|no 8-bit weight|equal levels|no ControlNet that"
+REFUSED = r"does not fit|incomplete|no 8-bit weight|equal levels|not a ControlNet that"
 DROPPED_BESIDE = "ldm whole checkpoint"
 
 

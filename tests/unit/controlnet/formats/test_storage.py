@@ -131,7 +131,7 @@ def test_a_folder_prefers_the_usual_name_to_its_variants(tmp_path):
 def test_a_folder_without_one_weight_file_is_refused(tmp_path, files):
     for name in files:
         save_file({"x": torch.zeros(1)}, tmp_path / name)
-    with pytest.raises(ValueError, match="no diffusers model with one weight file"):
+    with pytest.raises(ValueError, match="not a diffusers model with one weight file"):
         read_header(tmp_path)
 
 

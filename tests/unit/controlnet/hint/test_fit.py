@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import label
-from zeroconv.controlnet.hint.fit import FIT_MODES, Fit, border_colour, crop_margins, fit_hint, pixel_perfect_resolution
+from zeroconv.controlnet.hint.fit import FIT_MODES, Fit, border_color, crop_margins, fit_hint, pixel_perfect_resolution
 from zeroconv.controlnet.hint.resample import RESAMPLINGS, content_of, resample
 
 SIZES = [(48, 64), (64, 48), (200, 120), (37, 91)]
@@ -24,12 +24,12 @@ def lines(height=96, width=128):
 
 
 def segments():
-    """Four areas in colours of their own."""
+    """Four areas in colors of their own."""
     picture = torch.zeros(1, 3, 96, 128)
-    colours = [(120, 120, 120), (180, 120, 120), (6, 230, 230), (80, 50, 50)]
-    for i, colour in enumerate(colours):
+    colors = [(120, 120, 120), (180, 120, 120), (6, 230, 230), (80, 50, 50)]
+    for i, color in enumerate(colors):
         picture[:, :, 48 * (i // 2) : 48 * (i // 2) + 48, 64 * (i % 2) : 64 * (i % 2) + 64] = (
-            torch.tensor(colour)[:, None, None] / 255
+            torch.tensor(color)[:, None, None] / 255
         )
     return picture
 
@@ -82,7 +82,7 @@ def test_cropping_cuts_two_sides_evenly(hint, picture, margins):
     assert crop_margins(hint, picture) == margins
 
 
-def test_fit_inside_keeps_the_shape_and_fills_with_the_border_colour():
+def test_fit_inside_keeps_the_shape_and_fills_with_the_border_color():
     hint = torch.full((1, 3, 50, 100), 0.25)
     hint[:, :, 10:40, 10:90] = 1
     fitted = fit_hint(hint, (100, 100), Fit("fit inside"))
@@ -91,17 +91,17 @@ def test_fit_inside_keeps_the_shape_and_fills_with_the_border_colour():
     assert (fitted[:, :, 75:] == 0.25).all()
 
 
-def test_the_border_colour_is_the_median_of_the_borders():
+def test_the_border_color_is_the_median_of_the_borders():
     hint = torch.rand(2, 3, 21, 34)
     expected = [
         [np.median(np.concatenate([c[0], c[-1], c[:, 0], c[:, -1]])) for c in picture] for picture in hint.numpy()
     ]
-    np.testing.assert_allclose(border_colour(hint).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(border_color(hint).numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("picture", "content"),
-    [(lines(), "lines"), (disc(), "binary"), (segments(), "colours"), (gradient(), "smooth")],
+    [(lines(), "lines"), (disc(), "binary"), (segments(), "colors"), (gradient(), "smooth")],
 )
 def test_what_a_hint_is(picture, content):
     assert content_of(picture) == content
@@ -123,9 +123,9 @@ def test_nearest_breaks_the_lines_that_edges_keeps():
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_segmentation_colours_are_not_mixed(size):
-    before = {tuple(colour) for colour in segments().flatten(2)[0].T.tolist()}
-    after = {tuple(colour) for colour in resample(segments(), size, "edges").flatten(2)[0].T.tolist()}
+def test_segmentation_colors_are_not_mixed(size):
+    before = {tuple(color) for color in segments().flatten(2)[0].T.tolist()}
+    after = {tuple(color) for color in resample(segments(), size, "edges").flatten(2)[0].T.tolist()}
     assert after == before
 
 
@@ -174,8 +174,8 @@ SIDES = st.integers(1, 40)
 
 
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from(FIT_MODES), st.sampled_from(["nearest", "edges"]), st.integers(0, 9))
-def test_a_fitted_hint_has_the_pictures_size_and_no_new_colours(height, width, rows, columns, mode, resampling, seed):
-    """Of a hint in four plain colours; the border of `fit inside` is a median, which may lie between two of them."""
+def test_a_fitted_hint_has_the_pictures_size_and_no_new_colors(height, width, rows, columns, mode, resampling, seed):
+    """For a hint in four plain colors; the border of `fit inside` is a median, which may lie between two of them."""
     classes = torch.randint(0, 4, (1, 1, height, width), generator=torch.Generator().manual_seed(seed))
     hint = (classes / 3).expand(1, 3, height, width)
     fitted = fit_hint(hint, (rows, columns), Fit(mode, resampling))

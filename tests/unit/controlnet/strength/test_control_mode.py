@@ -1,8 +1,8 @@
-"""Control modes and presets: each equals the program it is named after."""
+"""Control modes and programs: each equals the program it is named after."""
 
 import pytest
 from zeroconv.controlnet.strength.control_mode import MODES, SOFT_KINDS, CfgWeights, control_mode
-from zeroconv.controlnet.strength.preset import PRESETS, preset
+from zeroconv.controlnet.strength.program import PROGRAMS, program_choices
 
 ONES = (1.0,) * 13
 
@@ -65,7 +65,7 @@ def test_side_weights_out_of_range_are_refused(sides):
         CfgWeights(*sides)
 
 
-def test_every_mode_and_preset_is_there():
+def test_every_mode_and_program_is_there():
     assert [control_mode(name).cfg_weights for name in MODES] == [
         None,
         None,
@@ -73,6 +73,6 @@ def test_every_mode_and_preset_is_there():
         CfgWeights(1, 0),
         CfgWeights(1, 0),
     ]
-    countings = [preset(name).counting for name in PRESETS]
+    countings = [program_choices(name).counting for name in PROGRAMS]
     assert countings == ["timesteps", "steps (A1111)", "steps"]
-    assert [preset(name).pooled_cond_only for name in PRESETS] == [False, True, True]
+    assert [program_choices(name).pooled_cond_only for name in PROGRAMS] == [False, True, True]

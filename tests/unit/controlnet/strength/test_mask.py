@@ -106,5 +106,5 @@ def test_what_is_no_mask_is_refused(values, says):
 
 
 def test_tokens_that_form_no_grid_are_refused():
-    with pytest.raises(ValueError, match="25 tokens are no grid of a latent of 12 x 8"):
+    with pytest.raises(ValueError, match="25 tokens are not a grid of a latent of 12 x 8"):
         Mask(left_half()).for_residual(torch.zeros(1, 25, 7), (8, 12))

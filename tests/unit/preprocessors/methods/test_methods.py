@@ -169,7 +169,7 @@ def test_luminance_is_cielab_and_the_reference_swaps_red_and_blue():
     np.testing.assert_allclose(swapped, webui, atol=0.01)
 
 
-def test_color_grid_blocks_have_the_average_colour():
+def test_color_grid_blocks_have_the_average_color():
     picture = small(128)
     grid = color_grid(batch_of(picture), 64)[0].numpy()
     for y, x in ((0, 0), (0, 64), (64, 0), (64, 64)):

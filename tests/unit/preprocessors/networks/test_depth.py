@@ -108,5 +108,5 @@ def test_midas_normals_equal_the_annotator_written_out():
     expected = np.stack([x, y, np.full_like(x, 2 * np.pi)])
     expected /= np.linalg.norm(expected, axis=0)
     got = midas_normals(torch.from_numpy(depth)[None, None], 2 * np.pi, threshold, V10)[0]
-    colours = torch.from_numpy(expected[::-1].transpose(1, 2, 0) / 2 + 0.5)
-    torch.testing.assert_close(got, colours, atol=1e-5, rtol=1e-4)
+    colors = torch.from_numpy(expected[::-1].transpose(1, 2, 0) / 2 + 0.5)
+    torch.testing.assert_close(got, colors, atol=1e-5, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""NormalBAE: official weights and the hint's colours."""
+"""NormalBAE: official weights and the hint's colors."""
 
 import torch
 from zeroconv.benchmarks.official_weights import golden_state_dict

@@ -1,4 +1,4 @@
-"""Segmentation: official weights, classes, colours and channel order."""
+"""Segmentation: official weights, classes, colors and channel order."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_the_palette_is_that_of_ade20k():
     palette = (palettes.ade20k() * 255).round().int()
     assert palette.shape == (150, 3)
     assert palette[:5].tolist() == [[120, 120, 120], [180, 120, 120], [6, 230, 230], [80, 50, 50], [4, 200, 3]]
-    assert len({tuple(colour) for colour in palette.tolist()}) == 149
+    assert len({tuple(color) for color in palette.tolist()}) == 149
     assert palette[6].tolist() == palette[48].tolist() == [140, 140, 140]
 
 
@@ -46,7 +46,7 @@ class RedOrBlue(torch.nn.Module):
         return logits
 
 
-def test_colours_are_exactly_those_of_the_classes_in_the_order_of_the_picture():
+def test_colors_are_exactly_those_of_the_classes_in_the_order_of_the_picture():
     picture = torch.zeros(1, 64, 80, 3)
     picture[:, :, :40, 0], picture[:, :, 40:, 2] = 1, 1
     settings = UNIFORMER.settings()
@@ -76,7 +76,7 @@ def test_a_large_picture_has_the_classes_of_a_small_one():
 
 
 def test_classes_stay_whole_at_the_size_of_the_input():
-    """Neither colours nor classes are mixed when the hint is enlarged."""
+    """Neither colors nor classes are mixed when the hint is enlarged."""
     picture = torch.zeros(1, 90, 130, 3)
     picture[:, :, :61, 0], picture[:, :, 61:, 2] = 1, 1
     hint = preprocess(ONEFORMER_COCO, picture, lambda name: RedOrBlue(), options=Options(32, result_size="input"))
@@ -86,10 +86,10 @@ def test_classes_stay_whole_at_the_size_of_the_input():
     assert torch.equal(hint.image, palettes.coco()[hint.labels])
 
 
-def test_the_palette_of_coco_has_a_colour_for_each_class():
+def test_the_palette_of_coco_has_a_color_for_each_class():
     palette = (palettes.coco() * 255).round().int().tolist()
     assert palette[:3] == [[220, 20, 60], [119, 11, 32], [0, 0, 142]]
-    assert len({tuple(colour) for colour in palette}) == len(palette) == 133
+    assert len({tuple(color) for color in palette}) == len(palette) == 133
 
 
 @pytest.mark.parametrize(("classes", "queries"), [(150, 250), (133, 150)])

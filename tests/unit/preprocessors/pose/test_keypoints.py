@@ -94,7 +94,7 @@ def test_comfyui_reads_every_part_by_reshaping():
         ([{"people": [], "canvas_height": 0, "canvas_width": 4}], "canvas_height"),
         (
             [{"people": [{"pose_keypoints_2d": [1, 2]}], "canvas_height": 4, "canvas_width": 4}],
-            "no multiple of 3",
+            "not a multiple of 3",
         ),
         (
             [{"people": [{"pose_keypoints_2d": [1, float("inf"), 1]}], "canvas_height": 4, "canvas_width": 4}],

@@ -128,8 +128,8 @@ def test_hostile_text_is_refused_with_a_reason(text: str) -> None:
 
 def test_picker_shows_the_palette() -> None:
     rows = json.loads((REPOSITORY / "js" / "sketch" / "ade20k.json").read_text(encoding="utf-8"))
-    colours = [list(bytes.fromhex(color[1:])) for _, color in rows]
-    assert torch.equal(torch.tensor(colours) / 255, ade20k())
+    colors = [list(bytes.fromhex(color[1:])) for _, color in rows]
+    assert torch.equal(torch.tensor(colors) / 255, ade20k())
     assert len({name for name, _ in rows}) == 150
 
 

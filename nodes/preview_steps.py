@@ -1,18 +1,13 @@
-"""On which steps each ControlNet runs: fewer of them, and all of them seen before."""
+"""On which steps each ControlNet will run and how strongly, before any sampling."""
 
 from typing import Any, cast
 
 from comfy_api.latest import io, ui
 
-from ..controlnet.caching.run_interval import MOST_STEPS, Adaptive, EveryNthStep, RunInterval
 from ..controlnet.report.plan_plot import draw_plan
 from ..host.conditioning import Conditioning
 from ..host.preview import Run, forecast_steps, sampler_names, scheduler_names, timeline_of
-from ..host.settings import with_run_interval
 from .compat import schema
-
-CATEGORY = "ZeroConv/strength"
-EVERY, ADAPTIVE = "every n-th step", "adaptive"
 
 
 class ZeroConvPreviewSteps(io.ComfyNode):
@@ -23,7 +18,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
         return schema(
             node_id="ZeroConvPreviewSteps",
             display_name="Preview Steps",
-            category=CATEGORY,
+            category="ZeroConv/report",
             description=(
                 "Shows on which steps each ControlNet of a prompt will run and how strongly, for a model, scheduler, "
                 "number of steps and denoise. Give it the settings of your KSampler."
@@ -87,56 +82,4 @@ class ZeroConvPreviewSteps(io.ComfyNode):
         return io.NodeOutput(plot, table, ui=ui.PreviewImage(plot, cls=cast(Any, cls)))
 
 
-class ZeroConvFewerRuns(io.ComfyNode):
-    """Let the network rest at some steps."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return schema(
-            node_id="ZeroConvFewerRuns",
-            display_name="Fewer Runs",
-            category=CATEGORY,
-            description=(
-                "Runs a ControlNet at some of the steps only and uses what it gave again at the steps between: faster, "
-                "and approximate. Preview Steps shows where it will run, Report ControlNets how often it did."
-            ),
-            search_aliases=["speed up", "skip steps", "cache", "every n steps", "faster"],
-            inputs=[
-                io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv)."),
-                io.Combo.Input(
-                    "method",
-                    options=[EVERY, ADAPTIVE],
-                    default=EVERY,
-                    tooltip=(
-                        "every n-th step: at even distances. adaptive: again as soon as what it gave last has probably "
-                        "become wrong by more than the tolerance."
-                    ),
-                ),
-                io.Int.Input(
-                    "every",
-                    default=2,
-                    min=1,
-                    max=MOST_STEPS,
-                    tooltip="For every n-th step: 2 halves the runs, 1 runs at every step.",
-                ),
-                io.Float.Input(
-                    "tolerance",
-                    default=0.2,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="For adaptive: the greatest error, as a share of what the network gives. 0 always runs.",
-                ),
-            ],
-            outputs=[
-                io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
-            ],
-        )
-
-    @classmethod
-    def execute(cls, control_net: Any, method: str, every: int, tolerance: float) -> io.NodeOutput:
-        run_interval: RunInterval = EveryNthStep(every) if method == EVERY else Adaptive(tolerance)
-        return io.NodeOutput(with_run_interval(control_net, run_interval))
-
-
-NODES = [ZeroConvPreviewSteps, ZeroConvFewerRuns]
+NODES = [ZeroConvPreviewSteps]

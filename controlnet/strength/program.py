@@ -7,12 +7,12 @@ from ..hint.fit import FitMode, Resampling
 from .control_mode import SoftKind
 from .timeline import RangeCounting
 
-PresetName = Literal["ComfyUI", "A1111", "diffusers"]
-PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+ProgramName = Literal["ComfyUI", "A1111", "diffusers"]
+PROGRAMS: tuple[ProgramName, ...] = get_args(ProgramName)
 
 
 @dataclass(frozen=True)
-class Preset:
+class ProgramChoices:
     """How a program counts ranges, weakens blocks, brings a hint to size and treats pooled (shuffle) ControlNets.
 
     pooled_cond_only: a ControlNet with global average pooling acts on the positive side only, as its authors ask
@@ -26,13 +26,13 @@ class Preset:
     pooled_cond_only: bool
 
 
-_PRESETS: dict[PresetName, Preset] = {
-    "ComfyUI": Preset("timesteps", "whole depth", "crop", "nearest", pooled_cond_only=False),
-    "A1111": Preset("steps (A1111)", "A1111", "crop", "edges", pooled_cond_only=True),
-    "diffusers": Preset("steps", "diffusers", "stretch", "lanczos", pooled_cond_only=True),
+_CHOICES: dict[ProgramName, ProgramChoices] = {
+    "ComfyUI": ProgramChoices("timesteps", "whole depth", "crop", "nearest", pooled_cond_only=False),
+    "A1111": ProgramChoices("steps (A1111)", "A1111", "crop", "edges", pooled_cond_only=True),
+    "diffusers": ProgramChoices("steps", "diffusers", "stretch", "lanczos", pooled_cond_only=True),
 }
 
 
-def preset(name: PresetName) -> Preset:
+def program_choices(name: ProgramName) -> ProgramChoices:
     """The choices of that program."""
-    return _PRESETS[name]
+    return _CHOICES[name]

@@ -1,4 +1,4 @@
-"""How the hint meets the picture, and the hint as the network will see it."""
+"""How the hint meets the image, and the hint as the network will see it."""
 
 from typing import Any, cast
 
@@ -12,10 +12,11 @@ from ..host.conditioning import Conditioning
 from ..host.preview import hints_as_seen
 from ..host.settings import with_fit
 from .compat import schema
+from .sockets import control_input, control_output
 
-CATEGORY = "ZeroConv/strength"
+CATEGORY = "ZeroConv/hint"
 
-WHOLE_HINT, OWN_PART = "whole hint", "own part"
+WHOLE_HINT, CROPPED_HINT = "whole hint", "cropped hint"
 
 LATENT_SCALE = 8
 """Pixels of an image per pixel of its latent."""
@@ -38,7 +39,7 @@ class ZeroConvFitHint(io.ComfyNode):
             description="How a hint of another size or shape meets the picture, and many hints a batch of pictures.",
             search_aliases=["resize mode", "crop and resize", "resize and fill", "batch mapping"],
             inputs=[
-                io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv)."),
+                control_input(),
                 io.Combo.Input("fit", options=list(FIT_MODES), default="crop", tooltip=FIT_TIP),
                 io.Combo.Input(
                     "resampling",
@@ -60,12 +61,13 @@ class ZeroConvFitHint(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "areas",
-                    options=[WHOLE_HINT, OWN_PART],
+                    options=[WHOLE_HINT, CROPPED_HINT],
                     default=WHOLE_HINT,
                     optional=True,
                     tooltip=(
-                        "For prompts with an area (Conditioning Set Region). whole hint: squeezed into each area, as "
-                        "ComfyUI does. own part: each area gets the part of the hint, and of the mask, that lies there."
+                        "For prompts with an area (Conditioning (Set Area)). whole hint: squeezed into each area, as "
+                        "ComfyUI does. cropped hint: each area gets the part of the hint, and of the mask, that "
+                        "lies there."
                     ),
                 ),
                 io.String.Input(
@@ -78,9 +80,7 @@ class ZeroConvFitHint(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[
-                io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this setting, for Apply.")
-            ],
+            outputs=[control_output()],
         )
 
     @classmethod
@@ -94,7 +94,7 @@ class ZeroConvFitHint(io.ComfyNode):
         frames: str = "",
     ) -> io.NodeOutput:
         spread = parse_frames(frames)
-        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == OWN_PART, spread))
+        return io.NodeOutput(with_fit(control_net, Fit(fit, resampling), hint_order, areas == CROPPED_HINT, spread))
 
 
 class ZeroConvPreviewHint(io.ComfyNode):
@@ -108,7 +108,7 @@ class ZeroConvPreviewHint(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Shows the hint of every ControlNet of a prompt exactly as its network will see it: cropped, resized "
-                "and given out to the pictures of the latent batch."
+                "and matched to the items of the latent batch."
             ),
             search_aliases=["control image", "preview control", "detected map"],
             inputs=[
