@@ -226,8 +226,9 @@ def test_hints_are_made_by_a_preprocessor_once(tmp_path: Path) -> None:
 
     pairs = [Pair(FilePicture(picture(tmp_path / "a.png")), None, "")]
     cache = Cache(tmp_path / "cache")
-    for _ in range(2):
-        dataset = prepare_pairs(ToyBase(), pairs, Preparation(64, hint_maker=HintMaker("invert", invert)), cache)
+    preparation = Preparation(64, hint_maker=HintMaker("invert", invert))
+    prepare_pairs(ToyBase(), pairs, preparation, cache)
+    dataset = prepare_pairs(ToyBase(), pairs, preparation, cache)
     target = to_tensor(pairs[0].target.open()).float() / 255
     torch.testing.assert_close(dataset.batch([0]).hints[0], 1 - target)
     assert calls == [(1, 64, 64, 3)]
