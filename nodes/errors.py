@@ -35,8 +35,10 @@ def with_printable_errors(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those it came from, all of which a traceback prints."""
-    while error is not None:
+    """The error and those it came from, all of which a traceback prints; each once, for a chain may be a ring."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 

@@ -85,4 +85,6 @@ def _named(path: str | Path, work: Callable[[], Result]) -> Result:
     try:
         return work()
     except ValueError as error:
-        raise error if name in str(error) else ValueError(f"{name}: {error}") from error
+        if name in str(error):
+            raise
+        raise ValueError(f"{name}: {error}") from error

@@ -135,7 +135,7 @@ def test_settings_go_to_a_copy():
     shaped = with_program(control, "A1111", "control")
     assert (shaped.settings.factors.counting, shaped.settings.fit.resampling) == ("steps (A1111)", "edges")
     assert (control.settings.factors.counting, control.settings.fit) == ("timesteps", Fit())
-    assert shaped.loaded is control.loaded
+    assert shaped.runner is control.runner
 
 
 @pytest.mark.parametrize(("program", "uncond"), [("ComfyUI", None), ("A1111", 0), ("diffusers", 0)])

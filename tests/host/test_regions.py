@@ -1,5 +1,7 @@
 """Prompts for areas of the picture: each gets the part of the hint, and of the mask, that lies there."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.comfy_host import small_model
@@ -149,7 +151,7 @@ def test_the_models_options_are_left_as_they_were(model):
 
 def test_networks_that_cannot_cut_say_so(monkeypatch):
     control = ours(1)
-    monkeypatch.setattr(type(control), "supports_regions", False)
+    monkeypatch.setattr(control.runner, "abilities", replace(control.runner.abilities, regions=False))
     with pytest.raises(ValueError, match="whole hint over an area"):
         with_fit(control, Fit(), "one each", own_region=True)
     assert not with_fit(control, Fit(), "one each").settings.own_region

@@ -214,4 +214,4 @@ def test_memory_for_the_kept_residuals_is_asked_for():
 
 def test_settings_survive_copies():
     twin = with_record(paced(Adaptive(0.4))).copy()
-    assert (twin.run_interval, twin.measured) == (Adaptive(0.4), True)
+    assert (twin.settings.run_interval, twin.settings.measured) == (Adaptive(0.4), True)

@@ -133,7 +133,7 @@ def test_bad_units_are_refused():
     for unit, says in [
         (Unit(control, hint(), start=0.6, end=0.4), "start_percent"),
         (Unit(control, bad), "NaN"),
-        (Unit(control, hint()[:0]), "no picture"),
+        (Unit(control, hint()[:0]), "not a picture"),
     ]:
         with pytest.raises(ValueError, match=says):
             apply_unit(unit, positive, negative)

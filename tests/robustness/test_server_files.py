@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.checkpoints import SD15, controlnet_shapes, random_weights
+from support.random_nodes import random_image
 from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.comfy_client.server import ComfyServer, PromptError
 from zeroconv.comfy_client.workflow import Output, Workflow
@@ -95,7 +96,7 @@ def test_weights_that_are_cut_while_loaded_change_nothing(server: ComfyServer) -
 
     def run(seed: int) -> bytes:
         workflow = Workflow()
-        image = workflow.random_image(64, 64, seed=seed)
+        image = random_image(workflow, 64, 64, seed=seed)
         node = workflow.add("ZeroConvTeed", image=image, resolution=0, safe_steps=2, result_size="processing")
         saved = workflow.save_image(Output(node, 0))
         return server.queue(workflow.to_api(), timeout=60).files(saved)[0].read_bytes()

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from support.networks import dimensions, random_network
 from zeroconv.commands import main
-from zeroconv.controlnet.formats import load_ldm_state_dict
+from zeroconv.controlnet.formats import load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.union import UnionControlNet
@@ -182,3 +182,11 @@ def test_inspect_command(weights, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "bad.safetensors" in captured.err
     assert "depth.safetensors" in captured.out
+
+
+def test_an_error_that_names_the_file_is_not_its_own_cause(tmp_path):
+    """Whoever walks a chain of causes that is a ring never comes to its end."""
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"empty\.safetensors") as caught:
+        load_tensors(tmp_path / "empty.safetensors")
+    assert caught.value.__cause__ is not caught.value
