@@ -60,7 +60,7 @@ class Plan:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan. Raises ValueError that names what is missing, unknown or wrong."""
+    """Read a plan. Raises ValueError that names the file, and what of it is missing, unknown or wrong."""
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
@@ -69,10 +69,18 @@ def read_plan(path: Path) -> Plan:
         content = tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"'{path.name}' is not a TOML file in UTF-8: {error}") from error
+    try:
+        return _plan(content, path.parent)
+    except ValueError as error:
+        raise ValueError(f"'{path.name}': {error}") from error
+
+
+def _plan(content: dict[str, Any], folder: Path) -> Plan:
+    """The plan of a parsed file. folder: where it lies."""
     tables = {name: _table(content, name) for name in ("settings", "objective", "pairs", "sampling")}
     missing = [name for name in REQUIRED if name not in content]
     if missing:
-        raise ValueError(f"'{path.name}' lacks {', '.join(missing)}.")
+        raise ValueError(f"{', '.join(missing)} must be given.")
     _check("", content, {*REQUIRED, "start", "hints", "license", "resume"})
     _check("settings", tables["settings"], {f.name for f in fields(Settings)} - {"objective"})
     _check("objective", tables["objective"], {f.name for f in fields(Objective)})
@@ -81,7 +89,7 @@ def read_plan(path: Path) -> Plan:
     content = {"license": "", "hints": "", "resume": True, **content}
     for name, value in content.items():
         _check_type(name, value, bool if name == "resume" else str)
-    paths = {name: path.parent / content.pop(name) for name in PATHS if name in content}
+    paths = {name: folder / content.pop(name) for name in PATHS if name in content}
     objective = _build(Objective, "objective", tables["objective"])
     settings = _build(Settings, "settings", {**tables["settings"], "objective": objective})
     sampling = _build(Sampling, "sampling", tables["sampling"])

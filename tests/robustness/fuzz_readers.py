@@ -31,7 +31,6 @@ from safetensors.torch import save as safetensors_bytes
 from support.formats import KINDS
 from support.fuzz_files import Trap, mutate_bytes
 from zeroconv.benchmarks.official_weights import random_state_dict
-from zeroconv.commands.hint_maker import read_image
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.pooling import find_pooling
@@ -189,8 +188,8 @@ def make_readers() -> list[Reader]:
         Reader("metadata.jsonl of pairs", "metadata.jsonl", 5 * entry.encode(), listed),
         Reader("caption of a pair", "a.txt", "eine Brücke".encode(), listed),
         Reader("run.toml", "run.toml", plan.encode(), read_plan),
-        Reader("picture to preprocess, .png", "in.png", picture("PNG"), read_image),
-        Reader("picture to preprocess, .webp", "in.webp", picture("WEBP"), read_image),
+        Reader("picture to preprocess, .png", "in.png", picture("PNG"), read_picture),
+        Reader("picture to preprocess, .webp", "in.webp", picture("WEBP"), read_picture),
         Reader("picture of a pair, .jpg", "in.jpg", picture("JPEG"), read_picture),
         Reader("picture of a pair, .tif", "in.tif", picture("TIFF"), read_picture),
         Reader("text of the pose editor", "poses.txt", as_json(poses), read_poses, False),
