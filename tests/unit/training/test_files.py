@@ -389,7 +389,7 @@ def test_a_plan_is_read_on_python_3_10(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "new"\n', "", "lacks name"),
+        ('name = "new"\n', "", "name must be given"),
         ("steps = 7", "stepz = 7", "stepz"),
         ("[pairs]", "[pairs", "not a TOML file"),
         ("steps = 7", 'steps = "7"', "steps in .settings. must be a whole number"),
