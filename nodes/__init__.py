@@ -40,12 +40,19 @@ TOPICS = (
 class ZeroConvExtension(ComfyExtension):
     """All nodes of the pack, and what the host must know of it before they run."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._registered = False
+
     async def on_load(self) -> None:
-        register_folders()
-        serve_step_positions()
         nodes = {node.define_schema().node_id: node for node in await self.get_node_list()}
         await offer_replacements(REPLACEMENTS, nodes)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes. Folders and routes are registered here, once: ComfyUI 0.3.75 does not call `on_load`."""
+        if not self._registered:
+            self._registered = True
+            register_folders()
+            serve_step_positions()
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)
         return [with_printable_errors(checked(node)) for module in modules for node in module.NODES]
