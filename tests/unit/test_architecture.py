@@ -161,7 +161,7 @@ def test_no_arrow_in_the_table_of_layers_is_unused(room):
 
 @pytest.mark.parametrize("room", PRODUCT)
 def test_nothing_is_done_at_import(room):
-    """No module calls anything but to make a value of its own: folders and routes are registered when the host asks for the nodes."""
+    """Modules only make values of their own: folders and routes are registered when the host asks for the nodes."""
     for path in sources(room):
         calls = [node for node in syntax(path).body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
         assert not calls, f"{path.relative_to(ROOT)}:{calls[0].lineno} is work at import"
