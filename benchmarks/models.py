@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .machine import Precision, computing_in
+from .unets import unet_config
 from .workloads import Family, Workload
 
 Conditioning = list[list[Any]]
@@ -26,26 +27,6 @@ POOL = 1_000_003
 """A prime, so that no two rows of a matrix are the same piece of the pool."""
 CONTEXT = {"SD1.5": 768, "SDXL": 2048}
 LOW_RANK_PARTS = ("time_embed", "label_emb", "input_blocks", "middle_block.")
-
-COMMON = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False,
-    "use_temporal_attention": False, "use_temporal_resblock": False,
-}  # fmt: skip
-UNETS: dict[Family, dict[str, Any]] = {
-    "SD1.5": COMMON | {
-        "num_res_blocks": [2, 2, 2, 2], "channel_mult": [1, 2, 4, 4], "num_heads": 8, "num_head_channels": -1,
-        "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_middle": 1,
-        "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-        "context_dim": 768, "use_linear_in_transformer": False, "adm_in_channels": None,
-    },
-    "SDXL": COMMON | {
-        "num_res_blocks": [2, 2, 2], "channel_mult": [1, 2, 4], "num_heads": -1, "num_head_channels": 64,
-        "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_middle": 10,
-        "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-        "context_dim": 2048, "use_linear_in_transformer": True, "adm_in_channels": 2816, "num_classes": "sequential",
-    },
-}  # fmt: skip
-"""ComfyUI's descriptions of the two UNets, less their width."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +39,7 @@ class Models:
 
     @property
     def unet_config(self) -> dict[str, Any]:
-        return UNETS[self.family] | {"model_channels": self.width}
+        return unet_config(self.family, self.width)
 
     @cached_property
     def base(self) -> comfy.model_patcher.ModelPatcher:

@@ -83,8 +83,3 @@ def latents(server: ComfyServer) -> Compare:
         return [load_file(result.files(node)[0])["latent_tensor"] for node in saved]
 
     return run
-
-
-def distance(value: torch.Tensor, reference: torch.Tensor) -> float:
-    """Relative L2 distance."""
-    return float((value - reference).norm() / reference.norm())

@@ -9,6 +9,7 @@ import torch
 from support.comfy_host import small_model, small_sdxl_model
 from support.formats import tensors
 from support.layouts import lllite
+from support.measures import relative_error
 from support.sampling import Run, core, hint, ours, prompts, sample, sdxl_prompts
 from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.strength.block_weights import Listed
@@ -25,10 +26,6 @@ from comfy_extras import nodes_custom_sampler, nodes_model_downscale  # isort: s
 @pytest.fixture(scope="module")
 def model():
     return small_model(64)
-
-
-def far(a, b) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 def residuals(control, count=1, identity="a", sigma=4.0):
@@ -57,8 +54,8 @@ def test_a_tile_gets_the_part_of_the_hint_that_was_written_for_it(model, corner)
     for control in (own, other):
         control.cond_hint = part.movedim(-1, 1)
     tile = residuals(own, identity="b")
-    assert far(tile, residuals(other)) <= 1e-5
-    assert far(tile, whole) > 1e-3
+    assert relative_error(tile, residuals(other)) <= 1e-5
+    assert relative_error(tile, whole) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -85,8 +82,8 @@ def test_what_is_written_on_a_control_in_the_middle_of_a_run_counts(model, chang
     if other is None:
         assert own is None
     else:
-        assert far(own, other) <= 1e-5
-        assert far(own, first) > 1e-3 or change(control) is None
+        assert relative_error(own, other) <= 1e-5
+        assert relative_error(own, first) > 1e-3 or change(control) is None
 
 
 def test_whoever_walks_a_conditioning_finds_cores_contract(model, monkeypatch):
@@ -119,8 +116,8 @@ def test_the_frames_of_a_sliding_window_get_their_own_hints(model, window):
     control = begun(ours(1), model, pictures)
     control.sub_idxs, control.full_latent_length, control.context_length = window, 12, 8
     seen = residuals(control, 8)
-    assert far(seen, residuals(begun(ours(1), model, pictures[window]), 8)) <= 1e-5
-    assert far(seen, residuals(begun(ours(1), model, pictures[[*window[1:], window[0]]]), 8)) > 1e-3
+    assert relative_error(seen, residuals(begun(ours(1), model, pictures[window]), 8)) <= 1e-5
+    assert relative_error(seen, residuals(begun(ours(1), model, pictures[[*window[1:], window[0]]]), 8)) > 1e-3
 
 
 def draw(model, control, on):
@@ -143,9 +140,9 @@ def test_cond_only_means_every_prompt_but_the_negative(model):
     only = with_factors(ours(1), "mode", lambda factors: factors.in_mode(control_mode("cond only")))
     every = ("positive", "middle", "negative")
     drawn = draw(model, only, every)
-    assert far(drawn, draw(model, ours(1), ("positive", "middle"))) <= 1e-4
+    assert relative_error(drawn, draw(model, ours(1), ("positive", "middle"))) <= 1e-4
     others = (names for count in (1, 2, 3) for names in itertools.combinations(every, count))
-    assert all(far(drawn, draw(model, ours(1), on)) > 1e-3 for on in others if on != ("positive", "middle"))
+    assert all(relative_error(drawn, draw(model, ours(1), on)) > 1e-3 for on in others if on != ("positive", "middle"))
 
 
 def shrunk(model, after_skip):
@@ -159,8 +156,8 @@ def test_deep_shrink_keeps_the_control(model, after_skip):
     run = Run(steps=2, height=128, width=128)
     unit = Unit(ours(1), hint(), block_weights=Listed((0,) * 5 + (1,) * 8))  # behind the block at which it shrinks
     small = shrunk(model, after_skip)
-    effect = far(sample(small, [unit], run), sample(small, [], run))
-    assert effect > far(sample(model, [unit], run), sample(model, [], run)) / 5
+    effect = relative_error(sample(small, [unit], run), sample(small, [], run))
+    assert effect > relative_error(sample(model, [unit], run), sample(model, [], run)) / 5
 
 
 def test_lllite_under_deep_shrink_names_it():
@@ -195,6 +192,6 @@ def test_cores_apply_takes_pictures_with_alpha_and_grey_ones(model):
         wired = comfy_nodes.ControlNetApplyAdvanced().apply_controlnet(*prompts(), ours(1), image, 1.0, 0.0, 1.0)
         return sample(model, [], run, wired)
 
-    assert far(applied(alpha), applied(picture)) <= 1e-5
-    assert far(applied(grey), applied(grey.expand(-1, -1, -1, 3))) <= 1e-5
-    assert far(applied(grey), applied(picture)) > 1e-3
+    assert relative_error(applied(alpha), applied(picture)) <= 1e-5
+    assert relative_error(applied(grey), applied(grey.expand(-1, -1, -1, 3))) <= 1e-5
+    assert relative_error(applied(grey), applied(picture)) > 1e-3

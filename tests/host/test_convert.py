@@ -2,11 +2,10 @@
 
 import pytest
 from safetensors.torch import load_file
+from support.measures import relative_error
 from support.random_nodes import random_image, random_prompts
 from zeroconv.comfy_client.server import ComfyServer, PromptError
 from zeroconv.comfy_client.workflow import Control, ControlNet, Model, Output, Sampling, Workflow
-
-from .conftest import distance
 
 SOURCE, SIDE = "sd15-1.safetensors", 64
 
@@ -45,21 +44,21 @@ def test_diffusers_keys_give_the_same_picture_in_both_loaders(server: ComfyServe
     assert "as-diffusers.safetensors" in report
     keys = load_file(server.base / "models" / "controlnet" / "as-diffusers.safetensors").keys()
     assert "controlnet_cond_embedding.conv_in.weight" in keys
-    assert distance(latent(server, "as-diffusers.safetensors"), original) <= 1e-6
+    assert relative_error(latent(server, "as-diffusers.safetensors"), original) <= 1e-6
 
 
 def test_half_the_bytes_and_nearly_the_same_picture(server: ComfyServer, original) -> None:
     convert(server, "half", dtype="fp16")
     folder = server.base / "models" / "controlnet"
     assert (folder / "half.safetensors").stat().st_size < 0.51 * (folder / SOURCE).stat().st_size
-    assert 0 < distance(latent(server, "half.safetensors"), original) <= 1e-2
+    assert 0 < relative_error(latent(server, "half.safetensors"), original) <= 1e-2
 
 
 def test_a_control_lora_of_full_rank_is_the_control_in_both_loaders(server: ComfyServer, original) -> None:
     report = convert(server, "lora", model="sd15.safetensors", lora_rank=2048)
     assert "keeps 100.0%" in report
-    assert distance(latent(server, "lora.safetensors", with_model=True), original) <= 1e-2
-    assert distance(latent(server, "lora.safetensors", core=True), original) <= 1e-2
+    assert relative_error(latent(server, "lora.safetensors", with_model=True), original) <= 1e-2
+    assert relative_error(latent(server, "lora.safetensors", core=True), original) <= 1e-2
 
 
 def test_mistakes_are_told_and_nothing_is_written(server: ComfyServer) -> None:

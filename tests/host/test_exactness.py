@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 from support.comfy_host import import_host, small_model
-from support.sampling import Run, hint, prompts, sample, weights
+from support.measures import relative_error
+from support.sampling import Cancelled, Run, cancel_at, hint, prompts, sample, weights
 from support.sampling import core as core_control
 from zeroconv.benchmarks.machine import attending_by
 from zeroconv.host.conditioning import Unit
@@ -136,16 +137,9 @@ def at_other_sizes_in_between(stage: Stage):
     return torch.cat([stage.sample(run=Run(steps=2, batch=2, height=h, width=w)).flatten() for h, w in sizes])
 
 
-class Cancelled(Exception):
-    pass
-
-
 def after_a_cancelled_run(stage: Stage):
-    def cancel(step, *_):
-        raise Cancelled
-
     with pytest.raises(Cancelled):
-        stage.sample(seed=8, callback=cancel)
+        stage.sample(seed=8, callback=cancel_at(0))
     return stage.sample()
 
 
@@ -195,16 +189,11 @@ def exact(models):
     return get
 
 
-def distance(a, b):
-    """Relative root mean square of the error over all pictures."""
-    return float(torch.linalg.vector_norm(a.double() - b) / torch.linalg.vector_norm(b))
-
-
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", SCENES)
 def test_no_further_from_exact_than_core(models, exact, name, dtype):
     scene, reference = SCENES[name], exact(name)
-    own, theirs = (distance(scene(Stage(models[dtype], make(dtype))), reference) for make in (ours, core))
+    own, theirs = (relative_error(scene(Stage(models[dtype], make(dtype))), reference) for make in (ours, core))
     assert own <= MOST * theirs
 
 
@@ -212,6 +201,6 @@ def test_no_further_from_exact_than_core(models, exact, name, dtype):
 def test_what_is_done_beside_the_control_matters(models, exact, name):
     """Or the scenes would say nothing: without control, and without the LoRA or patch, the picture is another."""
     uncontrolled = SCENES[name](Stage(models[torch.float64], None))
-    assert distance(uncontrolled, exact(name)) > 1e-2
+    assert relative_error(uncontrolled, exact(name)) > 1e-2
     if name.startswith("with "):
-        assert distance(exact("plain"), exact(name)) > 1e-3
+        assert relative_error(exact("plain"), exact(name)) > 1e-3

@@ -2,10 +2,11 @@
 
 import pytest
 from safetensors.torch import load_file
+from support.measures import relative_error
 from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
 from zeroconv.comfy_client.workflow import ControlNet, Output, Prompts, Sampling, Workflow
 
-from .conftest import Scene, Stage, distance
+from .conftest import Scene, Stage
 
 STEPS = 4
 LONG = Sampling(steps=400)
@@ -34,7 +35,7 @@ def test_runs_are_saved_told_and_shown(server: ComfyServer) -> None:
 
     exact, every, second = (load_file(result.files(node)[0])["latent_tensor"] for node in saved)
     assert (exact == every).all()
-    assert 1e-6 < distance(second, exact) < 0.5
+    assert 1e-6 < relative_error(second, exact) < 0.5
     told, apart, equal, pictures, planned = (result.outputs[node]["text"][0] for node in texts)
     assert told.splitlines()[0] == "1. sd15-1: ran 2 times, 2 runs saved"
     assert told.splitlines()[-1].startswith("middle: ")
@@ -85,8 +86,8 @@ def test_areas_through_the_server(server: ComfyServer) -> None:
     saved = [stage.save(chain) for chain in chains]
     result = server.queue(flow.to_api())
     cut, by_hand, squeezed = (load_file(result.files(node)[0])["latent_tensor"] for node in saved)
-    assert distance(cut, by_hand) <= 1e-6
-    assert distance(squeezed, by_hand) > 1e-5
+    assert relative_error(cut, by_hand) <= 1e-6
+    assert relative_error(squeezed, by_hand) > 1e-5
 
 
 def test_a_cancelled_sampling_leaves_nothing_allocated(server: ComfyServer) -> None:
@@ -113,7 +114,7 @@ def test_a_cancelled_sampling_leaves_nothing_allocated(server: ComfyServer) -> N
     saved = flow.save_latent(next_one)
     graph = {node: content for node, content in flow.to_api().items() if node != cancelled}
     result = load_file(server.queue(graph).files(saved)[0])["latent_tensor"]
-    assert distance(result, expected) <= 1e-6
+    assert relative_error(result, expected) <= 1e-6
 
 
 def allocated(server: ComfyServer, flow: Workflow, nonce: int) -> int:

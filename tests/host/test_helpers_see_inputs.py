@@ -10,6 +10,7 @@ import torch
 from support.comfy_host import small_model
 from support.dit_models import dit_model, sample_dit
 from support.hosted import FAMILIES, base_model, from_tensors, step, tiny, vae_of
+from support.measures import relative_error
 from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.union import set_union_type
@@ -19,10 +20,6 @@ BOUND = 1e-5
 SEEN = 100 * BOUND
 PROMPT = ("c_crossattn", "y")
 """Where a step has it: its tokens, and the one vector that SD3.5's networks see of it."""
-
-
-def far(a, b) -> float:
-    return float((a - b).norm() / b.norm())
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,7 @@ def test_each_input_moves_the_latents(model):
         "strength": sample(model, [Unit(ours(1), white, 0.9)], Run()),
         "network": sample(model, [Unit(ours(2), white)], Run()),
     }
-    moved = {name: far(other, plain) for name, other in others.items()}
+    moved = {name: relative_error(other, plain) for name, other in others.items()}
     assert {name: size for name, size in moved.items() if size < SEEN} == {}
 
 
@@ -69,11 +66,11 @@ def test_each_input_moves_the_residuals_of_the_hosts_families(name):
     white = torch.ones(1, 64, 96, 3)
     plain = residuals(name, white)
     moved = {
-        "hint": far(residuals(name, 0 * white), plain),
-        "strength": far(residuals(name, white, strength=0.9), plain),
+        "hint": relative_error(residuals(name, 0 * white), plain),
+        "strength": relative_error(residuals(name, white, strength=0.9), plain),
     }
     if name != "stable cascade":  # its network sees no prompt
-        moved["prompt"] = far(residuals(name, white, prompt=-1.0), plain)
+        moved["prompt"] = relative_error(residuals(name, white, prompt=-1.0), plain)
     assert {what: size for what, size in moved.items() if size < SEEN} == {}
 
 
@@ -91,5 +88,5 @@ def test_hint_and_strength_move_the_latents_of_transformers(name, base):
         "seed": unit_of(name, hint(1, 64, 96)),
     }  # fmt: skip
     latents = {what: sample_dit(base, reduced, [unit], steps=2) for what, unit in units.items()}
-    moved = {what: far(latent, latents["plain"]) for what, latent in latents.items() if what != "plain"}
+    moved = {what: relative_error(latent, latents["plain"]) for what, latent in latents.items() if what != "plain"}
     assert {what: size for what, size in moved.items() if size < SEEN} == {}

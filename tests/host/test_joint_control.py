@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.comfy_host import small_model
+from support.measures import relative_error
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.strength.control_mode import CfgWeights
@@ -36,10 +37,6 @@ def apart(model, monkeypatch, prompt, run=RUN):
         return sample(model, [], run, prompt)
 
 
-def distance(a, b):
-    return float(torch.linalg.norm(a - b) / torch.linalg.norm(b))
-
-
 def controlled(conditioning, *units):
     for unit in units:
         conditioning, _ = apply_unit(unit, conditioning, [])
@@ -60,8 +57,8 @@ def test_a_control_on_the_positive_prompt_costs_one_pass_and_half_the_rows(model
     passes.clear()
     by_core = sample(model, [], RUN, on_positive_only(core(1)))
     assert passes == [1] * 2 * RUN.steps, "core runs them apart, or this test shows nothing"
-    assert distance(sampled, by_core) <= 1e-5
-    assert distance(sampled, sample(model, [], RUN)) > 1e-2
+    assert relative_error(sampled, by_core) <= 1e-5
+    assert relative_error(sampled, sample(model, [], RUN)) > 1e-2
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -75,7 +72,7 @@ def test_other_controls_on_the_two_sides_equal_passes_of_their_own(model, passes
     together = sample(model, [], run, prompt)
     assert passes == [2 * batch] * run.steps
     passes.clear()
-    assert distance(together, apart(model, monkeypatch, prompt, run)) <= 1e-5
+    assert relative_error(together, apart(model, monkeypatch, prompt, run)) <= 1e-5
     assert passes == [batch] * 2 * run.steps
 
 
@@ -92,7 +89,7 @@ def test_regions_with_controls_of_their_own(model, passes, monkeypatch):
     prompt = [*first, *second, [positive[0][0].roll(5, 2), {}]], negative
     together = sample(model, [], RUN, prompt)
     assert passes == [4] * RUN.steps
-    assert distance(together, apart(model, monkeypatch, prompt)) <= 1e-5
+    assert relative_error(together, apart(model, monkeypatch, prompt)) <= 1e-5
 
 
 def test_one_control_for_two_of_three_conditionings_runs_once(model, passes):
@@ -106,7 +103,7 @@ def test_one_control_for_two_of_three_conditionings_runs_once(model, passes):
     assert (counts.forwards, counts.rows) == (RUN.steps, 2 * RUN.steps)
     other = core(1)
     shared = controlled([positive[0], [positive[0][0].roll(3, 2), {}]], Unit(other, hint()))
-    assert distance(sampled, sample(model, [], RUN, ([shared[0], positive[0], shared[1]], negative))) <= 1e-5
+    assert relative_error(sampled, sample(model, [], RUN, ([shared[0], positive[0], shared[1]], negative))) <= 1e-5
 
 
 def test_ranges_paces_and_sides_of_each(model, monkeypatch):
@@ -119,7 +116,7 @@ def test_ranges_paces_and_sides_of_each(model, monkeypatch):
         return controlled(positive, late), controlled(negative, Unit(sided, hint(seed=2), end=0.6))
 
     together = sample(model, [], run, prompt())
-    assert distance(together, apart(model, monkeypatch, prompt(), run)) <= 1e-5
+    assert relative_error(together, apart(model, monkeypatch, prompt(), run)) <= 1e-5
 
 
 def test_a_step_that_a_cache_skips_costs_no_run(model, passes):

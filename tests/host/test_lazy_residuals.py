@@ -12,6 +12,7 @@ from support.dit_models import dit_model, sample_dit
 from support.formats import tensors
 from support.hosted import FAMILIES, Vae, from_tensors, tiny, vae_of
 from support.layouts import ctrlora_full
+from support.measures import relative_error
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.formats import recognise
 from zeroconv.host.conditioning import Unit, apply_unit
@@ -186,7 +187,7 @@ def test_a_step_that_a_cache_skips_costs_no_run(model, kind, monkeypatch):
     assert 1 < passes.count < STEPS, "the cache must skip steps, or this test shows nothing"
     assert control.runner.loaded.cache.counts.forwards == passes.count
     by_core = sample(cached(model, kind), [Unit(core(1), hint())], run)
-    assert torch.linalg.norm(sampled - by_core) / torch.linalg.norm(by_core) <= 1e-5
+    assert relative_error(sampled, by_core) <= 1e-5
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_chained_before_cores_control_a_cached_sampling_is_the_same(model):
     chains = [[core(1), ours(2)], [ours(1), core(2)], [core(1), core(2)]]
     a, b, reference = (sample(cached(model, "EasyCache"), [Unit(c, hint()) for c in chain], run) for chain in chains)
     for other in (a, b):
-        assert torch.linalg.norm(other - reference) / torch.linalg.norm(reference) <= 1e-5
+        assert relative_error(other, reference) <= 1e-5
 
 
 def test_a_compiled_base_model_takes_them(model):

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from support.comfy_host import small_model, small_sdxl_model
 from support.formats import tensors
 from support.layouts import adapter, lllite
+from support.measures import relative_error
 from support.sampling import Run, hint, sample, sdxl_prompts
 from torch.nn import functional
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
@@ -46,10 +47,6 @@ def run_of(size=(64, 64), batch=1):
 
 def draw(model, units, run):
     return sample(model, units, run, sdxl_prompts())
-
-
-def apart(value, reference):
-    return float(torch.linalg.norm(value - reference) / torch.linalg.norm(reference))
 
 
 class Formula:
@@ -112,8 +109,8 @@ def test_equal_to_the_formula(model, weights, control, size, strength):
     fitted = fit_hint(hint().movedim(-1, 1), size, Fit())
     with torch.no_grad(), Formula(model, weights, fitted, size, strength):
         reference = draw(model, [], run)
-    assert apart(mine, reference) <= 1e-5
-    assert apart(plain, reference) > 1e-3
+    assert relative_error(mine, reference) <= 1e-5
+    assert relative_error(plain, reference) > 1e-3
 
 
 def test_nothing_is_left_in_the_model(model, control):
@@ -135,8 +132,8 @@ def test_range_mask_and_strength_act_as_on_every_control(model, control):
     early = draw(model, [Unit(control, hint(), end=0.3)], run_of())
     half = draw(model, [Unit(control, hint(), mask=torch.eye(8)[None])], run_of())
     assert torch.equal(black, plain)
-    assert apart(white, whole) <= 1e-6
-    assert min(apart(early, whole), apart(early, plain), apart(half, whole), apart(half, plain)) > 1e-4
+    assert relative_error(white, whole) <= 1e-6
+    assert min(relative_error(part, other) for part in (early, half) for other in (plain, whole)) > 1e-4
 
 
 def test_a_hint_for_each_picture_is_its_own(model, control):
@@ -144,8 +141,8 @@ def test_a_hint_for_each_picture_is_its_own(model, control):
     both = draw(model, [Unit(control, hints)], run_of(batch=2))
     first = draw(model, [Unit(control, hints[:1])], run_of(batch=2))
     second = draw(model, [Unit(control, hints[1:])], run_of(batch=2))
-    assert apart(both[0], first[0]) <= 1e-5
-    assert apart(both[1], second[1]) <= 1e-5
+    assert relative_error(both[0], first[0]) <= 1e-5
+    assert relative_error(both[1], second[1]) <= 1e-5
 
 
 @pytest.mark.parametrize("placement", [0, 1, 2])
@@ -155,14 +152,14 @@ def test_its_place_in_a_chain_does_not_matter_to_controls_of_residuals(model, co
     without = draw(model, adapters, run_of())
     last = draw(model, [*adapters, own], run_of())
     chain = draw(model, [*adapters[:placement], own, *adapters[placement:]], run_of())
-    assert apart(chain, last) <= 1e-5
-    assert apart(chain, without) > 1e-3
+    assert relative_error(chain, last) <= 1e-5
+    assert relative_error(chain, without) > 1e-3
 
 
 def test_two_in_a_chain_both_act_in_its_order(model, control):
     one, other = Unit(control, hint(seed=1)), Unit(control, hint(seed=2), 0.5)
     both = draw(model, [one, other], run_of())
-    assert all(apart(both, draw(model, [unit], run_of())) > 1e-3 for unit in (one, other))
+    assert all(relative_error(both, draw(model, [unit], run_of())) > 1e-3 for unit in (one, other))
 
 
 def test_another_family_is_told_by_name(tmp_path, control):

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from support.comfy_host import small_model
 from support.dit_models import SIZES, dit_model, sample_dit
 from support.hosted import Vae
+from support.measures import relative_error
 from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, qwen_blockwise, tensors, z_image
 from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.strength.block_weights import Listed
@@ -61,10 +62,6 @@ def unit(name, control, **settings):
     return Unit(control, image() if hint is None else hint, vae=vae_of(name), **settings)
 
 
-def apart(value, reference):
-    return float(torch.linalg.norm(value - reference) / torch.linalg.norm(reference))
-
-
 @pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 def test_the_latents_of_cores_nodes(name, strength, models, control):
@@ -75,7 +72,7 @@ def test_the_latents_of_cores_nodes(name, strength, models, control):
     plain = draw(name, models, [], pictures=2)
     assert torch.isfinite(theirs).all()
     assert torch.equal(mine, theirs)
-    assert apart(plain, theirs) > 1e-3
+    assert relative_error(plain, theirs) > 1e-3
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -95,16 +92,16 @@ def test_range_mask_sides_and_blocks_act_as_on_every_control(name, models, contr
     half = Listed((0.5,) * net.runner.abilities.residual_count)
     assert torch.equal(black, plain)
     assert torch.equal(none, plain)
-    assert apart(white, whole) <= 1e-5
+    assert relative_error(white, whole) <= 1e-5
     weighted = draw(name, models, [unit(name, net, block_weights=half)])
-    assert apart(weighted, draw(name, models, [unit(name, net, strength=0.5)])) <= 1e-5
+    assert relative_error(weighted, draw(name, models, [unit(name, net, strength=0.5)])) <= 1e-5
     prompt_only = with_factors(net, "side", lambda factors: type(factors)(cfg_weights=CfgWeights(1, 0)))
     parts = [
         draw(name, models, [unit(name, net, end=0.3)]),
         draw(name, models, [unit(name, net, mask=torch.eye(8)[None])]),
         draw(name, models, [unit(name, prompt_only)]),
     ]
-    assert min(apart(part, other) for part in parts for other in (plain, whole)) > 1e-5
+    assert min(relative_error(part, other) for part in parts for other in (plain, whole)) > 1e-5
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -113,7 +110,7 @@ def test_a_hint_for_each_picture_is_its_own(name, models, control):
     together = draw(name, models, [unit(name, net, hint=hints)], pictures=2)
     for number in range(2):
         alone = draw(name, models, [unit(name, net, hint=hints[number : number + 1])], pictures=2)
-        assert apart(together[number], alone[number]) <= 1e-5
+        assert relative_error(together[number], alone[number]) <= 1e-5
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -124,8 +121,8 @@ def test_odd_sizes(name, models, control, monkeypatch):
     plain, whole = draw(name, models, []), draw(name, models, [unit(name, control(name))])
     white = draw(name, models, [unit(name, control(name), mask=torch.ones(1, 8, 8))])
     assert torch.isfinite(whole).all()
-    assert apart(plain, whole) > 1e-3
-    assert apart(white, whole) <= 1e-5
+    assert relative_error(plain, whole) > 1e-3
+    assert relative_error(white, whole) <= 1e-5
 
 
 def test_two_in_a_chain_both_act_as_two_of_cores_do(models, control):

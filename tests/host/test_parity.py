@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.measures import relative_error
 from zeroconv.comfy_client.workflow import Control, Sampling
 
-from .conftest import Compare, Link, Scene, distance
+from .conftest import Compare, Link, Scene
 
 TOLERANCE = 1e-5
 # The control must change the picture by far more than the tolerance, or equality says nothing.
@@ -51,17 +52,17 @@ def by_core(links: list[Link]) -> list[Link]:
 def test_same_latents_as_core(latents: Compare, name: str) -> None:
     scene, links = SCENES[name]
     ours, core, plain = latents(scene, [links, by_core(links), []])
-    assert distance(plain, core) > EFFECT
-    assert distance(ours, core) <= TOLERANCE
+    assert relative_error(plain, core) > EFFECT
+    assert relative_error(ours, core) <= TOLERANCE
 
 
 def test_same_latents_as_core_in_every_kind_of_chain(latents: Compare) -> None:
     chains = list(CHAINS.values())
     scene = replace(ODD_SIZE, batch=2)
     core, alone, *mixed = latents(scene, [by_core([FIRST, SECOND]), [FIRST], *chains])
-    assert distance(alone, core) > EFFECT
+    assert relative_error(alone, core) > EFFECT
     for name, latent in zip(CHAINS, mixed, strict=True):
-        assert distance(latent, core) <= TOLERANCE, name
+        assert relative_error(latent, core) <= TOLERANCE, name
 
 
 @pytest.mark.parametrize(

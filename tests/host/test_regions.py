@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from support.comfy_host import small_model
+from support.measures import relative_error
 from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
@@ -83,7 +84,7 @@ def test_a_mask_is_cut_with_the_hint(model):
     assert torch.equal(own, sample(model, [], RUN, only_area(UPPER)))
     by_hand = sample(model, [Unit(ours(1), picture[:, 64:], mask=mask[:, 64:])], RUN, only_area(LOWER))
     own = sample(model, [Unit(own_region(), picture, mask=mask)], RUN, only_area(LOWER))
-    assert torch.linalg.norm(own - by_hand) / torch.linalg.norm(by_hand) <= 1e-5
+    assert relative_error(own, by_hand) <= 1e-5
 
 
 def test_two_areas_together_equal_two_by_themselves(model, monkeypatch):
@@ -95,7 +96,7 @@ def test_two_areas_together_equal_two_by_themselves(model, monkeypatch):
     together = sample(model, units, run, area_prompts(UPPER, LOWER))
     monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 2 else 0)
     apart = sample(model, units, run, area_prompts(UPPER, LOWER))
-    assert torch.linalg.norm(together - apart) / torch.linalg.norm(apart) <= 1e-4
+    assert relative_error(together, apart) <= 1e-4
 
 
 def test_two_hints_of_one_network_are_both_cut(model):
@@ -105,7 +106,7 @@ def test_two_hints_of_one_network_are_both_cut(model):
     shared, run = own_region(), Run(height=128, width=64, steps=2, batch=2)
     together = sample(model, units(shared, shared), run, area_prompts(UPPER, LOWER))
     apart = sample(model, units(own_region(), own_region()), run, area_prompts(UPPER, LOWER))
-    assert torch.linalg.norm(together - apart) / torch.linalg.norm(apart) <= 1e-6
+    assert relative_error(together, apart) <= 1e-6
 
 
 @pytest.mark.parametrize("area", [("percentage", 0.5, 1.0, 0.5, 0.0), (30, 8, 8, 0)], ids=["share", "beyond the edge"])

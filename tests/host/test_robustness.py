@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.checkpoints import SD15_SMALL, controlnet
+from support.measures import relative_error
 from zeroconv.comfy_client.server import ComfyServer, Interrupted, PromptError
 from zeroconv.comfy_client.workflow import Control, Sampling
 
-from .conftest import Compare, Link, Scene, Stage, distance
+from .conftest import Compare, Link, Scene, Stage
 
 LONG = Sampling(steps=400)
 
@@ -89,7 +90,7 @@ def test_pickled_weights_give_the_same_latents(server: ComfyServer, latents: Com
     saved = stage.save(stage.workflow.apply(stage.prompts, net, stage.images[0]))
     result = server.queue(stage.workflow.to_api())
     (reference,) = latents(Scene(), [[Link()]])
-    assert distance(latent_of(result.files(saved)[0]), reference) <= 1e-5
+    assert relative_error(latent_of(result.files(saved)[0]), reference) <= 1e-5
 
 
 @pytest.mark.parametrize(("family", "other"), [("sd15", "sd20"), ("sd20", "sdxl"), ("sdxl", "sd15")])
@@ -137,7 +138,7 @@ def test_a_cancelled_run_leaves_nothing_behind(server: ComfyServer, latents: Com
     link = Link(number=2)
     core = replace(link, loader="core", node="core")
     ours, reference = latents(Scene(width=72, height=56), [[link], [core]])
-    assert distance(ours, reference) <= 1e-5
+    assert relative_error(ours, reference) <= 1e-5
 
 
 def test_a_second_sampler_reloads_nothing(server: ComfyServer) -> None:

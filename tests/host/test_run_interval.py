@@ -3,7 +3,8 @@
 import pytest
 import torch
 from support.comfy_host import small_model
-from support.sampling import Run, core, hint, ours, prompts, sample
+from support.measures import relative_error
+from support.sampling import Cancelled, Run, cancel_at, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
@@ -84,7 +85,7 @@ def test_sides_that_are_sampled_apart_are_kept_apart(model, monkeypatch):
     control = paced(EveryNthStep(2))
     apart = sample(model, [Unit(control, hint())], run)
     assert control.runner.loaded.cache.counts.forwards == STEPS
-    assert torch.linalg.norm(apart - together) / torch.linalg.norm(together) <= 1e-4
+    assert relative_error(apart, together) <= 1e-4
 
 
 def test_cond_only_and_a_batch_keep_the_right_rows(model):
@@ -138,19 +139,11 @@ def test_residuals_are_dropped_after_sampling(model):
     assert len(control._runs) == 0
 
 
-class Cancelled(Exception):
-    pass
-
-
 def test_a_cancelled_run_drops_all_at_once_and_the_next_is_right(model):
-    def cancel(step, *_):
-        if step == 1:
-            raise Cancelled
-
     expected = sample(model, [Unit(paced(EveryNthStep(3)), hint())], Run())
     prompt, control = controlled(Unit(ours(2), hint(seed=3)), Unit(paced(EveryNthStep(3)), hint()))
     with pytest.raises(Cancelled):
-        sample(model, [], Run(), prompt, callback=cancel)
+        sample(model, [], Run(), prompt, callback=cancel_at(1))
     for link in (control, control.previous_controlnet):
         assert len(link._runs) == len(link._hints) == 0
         assert len(link._hints) == len(link.runner.loaded.cache.contexts) == 0

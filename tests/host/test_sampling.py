@@ -3,8 +3,9 @@
 import pytest
 import torch
 from support.comfy_host import small_model
+from support.measures import relative_error
 from support.networks import dimensions, random_network
-from support.sampling import Run, core, hint, ours, prompts, sample
+from support.sampling import Cancelled, Run, cancel_at, core, hint, ours, prompts, sample
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.loading.load import control_from_tensors
 
@@ -17,8 +18,8 @@ def model():
 def assert_equal_to_core(model, units_with, run: Run) -> None:
     a, b = (sample(model, units_with(make), run) for make in (core, ours))
     plain = sample(model, [], run)
-    assert torch.linalg.norm(a - b) / torch.linalg.norm(a) <= 1e-5
-    assert torch.linalg.norm(a - plain) / torch.linalg.norm(a) > 1e-3, "the control must matter for parity to mean it"
+    assert relative_error(b, a) <= 1e-5
+    assert relative_error(plain, a) > 1e-3, "the control must matter for parity to mean it"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_areas_of_two_sizes_equal_core(model):
         return [*positive, [torch.flip(positive[0][0], (1,)), area]], negative
 
     a, b = (sample(model, [Unit(make(1), hint())], Run(), prompt()) for make in (core, ours))
-    assert torch.linalg.norm(a - b) / torch.linalg.norm(a) <= 1e-5
+    assert relative_error(b, a) <= 1e-5
 
 
 @pytest.mark.parametrize("settings", [{"strength": 0.0}, {"start": 0.999, "end": 0.9995}], ids=str)
@@ -94,21 +95,13 @@ def test_nothing_is_kept_after_sampling(model):
     assert len(control._hints) == len(control.runner.loaded.cache.contexts) == 0
 
 
-class Cancelled(Exception):
-    pass
-
-
 def test_a_cancelled_run_leaves_the_next_one_right(model):
     control = ours(1)
     units = [Unit(control, hint())]
     expected = sample(model, units, Run())
 
-    def cancel(step, *_):
-        if step == 1:
-            raise Cancelled
-
     with pytest.raises(Cancelled):
-        sample(model, [Unit(control, hint(seed=8))], Run(), callback=cancel)
+        sample(model, [Unit(control, hint(seed=8))], Run(), callback=cancel_at(1))
     assert torch.equal(sample(model, units, Run()), expected)
     assert len(control._hints) == 0
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from support.comfy_host import small_model
-from support.sampling import Run, core, hint, ours, prompts, sample
+from support.measures import relative_error
+from support.sampling import Cancelled, Run, cancel_at, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.caching.step_cache import METHODS, StepCache, StepCacheSettings
 from zeroconv.host.conditioning import Unit, apply_unit
@@ -24,10 +25,6 @@ def model():
 
 def cached(model, method="deep cache", n=3, start=0.0, end=1.0):
     return with_step_cache(model, StepCacheSettings(method, EveryNthStep(n), start, end))
-
-
-def relative(a, b):
-    return float(torch.linalg.norm(a - b) / torch.linalg.norm(b))
 
 
 class Blocks:
@@ -128,7 +125,7 @@ def test_it_is_what_a_plain_loop_over_the_blocks_gives(method, control, monkeypa
     given = sample(cached(model, method, 3), [Unit(control(1), hint())], run)
     unet = model.model.diffusion_model
     monkeypatch.setattr(unet, "_forward", plain_loop(unet, method, 3))
-    assert relative(given, sample(model, [Unit(core(1), hint())], run)) <= 1e-5
+    assert relative_error(given, sample(model, [Unit(core(1), hint())], run)) <= 1e-5
 
 
 @EACH_METHOD
@@ -136,7 +133,7 @@ def test_sides_that_are_sampled_apart_are_kept_apart(model, method, monkeypatch)
     run, units = Run(steps=STEPS), [Unit(ours(1), hint())]
     together = sample(cached(model, method), units, run)
     monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 1 else 0)
-    assert relative(sample(cached(model, method), units, run), together) <= 1e-4
+    assert relative_error(sample(cached(model, method), units, run), together) <= 1e-4
 
 
 @EACH_METHOD
@@ -159,7 +156,7 @@ def test_tiles_of_one_conditioning_are_kept_apart(model, method):
 
     tiled = cached(model, method)
     tiled.set_model_unet_function_wrapper(by_pieces)
-    assert relative(sample(tiled, units, run), together) <= 1e-4
+    assert relative_error(sample(tiled, units, run), together) <= 1e-4
 
 
 @EACH_METHOD
@@ -177,7 +174,7 @@ def test_areas_are_kept_apart(model, method, monkeypatch):
     prompt = (regional, negative)
     together = sample(cached(model, method), [Unit(ours(1), hint())], run, prompt)
     monkeypatch.setattr(model.model, "memory_required", lambda shape, **_: 1e30 if shape[0] > 1 else 0)
-    assert relative(sample(cached(model, method), [Unit(ours(1), hint())], run, prompt), together) <= 1e-4
+    assert relative_error(sample(cached(model, method), [Unit(ours(1), hint())], run, prompt), together) <= 1e-4
 
 
 @EACH_METHOD
@@ -219,10 +216,6 @@ def test_the_host_s_own_step_cache_goes_with_it(model):
         assert sample(both, [Unit(ours(1), hint())], Run(steps=STEPS)).isfinite().all()
 
 
-class Cancelled(Exception):
-    pass
-
-
 @EACH_METHOD
 def test_a_cancelled_sampling_leaves_nothing_and_the_next_is_right(model, method, monkeypatch):
     kept = []
@@ -233,8 +226,7 @@ def test_a_cancelled_sampling_leaves_nothing_and_the_next_is_right(model, method
 
     def cancel(step, *_):
         sizes.append(len(kept[-1]()))
-        if step == 2:
-            raise Cancelled
+        cancel_at(2)(step)
 
     reused = cached(model, method)
     with pytest.raises(Cancelled):

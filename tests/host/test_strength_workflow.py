@@ -1,10 +1,11 @@
 """The strength nodes, wired together, through a real server."""
 
 from safetensors.torch import load_file
+from support.measures import relative_error
 from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.comfy_client.workflow import Control, ControlNet, Output
 
-from .conftest import Scene, Stage, distance
+from .conftest import Scene, Stage
 
 STEPS = 4
 
@@ -62,8 +63,8 @@ def test_a_shaped_control_through_the_server(server: ComfyServer) -> None:
     assert result.outputs[number]["text"] == ["72"]
     assert len(result.outputs[hints]["images"]) == 2
     plain, latents = (load_file(result.files(node)[0])["latent_tensor"] for node in saved)
-    assert distance(latents[0], plain[0]) > 1e-3
-    assert distance(latents[1], plain[1]) < 1e-5
+    assert relative_error(latents[0], plain[0]) > 1e-3
+    assert relative_error(latents[1], plain[1]) < 1e-5
 
 
 def test_soft_weights_and_a_schedule_in_text_through_the_server(server: ComfyServer) -> None:
@@ -80,5 +81,5 @@ def test_soft_weights_and_a_schedule_in_text_through_the_server(server: ComfySer
     saved = [stage.save(prompts) for prompts in chains]
     result = server.queue(flow.to_api())
     half, scheduled, softened = (load_file(result.files(node)[0])["latent_tensor"] for node in saved)
-    assert distance(scheduled, half) < 1e-5
-    assert distance(softened, half) > 1e-3
+    assert relative_error(scheduled, half) < 1e-5
+    assert relative_error(softened, half) > 1e-3

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from support.comfy_host import small_model, small_sdxl_model
 from support.formats import KINDS, tensors
 from support.layouts import adapter, light_adapter
+from support.measures import relative_error
 from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
@@ -67,10 +68,6 @@ def theirs(name):
     return comfy.controlnet.load_t2i_adapter(weights(name))
 
 
-def apart(value, reference):
-    return float(torch.linalg.norm(value - reference) / torch.linalg.norm(reference))
-
-
 @pytest.mark.parametrize("name", [name for name in FILES if "sdxl" not in name])
 @pytest.mark.parametrize("size", [(64, 64), (56, 72)], ids=str)
 def test_equal_to_core(model, folder, name, size):
@@ -79,8 +76,8 @@ def test_equal_to_core(model, folder, name, size):
         sample(model, units, run)
         for units in ([Unit(load(folder, name), hint(), 0.7)], [Unit(theirs(name), hint(), 0.7)], [])
     )
-    assert apart(mine, other) <= 1e-5
-    assert apart(plain, other) > 1e-3
+    assert relative_error(mine, other) <= 1e-5
+    assert relative_error(plain, other) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["sdxl", "sdxl grey"])
@@ -90,8 +87,8 @@ def test_equal_to_core_on_sdxl(folder, name):
         sample(model, units, run, sdxl_prompts())
         for units in ([Unit(load(folder, name), hint())], [Unit(theirs(name), hint())], [])
     )
-    assert apart(mine, other) <= 1e-5
-    assert apart(plain, other) > 1e-3
+    assert relative_error(mine, other) <= 1e-5
+    assert relative_error(plain, other) > 1e-3
 
 
 @pytest.mark.parametrize("kind", LIBRARY)
@@ -107,7 +104,7 @@ def test_features_equal_diffusers(kind, tmp_path):
     image = torch.rand(2, 3, 128, 192)
     with torch.no_grad():
         for mine, other in zip(network(image), reference(image), strict=True):
-            assert apart(mine, other) <= 1e-5
+            assert relative_error(mine, other) <= 1e-5
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["adapter first", "adapter last"])
@@ -116,8 +113,8 @@ def test_chained_with_a_controlnet_equals_core(model, folder, order):
     other = [Unit(theirs("color"), hint(seed=8), 0.8), Unit(core(1), hint(), 0.9, 0.0, 0.6)]
     results = [sample(model, [units[index] for index in order], Run()) for units in (mine, other)]
     mixed = sample(model, [other[order[0]], mine[order[1]]], Run())
-    assert apart(*results) <= 1e-5
-    assert apart(mixed, results[1]) <= 1e-5
+    assert relative_error(*results) <= 1e-5
+    assert relative_error(mixed, results[1]) <= 1e-5
 
 
 def test_it_runs_once_for_a_hint(model, folder):
@@ -133,9 +130,9 @@ def test_masks_and_sides_act_as_on_every_control(model, folder):
     black = sample(model, [Unit(control, hint(), mask=torch.zeros(1, 8, 8))], run)
     white = sample(model, [Unit(control, hint(), mask=torch.ones(1, 8, 8))], run)
     assert torch.equal(black, plain)
-    assert apart(white, whole) <= 1e-6
+    assert relative_error(white, whole) <= 1e-6
     prompt_side = with_factors(control, "side", lambda factors: type(factors)(cfg_weights=CfgWeights(1, 0)))
-    assert apart(sample(model, [Unit(prompt_side, hint())], run), whole) > 1e-4
+    assert relative_error(sample(model, [Unit(prompt_side, hint())], run), whole) > 1e-4
 
 
 def test_a_hint_for_each_picture_is_its_own(model, folder):
@@ -143,9 +140,9 @@ def test_a_hint_for_each_picture_is_its_own(model, folder):
     both = sample(model, [Unit(control, hints)], Run(batch=2))
     first = sample(model, [Unit(control, hints[:1])], Run(batch=2))
     second = sample(model, [Unit(control, hints[1:])], Run(batch=2))
-    assert apart(both[0], first[0]) <= 1e-5
-    assert apart(both[1], second[1]) <= 1e-5
-    assert apart(first[1], second[1]) > 1e-3
+    assert relative_error(both[0], first[0]) <= 1e-5
+    assert relative_error(both[1], second[1]) <= 1e-5
+    assert relative_error(first[1], second[1]) > 1e-3
 
 
 def test_another_family_is_told(model, folder):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.comfy_host import import_host, small_model, small_sdxl_model
+from support.measures import relative_error
 
 import_host()
 
@@ -15,10 +16,6 @@ EACH_METHOD = pytest.mark.parametrize("method", METHODS)
 @pytest.fixture(scope="module")
 def model():
     return small_model(64)
-
-
-def relative(a, b):
-    return float(torch.linalg.norm(a - b) / torch.linalg.norm(b))
 
 
 def call_of(model, patches=None):
@@ -46,7 +43,7 @@ def whole_and_part(model, method, make_call, control=None):
 def test_a_part_on_the_inputs_of_the_whole_is_the_whole(method, family):
     model = family(64)
     whole, part, *_ = whole_and_part(model, method, lambda: call_of(model))
-    assert relative(part, whole) <= 1e-6
+    assert relative_error(part, whole) <= 1e-6
 
 
 class Patches:
@@ -85,7 +82,7 @@ def test_patches_of_other_nodes_act_on_a_part_as_on_the_whole(model, method):
     of_whole, of_part = Patches(), Patches()
     which = iter((of_whole, of_part, of_part))
     whole, part, features, divided = whole_and_part(model, method, lambda: call_of(model, next(which).all()))
-    assert relative(part, whole) <= 1e-6
+    assert relative_error(part, whole) <= 1e-6
     assert of_part.seen == of_whole.seen[-len(of_part.seen) :]
     assert set(of_part.blocks) == (
         {("input", 0), ("output", 11)} if method == "deep cache" else {("output", i) for i in range(12)}
@@ -107,4 +104,4 @@ def test_what_a_control_adds_is_in_a_part(model, method):
 
     for full in (True, False):
         whole, part, *_ = whole_and_part(model, method, lambda: call_of(model), control(full))
-        assert relative(part, whole) <= 1e-6
+        assert relative_error(part, whole) <= 1e-6

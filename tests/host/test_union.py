@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from support.comfy_host import import_host
+from support.measures import relative_error
 from support.networks import dimensions
 
 import_host()
@@ -100,7 +101,7 @@ def test_one_kind_equals_core(weights, kind):
         residuals(set_union_type(core, kind), picture(2)),
         strict=True,
     ):
-        assert torch.linalg.norm(mine - theirs) / torch.linalg.norm(theirs) <= 1e-5
+        assert relative_error(mine, theirs) <= 1e-5
 
 
 def test_a_second_hint_acts_and_costs_no_second_forward(weights):

@@ -1,6 +1,7 @@
 """ComfyUI's own modules in the test process, on the CPU: for what a server cannot show, such as counts."""
 
 import torch
+from zeroconv.benchmarks.unets import unet_config
 from zeroconv.comfy_client.server import comfyui_directory
 from zeroconv.host.start import start_comfyui
 
@@ -15,29 +16,7 @@ def small_model(width: int = 64, seed: int = 0):
     import_host()
     import comfy.supported_models
 
-    config = comfy.supported_models.SD15(
-        {
-            "image_size": 32,
-            "in_channels": 4,
-            "out_channels": 4,
-            "model_channels": width,
-            "num_res_blocks": [2, 2, 2, 2],
-            "channel_mult": [1, 2, 4, 4],
-            "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-            "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-            "transformer_depth_middle": 1,
-            "use_linear_in_transformer": False,
-            "use_spatial_transformer": True,
-            "context_dim": 768,
-            "legacy": False,
-            "adm_in_channels": None,
-            "use_temporal_attention": False,
-            "use_temporal_resblock": False,
-            "num_heads": 8,
-            "num_head_channels": -1,
-        }
-    )
-    return _with_random_weights(config, seed)
+    return _with_random_weights(comfy.supported_models.SD15(unet_config("SD1.5", width)), seed)
 
 
 def small_sdxl_model(width: int = 64, seed: int = 0):
@@ -45,30 +24,9 @@ def small_sdxl_model(width: int = 64, seed: int = 0):
     import_host()
     import comfy.supported_models
 
-    config = comfy.supported_models.SDXL(
-        {
-            "image_size": 32,
-            "in_channels": 4,
-            "out_channels": 4,
-            "model_channels": width,
-            "num_res_blocks": [2, 2, 2],
-            "channel_mult": [1, 2, 4],
-            "transformer_depth": [0, 0, 1, 1, 2, 2],
-            "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
-            "transformer_depth_middle": 2,
-            "use_linear_in_transformer": True,
-            "use_spatial_transformer": True,
-            "context_dim": 2048,
-            "legacy": False,
-            "num_classes": "sequential",
-            "adm_in_channels": 2816,
-            "use_temporal_attention": False,
-            "use_temporal_resblock": False,
-            "num_heads": -1,
-            "num_head_channels": 64,
-        }
-    )
-    return _with_random_weights(config, seed)
+    encoder, middle, decoder = [0, 0, 1, 1, 2, 2], 2, [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    depths = {"transformer_depth": encoder, "transformer_depth_middle": middle, "transformer_depth_output": decoder}
+    return _with_random_weights(comfy.supported_models.SDXL(unet_config("SDXL", width, **depths)), seed)
 
 
 def _with_random_weights(config, seed: int):

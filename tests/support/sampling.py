@@ -11,6 +11,7 @@ import_host()
 
 import comfy.controlnet
 import comfy.sample
+from zeroconv.benchmarks.unets import unet_config
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.control import Control
 from zeroconv.host.loading.load import control_from_tensors
@@ -43,21 +44,9 @@ def core_network(kind: type | None = None) -> torch.nn.Module:
     import comfy.cldm.cldm
     import comfy.ops
 
-    return (kind or comfy.cldm.cldm.ControlNet)(
-        image_size=32,
-        in_channels=4,
-        hint_channels=3,
-        model_channels=64,
-        num_res_blocks=[2, 2, 2, 2],
-        channel_mult=[1, 2, 4, 4],
-        transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0],
-        transformer_depth_middle=1,
-        use_spatial_transformer=True,
-        context_dim=768,
-        num_heads=8,
-        legacy=False,
-        operations=comfy.ops.disable_weight_init,
-    )
+    config = unet_config("SD1.5", 64, hint_channels=3, operations=comfy.ops.disable_weight_init)
+    del config["out_channels"]
+    return (kind or comfy.cldm.cldm.ControlNet)(**config)
 
 
 def core(seed: int):
@@ -92,3 +81,17 @@ def sample(model, units: list[Unit], run: Run, prompt=None, callback=None) -> to
             model, noise, run.steps, run.cfg, run.sampler, run.scheduler, positive, negative, torch.zeros(shape),
             callback=callback, disable_pbar=True, seed=3,
         )  # fmt: skip
+
+
+class Cancelled(Exception):
+    """What a user's cancel raises in the middle of a sampling."""
+
+
+def cancel_at(last: int):
+    """A callback of `sample` that cancels in step `last`, counted from 0."""
+
+    def cancel(step, *_):
+        if step == last:
+            raise Cancelled
+
+    return cancel

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 from support.comfy_host import import_host
+from support.measures import relative_error
 from torch import Tensor, nn
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.controlnet import Inputs
@@ -51,17 +52,13 @@ def narrow() -> BaseModel:
     return randomised(BaseModel(), 1)
 
 
-def relative(value: Tensor, reference: Tensor) -> float:
-    return float((value - reference).detach().abs().max() / reference.detach().abs().max())
-
-
 def test_widened_unet_in_the_host_predicts_the_same(narrow: BaseModel) -> None:
     table = ContextTable([CAPTION, ""])
     context = table.rows[table.index]
     x, times = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(2)), torch.tensor([17, 801])
     expected = narrow(x, times, narrow.project_context(context))
     wide = host_unet(widen_unet(narrow.state_dict()))
-    assert relative(wide(x, times, context=context), expected) < 1e-4
+    assert relative_error(wide(x, times, context=context), expected) < 1e-4
 
 
 def test_widened_controlnet_gives_the_same_residuals_replicated(narrow: BaseModel) -> None:
@@ -80,7 +77,7 @@ def test_widened_controlnet_gives_the_same_residuals_replicated(narrow: BaseMode
         strict=True,
     )
     for given, wanted in pairs:
-        assert relative(given, wanted.repeat_interleave(5, 1)) < 1e-4
+        assert relative_error(given, wanted.repeat_interleave(5, 1)) < 1e-4
 
 
 def test_widened_autoencoder_in_the_host_is_the_same() -> None:
@@ -98,7 +95,7 @@ def test_widened_autoencoder_in_the_host_is_the_same() -> None:
     image = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(6))
     latent = host.encode(image * 2 - 1)
     assert torch.allclose(latent, encode(image), atol=1e-4)
-    assert relative(host.decode(latent), decoder(latent) * 2 - 1) < 1e-4
+    assert relative_error(host.decode(latent), decoder(latent) * 2 - 1) < 1e-4
 
 
 def test_text_encoder_of_the_checkpoint_says_what_training_computed() -> None:
@@ -162,4 +159,4 @@ def test_host_samples_the_latent_that_the_narrow_model_does(narrow: BaseModel, l
         negative,
         torch.zeros_like(noise),
     )
-    assert relative(actual * 0.18215, expected) < 0.02, "half precision of the checkpoint is the only difference"
+    assert relative_error(actual * 0.18215, expected) < 0.02, "half precision of the checkpoint is the only difference"
