@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Return 0. Raises ValueError or OSError for what cannot be done, before OUTPUT is touched."""
     from ..controlnet.formats import load_ldm_state_dict
-    from ..controlnet.formats.convert import Plan, convert
+    from ..controlnet.formats.convert import Conversion, convert
     from ..controlnet.formats.files import read_header
     from ..storage.names import printable
     from ..storage.writing import write_safetensors
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"OUTPUT is a .safetensors file, not '{args.output.name}'.")
     if args.output.exists() and not args.overwrite:
         raise ValueError(f"'{args.output}' exists. Choose another name, or give --overwrite.")
-    plan = Plan(args.layout, args.dtype, args.lora)
-    plan.check(args.base is not None, args.to_base is not None)
+    conversion = Conversion(args.layout, args.dtype, args.lora)
+    conversion.check(args.base is not None, args.to_base is not None)
     base, target = (None if path is None else _unet(path) for path in (args.base, args.to_base))
     weights = load_ldm_state_dict(args.file, None if base is None else lambda: base)
-    made = convert(weights, plan, base, target, _report)
+    made = convert(weights, conversion, base, target, _report)
     metadata = {"format": "pt", **read_header(args.file).metadata, "zeroconv.converted_from": printable(args.file.name)}
     write_safetensors(args.output, made.weights, metadata)
     print(f"{args.output}: {made.report}")

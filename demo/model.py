@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..controlnet.residuals import Residuals
-from ..training.base import Phase, Prompt, Schedule
+from ..training.base import NoiseSchedule, Phase, Prompt
 from .autoencoder import build_decoder, encode
 from .base import BaseModel
 from .text import encode_captions
@@ -21,10 +21,10 @@ TIMESTEPS = 1000
 
 
 @lru_cache(maxsize=1)
-def noise_schedule() -> Schedule:
+def noise_schedule() -> NoiseSchedule:
     """Stable Diffusion 1.5's: betas are the squares of even steps (Rombach et al. 2022)."""
     roots = torch.linspace(0.00085**0.5, 0.012**0.5, TIMESTEPS, dtype=torch.float64)
-    return Schedule((1 - roots**2).cumprod(0).float())
+    return NoiseSchedule((1 - roots**2).cumprod(0).float())
 
 
 class DemoModel:

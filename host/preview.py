@@ -21,7 +21,7 @@ from .controls.control import Control
 
 
 @dataclass(frozen=True)
-class Run:
+class SamplerSettings:
     """The settings of ComfyUI's KSampler and KSampler (Advanced).
 
     end: the last step that runs is the one before; values past the end count as the end.
@@ -45,7 +45,7 @@ def scheduler_names() -> list[str]:
     return [str(name) for name in comfy.samplers.KSampler.SCHEDULERS]
 
 
-def timeline_of(model: Any, run: Run) -> SamplingTimeline:
+def timeline_of(model: Any, run: SamplerSettings) -> SamplingTimeline:
     """The noise levels that the run goes through, cut as ComfyUI's KSampler cuts them.
 
     Raises ValueError when no step is left to run.

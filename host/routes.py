@@ -13,7 +13,7 @@ from aiohttp import web
 from torch import Tensor
 
 from ..controlnet.strength.timeline import COUNTINGS
-from .preview import Run, sampler_names, scheduler_names, timeline_of
+from .preview import SamplerSettings, sampler_names, scheduler_names, timeline_of
 
 ROUTE = "/zeroconv/steps"
 MOST_STEPS = 1000
@@ -68,7 +68,7 @@ def step_positions(settings: Mapping[str, str]) -> dict[str, list[float]]:
     settings: the widgets of a KSampler or KSampler (Advanced) by name; what is absent has its default.
     Raises ValueError when a number is none or out of range, a name is unknown, no step would run, or too many levels.
     """
-    run = Run(
+    run = SamplerSettings(
         steps=int(settings.get("steps", 20)),
         sampler=settings.get("sampler_name", "euler"),
         scheduler=settings.get("scheduler", "normal"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..controlnet.formats.convert import DTYPES, LAYOUTS, Plan
+from ..controlnet.formats.convert import DTYPES, LAYOUTS, Conversion
 from ..host.loading.convert import convert_control
 from ..host.loading.load import list_controlnets
 from .compat import schema
@@ -76,8 +76,8 @@ class ZeroConvConvert(io.ComfyNode):
         model: Any = None,
         target_model: Any = None,
     ) -> io.NodeOutput:
-        plan = Plan(layout, None if dtype == AS_STORED else dtype, lora_rank)
-        report = convert_control(control_net, name, plan, model, target_model)
+        conversion = Conversion(layout, None if dtype == AS_STORED else dtype, lora_rank)
+        report = convert_control(control_net, name, conversion, model, target_model)
         return io.NodeOutput(report, ui=ui.PreviewText(report))
 
 

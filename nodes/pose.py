@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.preprocessing.run import Progress
+from ..host.preprocessing.run import HostProgress
 from ..preprocessors.pose.document import parse_poses, within_limits
 from ..preprocessors.pose.draw import draw_frames
 from ..preprocessors.pose.keypoints import PoseFrame, to_pose_keypoint
@@ -66,7 +66,7 @@ class ZeroConvPose(io.ComfyNode):
         style = {"body": True, "hands": True, "face": True, "thick_limbs": thick_limbs}
         if len({(frame.height, frame.width) for frame in frames}) > 1:
             raise ValueError("The wired poses have canvases of different sizes: draw them one by one.")
-        progress, pictures = Progress(), []
+        progress, pictures = HostProgress(), []
         for place, frame in enumerate(frames):
             progress(place, len(frames))
             pictures.append(draw_frames([frame], pose_style(style, frame.height, frame.width)))

@@ -6,7 +6,7 @@ from comfy_api.latest import io, ui
 
 from ..controlnet.report.plan_plot import draw_plan
 from ..host.conditioning import Conditioning
-from ..host.preview import Run, forecast_steps, sampler_names, scheduler_names, timeline_of
+from ..host.preview import SamplerSettings, forecast_steps, sampler_names, scheduler_names, timeline_of
 from .compat import schema
 
 
@@ -75,7 +75,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
         end_at_step: int,
         latent: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
-        run = Run(steps, sampler_name, scheduler, denoise, start_at_step, end_at_step)
+        run = SamplerSettings(steps, sampler_name, scheduler, denoise, start_at_step, end_at_step)
         pictures = None if latent is None else latent["samples"].shape[0]
         forecasts = forecast_steps(conditioning, timeline_of(model, run), pictures)
         plot, table = draw_plan(forecasts), "\n".join(str(forecast) for forecast in forecasts)

@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from comfy_api.latest import io, ui
 
-from ..host.preprocessing.run import Progress
+from ..host.preprocessing.run import HostProgress
 from ..preprocessors.sketch.drawing import LARGEST, SMALLEST, parse_drawing
 from ..preprocessors.sketch.strokes import render
 from .compat import schema
@@ -53,7 +53,7 @@ class ZeroConvSketch(io.ComfyNode):
     ) -> io.NodeOutput:
         sketch = parse_drawing(drawing)
         width, height = _size(image, latent) or (sketch.width, sketch.height)
-        picture, mask = render(sketch.scaled(width, height), Progress())
+        picture, mask = render(sketch.scaled(width, height), HostProgress())
         traced = {} if image is None else ui.PreviewImage(image[:1, ..., :3], cls=cast(Any, cls)).as_dict()
         shown = {"zeroconv_traced": traced.get("images", []), "zeroconv_size": [width, height]}
         return io.NodeOutput(picture, mask, ui=shown)

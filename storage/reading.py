@@ -14,7 +14,7 @@ INDEX_BYTES = 16 << 20
 """The most of a JSON text that lists tensors or pictures."""
 BLOCK = 1 << 22
 
-Progress = Callable[[int, int], object]
+ProgressCallback = Callable[[int, int], object]
 """Called with (bytes done, bytes in all); may raise to stop."""
 
 
@@ -78,7 +78,7 @@ def read_json(path: Path, limit: int = INDEX_BYTES) -> dict[str, Any]:
     return content
 
 
-def sha256_of(path: Path, progress: Progress | None = None) -> str:
+def sha256_of(path: Path, progress: ProgressCallback | None = None) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
     digest, done, total = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:

@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
-class Schedule:
+class NoiseSchedule:
     """The base model's noise schedule and what its UNet predicts.
 
     alphas_cumprod: (T,) float32, the cumulative product of the alphas (Ho et al. 2020). prediction: the noise, or the
@@ -108,7 +108,7 @@ class BaseModel(Protocol):
     device: torch.device
     family: str
     fingerprint: str
-    schedule: Schedule
+    schedule: NoiseSchedule
 
     def unet_weights(self) -> Mapping[str, Tensor]:
         """The UNet's state dict in LDM keys without prefix; the decoder's may be left out."""

@@ -11,7 +11,7 @@ from ..storage.writing import write_safetensors
 
 
 @dataclass(frozen=True)
-class Description:
+class FileMetadata:
     """What the file says about itself, as safetensors metadata.
 
     family: of the base model. base: its fingerprint. pairs: in the dataset. steps: that the ControlNet was trained for.
@@ -39,7 +39,7 @@ class Description:
 
 
 def save_controlnet(
-    path: Path, weights: Mapping[str, Tensor], description: Description, dtype: torch.dtype = torch.float16
+    path: Path, weights: Mapping[str, Tensor], description: FileMetadata, dtype: torch.dtype = torch.float16
 ) -> None:
     """Write a ControlNet in LDM keys as `.safetensors`. Raises OSError when the disk is too full."""
     write_safetensors(path, {key: value.to(dtype) for key, value in weights.items()}, description.metadata())

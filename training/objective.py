@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Schedule
+from .base import NoiseSchedule
 
 _MIX = 0x9E3779B97F4A7C15
 
@@ -82,7 +82,7 @@ def _draw_one(
     return time, noise, empty < objective.prompt_dropout, blank < objective.hint_dropout
 
 
-def loss_weights(objective: Objective, schedule: Schedule, timesteps: Tensor) -> Tensor:
+def loss_weights(objective: Objective, schedule: NoiseSchedule, timesteps: Tensor) -> Tensor:
     """Weight of the squared error of every pair: (B,).
 
     With snr = alphas_cumprod / (1 - alphas_cumprod): min_snr is min(snr, snr_gamma) / snr for noise prediction and
@@ -100,7 +100,7 @@ def loss_weights(objective: Objective, schedule: Schedule, timesteps: Tensor) ->
 
 
 def denoising_loss(
-    objective: Objective, schedule: Schedule, prediction: Tensor, latents: Tensor, draws: Draws
+    objective: Objective, schedule: NoiseSchedule, prediction: Tensor, latents: Tensor, draws: Draws
 ) -> Tensor:
     """Weighted mean squared error of the prediction: a scalar in float32."""
     target = schedule.target(latents, draws.noise, draws.timesteps)

@@ -10,14 +10,14 @@ LINE_COLORS = ((31, 119, 180), (214, 39, 40), (127, 127, 127))
 
 
 @dataclass(frozen=True)
-class Curve:
+class Series:
     """A named line. points: (step, value), in the order of steps."""
 
     name: str
     points: Sequence[tuple[int, float]]
 
 
-def plot(panels: Sequence[Sequence[Curve]]) -> Image.Image:
+def plot(panels: Sequence[Sequence[Series]]) -> Image.Image:
     """Draw panels one below the other, each with its curves on one scale; panels without points are left out."""
     shown = [curves for curves in panels if any(curve.points for curve in curves)]
     image = Image.new("RGB", (WIDTH, max(1, len(shown)) * PANEL), "white")
@@ -27,7 +27,7 @@ def plot(panels: Sequence[Sequence[Curve]]) -> Image.Image:
     return image
 
 
-def _draw_panel(draw: ImageDraw.ImageDraw, curves: Sequence[Curve], top: int) -> None:
+def _draw_panel(draw: ImageDraw.ImageDraw, curves: Sequence[Series], top: int) -> None:
     points = [point for curve in curves for point in curve.points]
     steps, values = [p[0] for p in points], [p[1] for p in points]
     left, right, upper, lower = MARGIN + 16, WIDTH - MARGIN, top + 28, top + PANEL - 28

@@ -14,9 +14,9 @@ from ..storage.writing import write_atomically, write_bytes
 from .adherence import mean_adherence
 from .callbacks import Callbacks, RunningTraining
 from .dataset import HintMaker
-from .export import Description, save_controlnet
+from .export import FileMetadata, save_controlnet
 from .loop import Trainer
-from .plot import Curve, plot
+from .plot import Series, plot
 from .progress import Progress
 from .samples import SampleRow, Strip, join_strip
 from .state import load_state, save_state
@@ -82,7 +82,7 @@ class Recorder(Callbacks):
     def __init__(
         self,
         paths: TrainingPaths,
-        description: Description,
+        description: FileMetadata,
         strip: Strip,
         hint_maker: HintMaker | None = None,
         display: Display | None = None,
@@ -150,8 +150,8 @@ class Recorder(Callbacks):
     def curves_image(self) -> Image.Image:
         """Loss, and adherence with control and without."""
         curves = self._curves
-        adherence = [Curve("adherence with control", curves["adherence"]), Curve("without", curves["uncontrolled"])]
-        return plot([[Curve("loss, smoothed", curves["loss"])], adherence])
+        adherence = [Series("adherence with control", curves["adherence"]), Series("without", curves["uncontrolled"])]
+        return plot([[Series("loss, smoothed", curves["loss"])], adherence])
 
     def _write_network(self, training: RunningTraining) -> None:
         """Every process must call it; the main one writes."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.residuals import Residuals
-from .base import BaseModel, Interrupted, Prompt, Schedule, join_prompts
+from .base import BaseModel, Interrupted, NoiseSchedule, Prompt, join_prompts
 from .batches import Dataset
 
 Stop = Callable[[], bool]
@@ -94,7 +94,11 @@ def sample_image(
 
 
 def ddim(
-    schedule: Schedule, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, times: Tensor, stop: Stop = never
+    schedule: NoiseSchedule,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    times: Tensor,
+    stop: Stop = never,
 ) -> Tensor:
     """From unit `noise` (B, C, h, w) to latents, through the falling timesteps `times` and then to the clean picture.
 

@@ -10,7 +10,7 @@ from .base import BaseModel
 from .cache import Cache
 from .copy import continue_from, trainable_copy
 from .dataset import TrainingSource, prepare_pairs
-from .export import Description
+from .export import FileMetadata
 from .loop import Trainer
 from .memory import check_fits
 from .processes import Processes
@@ -87,7 +87,7 @@ def set_up(
     dataset = prepare_pairs(base, source.pairs, source.preparation, cache, display.encoded, processes)
     _reserve_memory(base, control, job.settings, dataset.largest(), processes)
     strip = Strip(base, take_examples(dataset), job.sampling)
-    description = Description(base.family, base.fingerprint, len(dataset), 0, job.license)
+    description = FileMetadata(base.family, base.fingerprint, len(dataset), 0, job.license)
     recorder = Recorder(paths, description, strip, source.preparation.hint_maker, display)
     trainer = Trainer(base, control, dataset, job.settings, recorder, processes)
     resumed = recorder.begin(trainer, job.resume)

@@ -98,7 +98,7 @@ def extract_lora(weights: Weights, base: Weights, rank: int, report: Report = la
 
 
 @dataclass(frozen=True)
-class Plan:
+class Conversion:
     """What to make of a ControlNet, in this order: for another base, a Control-LoRA, number format, layout.
 
     rank: of the Control-LoRA; 0: none. dtype: one of DTYPES; None: as it is. layout: "ldm" or "diffusers".
@@ -129,26 +129,26 @@ class Converted:
 
 def convert(
     weights: Weights,
-    plan: Plan,
+    conversion: Conversion,
     base: Weights | None = None,
     target: Weights | None = None,
     report: Report = lambda done, total: None,
 ) -> Converted:
-    """Carry out a plan.
+    """Carry out a conversion.
 
     base, target: UNets in LDM keys, of the base model it was trained on and of the one that it is to be for. Raises
     ValueError when something is missing or does not fit.
     """
-    plan.check(base is not None, target is not None)
+    conversion.check(base is not None, target is not None)
     remark = ""
     if base is not None and target is not None:
         weights = transfer(weights, base, target)
-    if base is not None and plan.rank:
-        extracted = extract_lora(weights, base if target is None else target, plan.rank, report)
+    if base is not None and conversion.rank:
+        extracted = extract_lora(weights, base if target is None else target, conversion.rank, report)
         weights, remark = extracted.weights, f"; keeps {extracted.kept:.1%} of the difference to the base"
-    if plan.dtype:
-        weights = cast(weights, plan.dtype)
-    if plan.layout == "diffusers":
+    if conversion.dtype:
+        weights = cast(weights, conversion.dtype)
+    if conversion.layout == "diffusers":
         weights = to_diffusers(weights)
     weights = {key: value.contiguous() for key, value in weights.items()}
     size = sum(value.nbytes for value in weights.values())

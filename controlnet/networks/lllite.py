@@ -34,11 +34,11 @@ SDXL_FIRST_WIDTH = 640
 class Placement:
     """Which input of which attention layer a module changes.
 
-    side: input, middle or output. block: its number there. layer: of the block's transformer. projection:
+    part: input, middle or output. block: its number there. layer: of the block's transformer. projection:
     attn1_to_q, attn1_to_k, attn1_to_v or attn2_to_q.
     """
 
-    side: str
+    part: str
     block: int
     layer: int
     projection: str
@@ -62,8 +62,8 @@ def parse_placement(name: str) -> Placement:
             f"This ControlNet-LLLite changes the layer '{name.removeprefix(PREFIX)}'; ZeroConv knows those that change "
             "the queries, keys and values of attention."
         )
-    side, block, middle, layer, projection = found.groups()
-    return Placement(side or middle, int(block or 0), int(layer), projection)
+    part, block, middle, layer, projection = found.groups()
+    return Placement(part or middle, int(block or 0), int(layer), projection)
 
 
 def infer_lllite(shapes: Shapes) -> dict[str, ModuleDimensions]:
@@ -119,7 +119,7 @@ class LLLite(nn.Module):
             self.add_module(name, LLLiteModule(module, ops))
         self.placements = {parse_placement(name): name for name in dims}
         self.blocks = tuple(
-            dict.fromkeys((placement.side, placement.block) for placement in sorted(self.placements, key=_by_depth))
+            dict.fromkeys((placement.part, placement.block) for placement in sorted(self.placements, key=_by_depth))
         )
         """The UNet's blocks that have modules, in order of depth."""
 
@@ -147,7 +147,7 @@ class LLLite(nn.Module):
 
 
 def _by_depth(placement: Placement) -> tuple[int, int]:
-    return ("input", "middle", "output").index(placement.side), placement.block
+    return ("input", "middle", "output").index(placement.part), placement.block
 
 
 def build_lllite(state_dict: Mapping[str, Tensor], ops: Ops = nn, attention: Attention = torch_attention) -> LLLite:

@@ -40,8 +40,8 @@ class AttentionPatch(ControlPatch):
         return q, k, v
 
     def _shifted(self, name: str, tokens: Tensor, options: dict[str, Any]) -> Tensor:
-        side, block = options["block"][:2]
-        placement = Placement(side, block, options["block_index"], f"{self.attention}_to_{name}")
+        part, block = options["block"][:2]
+        placement = Placement(part, block, options["block_index"], f"{self.attention}_to_{name}")
         network = self.loaded.network
         module = network.at(placement)
         if module is None:
@@ -57,7 +57,7 @@ class AttentionPatch(ControlPatch):
         if self.request.active_rows is not None:
             shift = spread_rows(shift, self.request.active_rows, self.request.row_count)
         blocks = self.scales.blocks
-        factor = None if blocks is None else (blocks[network.blocks.index((side, block))],)
+        factor = None if blocks is None else (blocks[network.blocks.index((part, block))],)
         return scale_residuals(shift, replace(self.scales, blocks=factor), [tokens]).output[0]
 
 
@@ -108,7 +108,7 @@ class LLLiteRunner(PatchRunner):
 
 def _width(unet: torch.nn.Module, placement: Placement) -> int | None:
     """Channels that a projection of the UNet reads; None when there is no such layer."""
-    block = "middle_block" if placement.side == "middle" else f"{placement.side}_blocks.{placement.block}"
+    block = "middle_block" if placement.part == "middle" else f"{placement.part}_blocks.{placement.block}"
     attention, _, projection = placement.projection.partition("_")
     try:
         layer = unet.get_submodule(f"{block}.1.transformer_blocks.{placement.layer}.{attention}.{projection}")

@@ -6,15 +6,15 @@ from typing import Any
 import folder_paths
 
 from ...controlnet.formats import load_ldm_state_dict
-from ...controlnet.formats.convert import Plan, convert
+from ...controlnet.formats.convert import Conversion, convert
 from ...controlnet.formats.files import read_header
 from ...storage.names import check_new_name, name_of, printable
 from ...storage.writing import write_safetensors
-from ..preprocessing.run import Progress
+from ..preprocessing.run import HostProgress
 from .load import FOLDER, unet_weights
 
 
-def convert_control(name: str, new_name: str, plan: Plan, model: Any = None, target: Any = None) -> str:
+def convert_control(name: str, new_name: str, conversion: Conversion, model: Any = None, target: Any = None) -> str:
     """Returns what was written.
 
     name: a file of the `controlnet` folder. new_name: of the new one, without ending. model, target: MODELs that the
@@ -26,7 +26,9 @@ def convert_control(name: str, new_name: str, plan: Plan, model: Any = None, tar
         raise ValueError(f"{name_of(path)} exists already in models/controlnet. Choose another name.")
     source = folder_paths.get_full_path_or_raise(FOLDER, name)
     base, other = (None if given is None else unet_weights(given) for given in (model, target))
-    made = convert(load_ldm_state_dict(source, None if base is None else lambda: base), plan, base, other, Progress())
+    made = convert(
+        load_ldm_state_dict(source, None if base is None else lambda: base), conversion, base, other, HostProgress()
+    )
     metadata = {
         "format": "pt",
         **read_header(source).metadata,

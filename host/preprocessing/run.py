@@ -25,7 +25,7 @@ LARGEST_CHUNK = 16
 
 def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options) -> Hint:
     """Hints of BHWC images, as `preprocessors.running.preprocess`; chunks follow the free memory."""
-    options = replace(options, chunk=_chunk(preprocessor, image, options), progress=Progress())
+    options = replace(options, chunk=_chunk(preprocessor, image, options), progress=HostProgress())
     return preprocess(preprocessor, image, NETWORKS, settings, options)
 
 
@@ -33,7 +33,7 @@ def compare_preprocessors(image: Tensor, options: Options) -> Tensor:
     """The contact sheet of the first image: every method that needs no missing weights."""
     methods = ready_methods(preprocessors(), weight_folders(), options.mask is not None)
     mask = None if options.mask is None else options.mask[:1]
-    return compare(methods, image[:1], NETWORKS, replace(options, mask=mask, progress=Progress()))
+    return compare(methods, image[:1], NETWORKS, replace(options, mask=mask, progress=HostProgress()))
 
 
 def fetch(name: str, convert: bool, overwrite: bool = False) -> tuple[Path, str]:
@@ -43,7 +43,7 @@ def fetch(name: str, convert: bool, overwrite: bool = False) -> tuple[Path, str]
     there is damaged or another one.
     """
     row, folders = weights_of(name), weight_folders()
-    path, fetched = get_weights(row, folders, Progress(), overwrite)
+    path, fetched = get_weights(row, folders, HostProgress(), overwrite)
     verb = "was fetched" if fetched else "is there already"
     if convert and path.suffix in (".pth", ".pt", ".ckpt"):
         path = to_safetensors(path, folders[0])
@@ -62,7 +62,7 @@ def _chunk(preprocessor: Preprocessor, image: Tensor, options: Options) -> int:
     return max(1, min(LARGEST_CHUNK, free // (height * width * BYTES_PER_PIXEL)))
 
 
-class Progress:
+class HostProgress:
     """Shows (done, total) on the node; raises the host's interrupt when Cancel was pressed."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.layers import timestep_embedding
 from ...controlnet.residuals import Residuals
-from ...training.base import Interrupted, Phase, Prompt, Schedule
+from ...training.base import Interrupted, NoiseSchedule, Phase, Prompt
 from ...training.copy import COPIED
 from ..loading.model_weights import effective_weights
 
@@ -157,7 +157,7 @@ def _forward_block(block: Any, h: Tensor, *arguments: Any) -> Any:
     return host_unet.forward_timestep_embed(block, h, *arguments)
 
 
-def _schedule(sampling: Any) -> Schedule:
+def _schedule(sampling: Any) -> NoiseSchedule:
     sigmas = getattr(sampling, "sigmas", None)
     if sigmas is None or not isinstance(sampling, comfy.model_sampling.EPS):
         raise ValueError(
@@ -165,7 +165,7 @@ def _schedule(sampling: Any) -> Schedule:
         )
     velocity = isinstance(sampling, comfy.model_sampling.V_PREDICTION)
     shares = 1 / (1 + sigmas.double().cpu() ** 2)
-    return Schedule(shares.float().clone(), "v" if velocity else "eps")
+    return NoiseSchedule(shares.float().clone(), "v" if velocity else "eps")
 
 
 def _fingerprint(model: Any, clip: Any, vae: Any) -> str:

@@ -20,7 +20,7 @@ from ...training.settings import Settings
 from ...training.setup import Job, Training, set_up
 from ..controls.control import Control
 from ..loading.load import FOLDER, control_from_tensors
-from ..preprocessing.run import Progress as EncodingProgress
+from ..preprocessing.run import HostProgress
 from .base_model import ComfyBase, interruptible
 
 TRAININGS = "zeroconv_training"
@@ -64,7 +64,7 @@ class NodeDisplay(Display):
     """Progress, text and samples on the running node."""
 
     def __init__(self, steps: int) -> None:
-        self._encoding, self._bar = EncodingProgress(), comfy.utils.ProgressBar(steps)
+        self._encoding, self._bar = HostProgress(), comfy.utils.ProgressBar(steps)
         self._strip: Image.Image | None = None
 
     def encoded(self, done: int, total: int) -> None:

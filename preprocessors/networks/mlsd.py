@@ -20,7 +20,7 @@ _CENTRE = 7
 
 
 @dataclass(frozen=True)
-class Plan:
+class BackboneLayout:
     """The dimensions in which the sizes of the network differ.
 
     stages: (channels, number of blocks, stride of the first) of the backbone.
@@ -36,8 +36,8 @@ class Plan:
 
 
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2))
-LARGE = Plan((*_STAGES, (96, 3, 1)), (1, 3, 6, 10, 13), 15, (64, 64, 64, 64))
-TINY = Plan(_STAGES, (3, 6, 10), 12, (64, 32))
+LARGE = BackboneLayout((*_STAGES, (96, 3, 1)), (1, 3, 6, 10, 13), 15, (64, 64, 64, 64))
+TINY = BackboneLayout(_STAGES, (3, 6, 10), 12, (64, 32))
 
 
 class ConvolutionReLU6(nn.Sequential):
@@ -72,11 +72,11 @@ class InvertedResidual(nn.Module):
 class Backbone(nn.Module):
     """MobileNetV2 for four channels."""
 
-    def __init__(self, plan: Plan, ops: Ops) -> None:
+    def __init__(self, layout: BackboneLayout, ops: Ops) -> None:
         super().__init__()
         layers: list[nn.Module] = [ConvolutionReLU6(4, 32, 3, ops, stride=2)]
         self.widths, channels = [32], 32
-        for stage, (width, blocks, stride) in enumerate(plan.stages):
+        for stage, (width, blocks, stride) in enumerate(layout.stages):
             for block in range(blocks):
                 layers.append(InvertedResidual(channels, width, 1 if block else stride, 6 if stage else 1, ops))
                 self.widths.append(width)
@@ -127,13 +127,13 @@ class Head(nn.Module):
 class MLSD(nn.Module):
     """A backbone and a decoder to half the size of the picture."""
 
-    def __init__(self, plan: Plan, ops: Ops = nn) -> None:
+    def __init__(self, layout: BackboneLayout, ops: Ops = nn) -> None:
         super().__init__()
-        self.plan = plan
-        self.backbone = Backbone(plan, ops)
-        widths = [self.backbone.widths[index] for index in plan.taken]
-        channels, number = widths[-1], plan.first_decoder
-        for fine, width in zip(reversed(widths[:-1]), plan.joins, strict=True):
+        self.layout = layout
+        self.backbone = Backbone(layout, ops)
+        widths = [self.backbone.widths[index] for index in layout.taken]
+        channels, number = widths[-1], layout.first_decoder
+        for fine, width in zip(reversed(widths[:-1]), layout.joins, strict=True):
             self.add_module(f"block{number}", Join(fine, channels, width, ops))
             self.add_module(f"block{number + 1}", Refinement(2 * width, 64, ops))
             channels, number = 64, number + 2
@@ -150,9 +150,9 @@ class MLSD(nn.Module):
         features = []
         for index, layer in enumerate(self.backbone.features):
             x = layer(x)
-            if index in self.plan.taken:
+            if index in self.layout.taken:
                 features.append(x)
-        x, number = features.pop(), self.plan.first_decoder
+        x, number = features.pop(), self.layout.first_decoder
         while features:
             x = self.get_submodule(f"block{number}")(features.pop(), x)
             x = self.get_submodule(f"block{number + 1}")(x)
@@ -164,8 +164,8 @@ class MLSD(nn.Module):
         return maps
 
 
-def _build(plan: Plan, state_dict: Mapping[str, Any], ops: Ops) -> nn.Module:
-    return channels_last(assemble(lambda: MLSD(plan, ops), fold_batch_norms(unwrap(state_dict))))
+def _build(layout: BackboneLayout, state_dict: Mapping[str, Any], ops: Ops) -> nn.Module:
+    return channels_last(assemble(lambda: MLSD(layout, ops), fold_batch_norms(unwrap(state_dict))))
 
 
 def build_large(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from ...storage.names import printable
-from ...storage.reading import Progress, check_file, sha256_of
+from ...storage.reading import ProgressCallback, check_file, sha256_of
 from ...storage.weights import SAFETENSORS, read_weights
 from ...storage.writing import write_safetensors
 from ..networks.official import Ops, unwrap
@@ -175,7 +175,7 @@ def build_from(row: Weights, path: Path, ops: Ops = nn) -> nn.Module:
         raise ValueError(f"{printable(path)} does not hold the weights of '{row.name}'. {_advice(row)}") from error
 
 
-def check_published(row: Weights, path: Path, progress: Progress | None = None) -> None:
+def check_published(row: Weights, path: Path, progress: ProgressCallback | None = None) -> None:
     """Raise ValueError when a file is not, byte for byte, the one that was published, where its SHA-256 is known."""
     size = check_file(path)
     if row.bytes and size != row.bytes:
@@ -184,7 +184,7 @@ def check_published(row: Weights, path: Path, progress: Progress | None = None) 
         raise ValueError("It is not the published file: its SHA-256 differs.")
 
 
-def check_present(row: Weights, path: Path, progress: Progress) -> None:
+def check_present(row: Weights, path: Path, progress: ProgressCallback) -> None:
     """Raise ValueError when a file that is there is damaged or another one: by its hash, else by its network."""
     if path.name == row.file and row.sha256:
         try:

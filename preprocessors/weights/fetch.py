@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...storage.locking import exclusive
-from ...storage.reading import sha256_of
+from ...storage.reading import ProgressCallback, sha256_of
 from ...storage.weights import SAFETENSORS
 from ...storage.writing import put_in_place
 from .catalogue import HUB, Weights, build_from, check_present, find
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes so far, bytes in all; 0 when unknown); may raise to stop, what is there is kept."""
 
 BLOCK = 1 << 18
 TIMEOUT = 15.0
@@ -52,7 +49,7 @@ class Source:
 
 
 def get_weights(
-    row: Weights, folders: Sequence[Path], progress: Progress, overwrite: bool = False
+    row: Weights, folders: Sequence[Path], progress: ProgressCallback, overwrite: bool = False
 ) -> tuple[Path, bool]:
     """A row's file, fetched into the first folder unless one is there, and whether it was fetched.
 
@@ -75,7 +72,7 @@ def remove_stale(row: Weights, folder: Path, fetched: Path) -> None:
         converted.unlink(missing_ok=True)
 
 
-def fetch_weights(row: Weights, folder: Path, progress: Progress) -> Path:
+def fetch_weights(row: Weights, folder: Path, progress: ProgressCallback) -> Path:
     """Fetch a row's file from the hub (or the mirror in HF_ENDPOINT) into `folder`.
 
     A file whose hash is not known gets its name only when its network could be built from it. Raises ValueError when
@@ -92,7 +89,9 @@ def fetch_weights(row: Weights, folder: Path, progress: Progress) -> Path:
     return download(source, folder / row.file, progress, check)
 
 
-def download(source: Source, target: Path, progress: Progress, check: Callable[[Path], object] | None = None) -> Path:
+def download(
+    source: Source, target: Path, progress: ProgressCallback, check: Callable[[Path], object] | None = None
+) -> Path:
     """Fetch to `<target>.part`, continue there after a cut (also in a later call), check, then rename.
 
     Of several processes that fetch the same file into a folder one works, and the others wait for what it gets. The
@@ -114,7 +113,7 @@ def download(source: Source, target: Path, progress: Progress, check: Callable[[
     return target
 
 
-def _fetch_part(source: Source, part: Path, progress: Progress) -> None:
+def _fetch_part(source: Source, part: Path, progress: ProgressCallback) -> None:
     """Fill the part, with as many connections as it takes as long as each brings something."""
     fruitless, farthest = 0, _length(part)
     while True:
@@ -137,7 +136,7 @@ def _fetch_part(source: Source, part: Path, progress: Progress) -> None:
             time.sleep(PAUSE * 2**fruitless)
 
 
-def _continue(source: Source, part: Path, progress: Progress) -> None:
+def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
     """Append what is missing. Raises ConnectionError when the connection ends early."""
     have = _length(part)
     if source.bytes and have == source.bytes:

@@ -61,7 +61,7 @@ class Formula:
         for name in dict.fromkeys(key.partition(".")[0] for key in weights):
             own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")}
             placement = parse_placement(name)
-            block = "middle_block" if placement.side == "middle" else f"{placement.side}_blocks.{placement.block}"
+            block = "middle_block" if placement.part == "middle" else f"{placement.part}_blocks.{placement.block}"
             attention, _, projection = placement.projection.partition("_")
             layer = f"{block}.1.transformer_blocks.{placement.layer}.{attention}.{projection}"
             condition = self.condition(own, image, 2 if "blocks_4" in name or "blocks_5" in name else 4, size)

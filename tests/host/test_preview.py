@@ -12,7 +12,7 @@ from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.preview import Run, forecast_steps, hints_as_seen, timeline_of
+from zeroconv.host.preview import SamplerSettings, forecast_steps, hints_as_seen, timeline_of
 from zeroconv.host.settings import with_factors, with_fit, with_program, with_run_interval
 
 
@@ -52,14 +52,14 @@ def sample(model, positive, negative, run):
 
 
 RUNS = [
-    Run(8, "euler", "normal"),
-    Run(8, "euler_ancestral", "karras"),
-    Run(8, "dpmpp_2m", "exponential"),
-    Run(8, "uni_pc", "simple"),
-    Run(8, "euler", "normal", denoise=0.5),
-    Run(8, "euler", "normal", start=3),
-    Run(8, "euler", "normal", end=5),
-    Run(8, "euler_ancestral", "beta", start=2, end=6),
+    SamplerSettings(8, "euler", "normal"),
+    SamplerSettings(8, "euler_ancestral", "karras"),
+    SamplerSettings(8, "dpmpp_2m", "exponential"),
+    SamplerSettings(8, "uni_pc", "simple"),
+    SamplerSettings(8, "euler", "normal", denoise=0.5),
+    SamplerSettings(8, "euler", "normal", start=3),
+    SamplerSettings(8, "euler", "normal", end=5),
+    SamplerSettings(8, "euler_ancestral", "beta", start=2, end=6),
 ]
 
 
@@ -79,7 +79,7 @@ def test_every_control_of_a_chain_has_its_row(model):
     positive, _ = controlled(
         [Unit(ours(1), hint(), 0.5, schedule=schedule), Unit(core(2), hint(), 2.0, end=0.5), Unit(ours(3), hint())]
     )
-    first, second, third = forecast_steps(positive, timeline_of(model, Run(10, "euler", "normal")))
+    first, second, third = forecast_steps(positive, timeline_of(model, SamplerSettings(10, "euler", "normal")))
     assert first.strengths == pytest.approx([0.5 * (1 - i / 10) for i in range(10)])
     assert second.strengths == (2.0,) * 5 + (0.0,) * 5
     assert third.strengths == (1.0,) * 10
@@ -88,9 +88,9 @@ def test_every_control_of_a_chain_has_its_row(model):
 
 def test_a_run_without_steps_is_refused(model):
     with pytest.raises(ValueError, match="Nothing would run: 8 steps"):
-        timeline_of(model, Run(8, "euler", "normal", denoise=0.0))
+        timeline_of(model, SamplerSettings(8, "euler", "normal", denoise=0.0))
     with pytest.raises(ValueError, match="from step 8"):
-        timeline_of(model, Run(8, "euler", "normal", start=8))
+        timeline_of(model, SamplerSettings(8, "euler", "normal", start=8))
 
 
 def test_the_preview_is_what_the_network_sees(model):
@@ -100,7 +100,7 @@ def test_the_preview_is_what_the_network_sees(model):
     handle = encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     positive, negative = controlled([Unit(control, hint())])
     (shown,) = hints_as_seen(positive, torch.zeros(1, 4, 8, 8))
-    sample(model, positive, negative, Run(1, "euler", "normal"))
+    sample(model, positive, negative, SamplerSettings(1, "euler", "normal"))
     handle.remove()
     assert len(seen) == 1
     assert torch.equal(seen[0], shown.movedim(-1, 1))
@@ -181,7 +181,7 @@ def test_sides_items_and_pace_are_told(model):
 
     control = with_run_interval(with_factors(ours(1), "test", shape), EveryNthStep(2))
     positive, _ = controlled([Unit(control, hint(), 0.8)])
-    progress = timeline_of(model, Run(4, "euler", "normal"))
+    progress = timeline_of(model, SamplerSettings(4, "euler", "normal"))
     (forecast,) = forecast_steps(positive, progress, pictures=3)
     assert (forecast.cfg_weights, forecast.items, forecast.runs) == ((1, 0.5), (1, 1, 0), 2)
     assert str(forecast) == (
@@ -198,5 +198,5 @@ def test_sides_items_and_pace_are_told(model):
 
 def test_an_adaptive_pace_promises_no_more_than_it_can(model):
     positive, _ = controlled([Unit(with_run_interval(ours(1), Adaptive(0.3)), hint(), end=0.5)])
-    (forecast,) = forecast_steps(positive, timeline_of(model, Run(10, "euler", "normal")))
+    (forecast,) = forecast_steps(positive, timeline_of(model, SamplerSettings(10, "euler", "normal")))
     assert forecast.summary == "1. ControlNet: runs at most 5 of 10 steps"

@@ -10,8 +10,7 @@ from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
-from zeroconv.host.preview import Run as Settings
-from zeroconv.host.preview import forecast_steps, records_of, timeline_of
+from zeroconv.host.preview import SamplerSettings, forecast_steps, records_of, timeline_of
 from zeroconv.host.settings import with_record, with_run_interval
 
 STEPS = 8
@@ -154,7 +153,7 @@ def test_a_cancelled_run_drops_all_at_once_and_the_next_is_right(model):
 
 def test_the_forecast_is_what_runs(model):
     prompt, control = controlled(Unit(paced(EveryNthStep(3)), hint(), start=0.2, end=0.9))
-    (forecast,) = forecast_steps(prompt[0], timeline_of(model, Settings(STEPS, "euler", "normal")))
+    (forecast,) = forecast_steps(prompt[0], timeline_of(model, SamplerSettings(STEPS, "euler", "normal")))
     sample(model, [], Run(steps=STEPS), prompt)
     assert [moment.ran for moment in control.record.moments] == [
         ran for ran, strength in zip(forecast.ran, forecast.strengths, strict=True) if strength

@@ -13,7 +13,7 @@ import_host()
 
 from zeroconv.controlnet.strength.timeline import COUNTINGS
 from zeroconv.host import routes
-from zeroconv.host.preview import Run, sampler_names, scheduler_names, timeline_of
+from zeroconv.host.preview import SamplerSettings, sampler_names, scheduler_names, timeline_of
 
 
 def ask(question, beside=None, headers=None):
@@ -48,7 +48,7 @@ def model():
 @pytest.mark.parametrize("scheduler", ["normal", "sgm_uniform", "simple", "ddim_uniform", "beta", "karras"])
 @pytest.mark.parametrize("denoise", [1.0, 0.3])
 def test_positions_are_those_of_a_sampler_of_the_host(model, scheduler, denoise):
-    timeline = timeline_of(model, Run(11, "euler", scheduler, denoise))
+    timeline = timeline_of(model, SamplerSettings(11, "euler", scheduler, denoise))
     told = routes.step_positions({"steps": "11", "scheduler": scheduler, "denoise": str(denoise)})
     for counting in COUNTINGS:
         expected = [timeline.position(sigma, counting) for sigma in timeline.sigmas[:-1]]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from zeroconv.controlnet.networks.blocks import Parts, Pass, ResBlock, SpatialTransformer, Stage, TransformerLayer
 from zeroconv.controlnet.networks.layers import timestep_embedding, torch_attention
 from zeroconv.controlnet.residuals import Residuals
-from zeroconv.training.base import Phase, Prompt, Schedule
+from zeroconv.training.base import NoiseSchedule, Phase, Prompt
 from zeroconv.training.batches import Batch, TensorDataset
 
 WIDTH, TOKENS, CONTEXT, SIDE, TIMESTEPS = 32, 4, 768, 4, 50
@@ -54,7 +54,7 @@ class ToyBase:
             torch.manual_seed(seed)
             self.unet = ToyUNet()
         shares = torch.cumprod(1 - torch.linspace(0.01, 0.2, TIMESTEPS), 0)
-        self.schedule = Schedule(shares, prediction)
+        self.schedule = NoiseSchedule(shares, prediction)
         self.phases: list[Phase] = []
         self.unet.eval().requires_grad_(False)
 

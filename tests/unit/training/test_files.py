@@ -29,7 +29,7 @@ from zeroconv.training.export import Description, save_controlnet
 from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
 from zeroconv.training.plan import read_plan
-from zeroconv.training.plot import Curve, plot
+from zeroconv.training.plot import Series, plot
 from zeroconv.training.recorder import Recorder, TrainingPaths
 from zeroconv.training.samples import Example, SampleRow, Sampling, Strip, sample_image, take_examples
 from zeroconv.training.settings import Settings
@@ -289,8 +289,8 @@ def test_mean_adherence_tells_obeying_from_free() -> None:
 
 
 def test_plot_draws_each_curve_in_its_panel() -> None:
-    rising = Curve("loss", [(step, float(step)) for step in range(50)])
-    image = plot([[rising], [Curve("empty", [])]])
+    rising = Series("loss", [(step, float(step)) for step in range(50)])
+    image = plot([[rising], [Series("empty", [])]])
     assert image.size == (640, 200)
     blue = [(x, y) for x in range(640) for y in range(200) if image.getpixel((x, y)) == (31, 119, 180) and y > 26]
     left, right = min(blue), max(blue)

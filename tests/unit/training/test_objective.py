@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zeroconv.training.base import Prompt, Schedule
+from zeroconv.training.base import NoiseSchedule, Prompt
 from zeroconv.training.objective import Draws, Objective, denoising_loss, draw, loss_weights
 from zeroconv.training.order import Order
 
@@ -20,7 +20,7 @@ def test_schedule_is_that_of_diffusers(kind: str) -> None:
     from diffusers import DDPMScheduler
 
     reference = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type=kind)
-    schedule = Schedule(reference.alphas_cumprod, "eps" if kind == "epsilon" else "v")
+    schedule = NoiseSchedule(reference.alphas_cumprod, "eps" if kind == "epsilon" else "v")
     latents, noise, prediction = tensors(0)
     times = torch.tensor([0, 300, 700, 999])
     x = schedule.add_noise(latents, noise, times)
@@ -37,7 +37,7 @@ def test_schedule_is_that_of_diffusers(kind: str) -> None:
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])
 def test_a_true_prediction_gives_back_picture_and_noise(prediction: str) -> None:
-    schedule = Schedule(SHARES, prediction)
+    schedule = NoiseSchedule(SHARES, prediction)
     latents, noise, _ = tensors(0)
     x = schedule.add_noise(latents, noise, TIMES)
     clean, estimated = schedule.estimate(x, schedule.target(latents, noise, TIMES), TIMES)
@@ -48,7 +48,7 @@ def test_a_true_prediction_gives_back_picture_and_noise(prediction: str) -> None
 def test_plain_loss_is_the_mean_squared_error() -> None:
     latents, noise, prediction = tensors(1)
     draws = Draws(TIMES, noise, torch.zeros(4, dtype=torch.bool), torch.zeros(4, dtype=torch.bool))
-    loss = denoising_loss(Objective(), Schedule(SHARES), prediction, latents, draws)
+    loss = denoising_loss(Objective(), NoiseSchedule(SHARES), prediction, latents, draws)
     torch.testing.assert_close(loss, torch.nn.functional.mse_loss(prediction, noise))
 
 
@@ -57,12 +57,12 @@ def test_min_snr_is_the_papers_formula(prediction: str) -> None:
     snr = SHARES / (1 - SHARES)
     clipped = snr.clamp(max=5.0)
     expected = clipped / snr if prediction == "eps" else clipped / (snr + 1)
-    weights = loss_weights(Objective(weighting="min_snr", snr_gamma=5.0), Schedule(SHARES, prediction), TIMES)
+    weights = loss_weights(Objective(weighting="min_snr", snr_gamma=5.0), NoiseSchedule(SHARES, prediction), TIMES)
     torch.testing.assert_close(weights, expected)
 
 
 def test_min_snr_survives_zero_terminal_snr() -> None:
-    schedule = Schedule(torch.tensor([0.5, 0.0]), "v")
+    schedule = NoiseSchedule(torch.tensor([0.5, 0.0]), "v")
     weights = loss_weights(Objective(weighting="min_snr"), schedule, torch.arange(2))
     torch.testing.assert_close(weights, torch.tensor([0.5, 0.0]))
 
@@ -71,11 +71,11 @@ def test_velocity_weighting_is_the_error_of_the_velocity() -> None:
     latents, noise, prediction = tensors(2)
     draws = Draws(TIMES, noise, torch.zeros(4, dtype=torch.bool), torch.zeros(4, dtype=torch.bool))
     weighted = Objective(weighting="velocity", snr_gamma=1e6)
-    loss = denoising_loss(weighted, Schedule(SHARES, "eps"), prediction, latents, draws)
-    x = Schedule(SHARES).add_noise(latents, noise, TIMES)
+    loss = denoising_loss(weighted, NoiseSchedule(SHARES, "eps"), prediction, latents, draws)
+    x = NoiseSchedule(SHARES).add_noise(latents, noise, TIMES)
     clean = (x - (1 - SHARES).sqrt().view(-1, 1, 1, 1) * prediction) / SHARES.sqrt().view(-1, 1, 1, 1)
-    velocity = Schedule(SHARES, "v").target(clean, prediction, TIMES)
-    expected = (velocity - Schedule(SHARES, "v").target(latents, noise, TIMES)).square().mean()
+    velocity = NoiseSchedule(SHARES, "v").target(clean, prediction, TIMES)
+    expected = (velocity - NoiseSchedule(SHARES, "v").target(latents, noise, TIMES)).square().mean()
     torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
 
 
