@@ -15,24 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hint_gallery import hints, source_of, sources
 from PIL import Image
 from playwright.sync_api import Page
 from torch import Tensor
+from zeroconv.comfy_client.browser import SETTINGS, at_rest, chromium, open_canvas
+from zeroconv.comfy_client.server import ComfyServer
+from zeroconv.comfy_client.workflow import Control, Output, Prompts, Workflow
+from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name
+from zeroconv.demo.pictures import PAIRS, PHOTO, PROMPT, SAMPLING, SIDE
+from zeroconv.demo.run import BASE, prepare
+from zeroconv.demo.run import PHOTO as CUP
+from zeroconv.preprocessors.sizes import resize
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "tests"))
-
-from hint_gallery import hints, source_of, sources  # noqa: E402
-from support.browser import SETTINGS, chromium, open_canvas  # noqa: E402
-from zeroconv.comfy_client.server import ComfyServer  # noqa: E402
-from zeroconv.comfy_client.workflow import Control, Output, Prompts, Workflow  # noqa: E402
-from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name  # noqa: E402
-from zeroconv.demo.pictures import PAIRS, PHOTO, PROMPT, SAMPLING, SIDE  # noqa: E402
-from zeroconv.demo.run import BASE, prepare  # noqa: E402
-from zeroconv.demo.run import PHOTO as CUP  # noqa: E402
-from zeroconv.preprocessors.sizes import resize  # noqa: E402
-
-PICTURES = REPOSITORY / "js" / "docs" / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "js" / "docs" / "pictures"
 LARGEST = 60_000
 """Bytes."""
 EDGE, GAP = 384, 12
@@ -75,9 +71,11 @@ SHOW = """async ([type, values, output, leastWidth]) => {
     if (output) api.dispatchCustomEvent('executed', { node: id, display_node: id, output, prompt_id: '' })
 }"""
 BOX = """() => {
+    app.canvas.setDirty(true, true)
     const [x, y, width, height] = app.graph.nodes[0].getBounding()
     const canvas = app.canvas.canvas.getBoundingClientRect()
-    return { x: x + canvas.x, y: y + canvas.y, width, height }
+    const waiting = [...document.images].filter((image) => !image.complete).length
+    return { x: x + canvas.x, y: y + canvas.y, width, height, waiting }
 }"""
 
 
@@ -150,10 +148,7 @@ def draw_node(page: Page, node: str, scene: Scene) -> Image.Image:
     page.evaluate(SHOW, [node, dict(scene.values), scene.output, LEAST_WIDTH])
     if scene.output and "images" in scene.output:
         page.wait_for_function("() => app.graph.nodes[0].imgs?.length")
-    page.wait_for_timeout(500)
-    page.evaluate("app.canvas.setDirty(true, true)")
-    page.wait_for_timeout(500)
-    box = page.evaluate(BOX)
+    box = at_rest(page, BOX, frames=30)
     clip = {"x": box["x"] - MARGIN, "y": box["y"] - MARGIN}
     clip |= {"width": box["width"] + 2 * MARGIN, "height": box["height"] + 2 * MARGIN}
     return Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Error, Page, ViewportSize
-from support.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_canvas
+from zeroconv.comfy_client.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_canvas
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 
 from .devices import Devices

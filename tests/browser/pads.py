@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page
-from support.browser import at_rest
+from zeroconv.comfy_client.browser import at_rest
 
 ADD = """([type, x, y]) => {
     const node = LiteGraph.createNode(type)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from support.browser import at_rest
+from zeroconv.comfy_client.browser import at_rest
 from zeroconv.comfy_client.server import PACK, ComfyServer
 from zeroconv.controlnet.strength.schedule import INTERPOLATIONS, Keyframe, Schedule
 from zeroconv.controlnet.strength.timeline import COUNTINGS

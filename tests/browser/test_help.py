@@ -1,7 +1,7 @@
 """The help of a node, as its button in the front end opens it, with its picture."""
 
 import pytest
-from support.browser import VIEW, at_rest
+from zeroconv.comfy_client.browser import VIEW, at_rest
 
 from .conftest import Canvas
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.browser import VIEW, at_rest
+from zeroconv.comfy_client.browser import VIEW, at_rest
 from zeroconv.comfy_client.server import ComfyServer
 
 from .conftest import Canvas

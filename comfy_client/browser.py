@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
-from zeroconv.comfy_client.server import ComfyServer
+
+from .server import ComfyServer
 
 EXECUTABLE = "chromium"
 ARGUMENTS = [
