@@ -7,7 +7,8 @@ from typing import Any
 from ..controlnet.caching.run_interval import RunInterval
 from ..controlnet.hint.fit import Fit
 from ..controlnet.hint.order import HintOrder
-from ..controlnet.strength.control_mode import CfgWeights, ModeName, control_mode
+from ..controlnet.strength.cfg_weights import CfgWeights
+from ..controlnet.strength.control_mode import ModeName, control_mode
 from ..controlnet.strength.factors import StrengthFactors
 from ..controlnet.strength.program import ProgramName, program_choices
 from .controls.control import Control

@@ -5,7 +5,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..controlnet.strength.control_mode import CfgWeights
+from ..controlnet.strength.cfg_weights import CfgWeights
 from ..host.settings import with_factors
 from .compat import schema
 from .sockets import control_input, control_output

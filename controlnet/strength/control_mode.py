@@ -1,10 +1,10 @@
-"""How much a control acts on the positive and the negative prompt, and the named modes of other programs."""
+"""The control modes of other programs, by their names: soft block weights and CFG weights together."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from .block_weights import BlockWeights, Soft, SoftA1111, SoftDiffusers
+from .cfg_weights import CfgWeights
 
 ModeName = Literal["balanced", "prompt", "control", "cond only", "guess"]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
@@ -17,34 +17,6 @@ SOFT_WEIGHTS: dict[SoftKind, BlockWeights] = {
     "A1111": SoftA1111(),
     "diffusers": SoftDiffusers(),
 }
-
-
-@dataclass(frozen=True)
-class CfgWeights:
-    """Factor for the rows of the positive prompt (cond) and of the negative (uncond). 0 leaves them uncontrolled.
-
-    Raises ValueError for a factor outside 0..10.
-    """
-
-    cond: float = 1.0
-    uncond: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in (("positive", self.cond), ("negative", self.uncond)):
-            if not 0 <= value <= 10:
-                raise ValueError(f"The weight for the {name} prompt is {value:g}; it must lie in 0..10.")
-
-    def factors(self, negative: Sequence[bool]) -> tuple[float, ...]:
-        """One factor for each group of rows. negative: whether each belongs to the negative prompt."""
-        return tuple(self.uncond if group else self.cond for group in negative)
-
-    @property
-    def is_one(self) -> bool:
-        return self.cond == self.uncond == 1
-
-    @property
-    def is_zero(self) -> bool:
-        return self.cond == self.uncond == 0
 
 
 @dataclass(frozen=True)

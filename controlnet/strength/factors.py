@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from ..hint.order import HintOrder, hint_indices
 from .block_weights import BlockWeights, needed
-from .control_mode import CfgWeights, ControlMode
+from .cfg_weights import CfgWeights
+from .control_mode import ControlMode
 from .mask import Mask
 from .per_item import ItemStrengths
 from .scaling import Scales

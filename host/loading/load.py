@@ -20,7 +20,7 @@ from ...controlnet.formats.ldm import LDM
 from ...controlnet.formats.pooling import find_pooling
 from ...controlnet.networks.build import build_controlnet
 from ...controlnet.networks.layers import Attention
-from ...controlnet.strength.control_mode import CfgWeights
+from ...controlnet.strength.cfg_weights import CfgWeights
 from ...storage.names import printable
 from ..controls.comfy_controlnet import ComfyControlNetRunner
 from ..controls.control import Control

@@ -7,7 +7,7 @@ from support.measures import relative_error
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit

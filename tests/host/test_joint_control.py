@@ -6,7 +6,7 @@ from support.comfy_host import small_model
 from support.measures import relative_error
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.sampling.joint_control import JointControl, join_controls

@@ -12,7 +12,7 @@ from support.networks import dimensions, random_network
 from support.sampling import comfy
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.controlnet import Inputs
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.host.controls.controlnet import ControlNetRunner
 from zeroconv.host.loading import load as loading
 

@@ -10,7 +10,7 @@ from support.measures import relative_error
 from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, qwen_blockwise, tensors, z_image
 from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.model_patch import ModelPatchRunner
 from zeroconv.host.loading import load as loading

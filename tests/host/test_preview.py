@@ -7,7 +7,7 @@ from support.sampling import core, hint, ours, prompts
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
 from zeroconv.controlnet.report.plan_plot import BAR, ITEM, NEGATIVE, UNCOND, Forecast, draw_plan
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule

@@ -6,7 +6,7 @@ from support.comfy_host import small_model
 from support.measures import relative_error
 from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule

@@ -7,7 +7,7 @@ import torch
 from support.comfy_host import import_host, small_model
 from support.sampling import core, hint, ours, prompts
 from zeroconv.controlnet.strength.block_weights import Curve, Listed, Soft, SoftA1111, SoftDiffusers
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.controlnet.strength.schedule import Keyframe, Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 

@@ -10,7 +10,7 @@ from support.measures import relative_error
 from support.sampling import Run, comfy, core, hint, ours, sample, sdxl_prompts
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.networks.t2i_adapter import build_t2i_adapter
-from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.host.conditioning import Unit
 from zeroconv.host.controls.t2i_adapter import T2IAdapterRunner
 from zeroconv.host.controls.union import set_union_type

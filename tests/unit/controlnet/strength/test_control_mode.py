@@ -1,7 +1,8 @@
 """Control modes and programs: each equals the program it is named after."""
 
 import pytest
-from zeroconv.controlnet.strength.control_mode import MODES, SOFT_KINDS, CfgWeights, control_mode
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
+from zeroconv.controlnet.strength.control_mode import MODES, SOFT_KINDS, control_mode
 from zeroconv.controlnet.strength.program import PROGRAMS, program_choices
 
 ONES = (1.0,) * 13

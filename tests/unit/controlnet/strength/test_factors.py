@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from zeroconv.controlnet.strength.block_weights import Listed, Soft, Uniform
-from zeroconv.controlnet.strength.control_mode import CfgWeights, control_mode
+from zeroconv.controlnet.strength.cfg_weights import CfgWeights
+from zeroconv.controlnet.strength.control_mode import control_mode
 from zeroconv.controlnet.strength.factors import StepRows, StrengthFactors
 from zeroconv.controlnet.strength.mask import Mask
 from zeroconv.controlnet.strength.per_item import ItemStrengths
