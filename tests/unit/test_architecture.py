@@ -136,6 +136,33 @@ def test_comfyui_is_imported_behind_its_door(room):
         assert not known, f"{path.relative_to(ROOT)} imports {sorted(known)}"
 
 
+def asks_of_the_host(path: Path) -> Iterator[int]:
+    """Lines that try whether the host has something: getattr or hasattr on it, or an import of it that may fail."""
+    for node in ast.walk(syntax(path)):
+        is_attribute = isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr")
+        if is_attribute and ast.unparse(node.args[0]).split(".")[0] in COMFYUI | {"io", "ui"}:
+            yield node.lineno
+        if isinstance(node, ast.Try):
+            tried = [
+                name for each in node.body if isinstance(each, ast.Import | ast.ImportFrom) for name in named(each)
+            ]
+            if COMFYUI & {name.split(".")[0] for name in tried}:
+                yield node.lineno
+
+
+def named(node: ast.Import | ast.ImportFrom) -> list[str]:
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+
+
+@pytest.mark.parametrize("room", COMFYUI_BY_ROOM)
+def test_questions_about_the_hosts_version_are_asked_in_one_file(room):
+    asked = {path.relative_to(ROOT).as_posix(): list(asks_of_the_host(path)) for path in sources(room)}
+    found = {path: lines for path, lines in asked.items() if lines and path != f"{room}/compat.py"}
+    assert not found
+    if room == "host":
+        assert asked["host/compat.py"], "or the test sees nothing"
+
+
 @pytest.mark.parametrize("room", LAYERS)
 def test_layers_inside_a_room(room):
     layers = LAYERS[room]
