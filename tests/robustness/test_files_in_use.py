@@ -21,7 +21,7 @@ from zeroconv.controlnet.formats import load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.files import read_state_dict
 from zeroconv.preprocessors.weights.catalogue import build_network, to_safetensors
 from zeroconv.training.copy import trainable_copy
-from zeroconv.training.export import Description
+from zeroconv.training.export import FileMetadata
 from zeroconv.training.loop import Trainer
 from zeroconv.training.recorder import Recorder, TrainingPaths
 from zeroconv.training.samples import Sampling, Strip, take_examples
@@ -109,7 +109,7 @@ def train(folder: Path, steps: int) -> Path:
     """A training of a toy, or its continuation."""
     base = ToyBase()
     strip = Strip(base, take_examples(toy_dataset(4), 1), Sampling(steps=2))
-    recorder = Recorder(TrainingPaths.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0), strip)
+    recorder = Recorder(TrainingPaths.of("new", folder, folder / "t"), FileMetadata("SD1.5", "toy", 4, 0), strip)
     settings = Settings(steps=steps, batch=2, learning_rate=1e-3, save_every=1, sample_every=1)
     trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(4), settings, recorder)
     recorder.begin(trainer, True)

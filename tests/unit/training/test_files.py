@@ -25,7 +25,7 @@ from zeroconv.training.adherence import adherence, mean_adherence
 from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.dataset import HintMaker
-from zeroconv.training.export import Description, save_controlnet
+from zeroconv.training.export import FileMetadata, save_controlnet
 from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
 from zeroconv.training.plan import read_plan
@@ -48,7 +48,7 @@ def recorder_at(folder: Path, maker: HintMaker | None = None) -> Recorder:
     base = ToyBase()
     strip = Strip(base, take_examples(toy_dataset(4), 2), Sampling(steps=3))
     return Recorder(
-        TrainingPaths.of("new", folder, folder / "t"), Description("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker
+        TrainingPaths.of("new", folder, folder / "t"), FileMetadata("SD1.5", "toy", 4, 0, "CC0-1.0"), strip, maker
     )
 
 
@@ -178,7 +178,7 @@ def test_every_damage_to_a_saved_state_ends_in_a_sentence(tmp_path: Path) -> Non
 def test_export_round_trips_in_ldm_keys_with_metadata(tmp_path: Path) -> None:
     control = trainable_copy(ToyBase().unet_weights())
     path = tmp_path / "new.safetensors"
-    save_controlnet(path, control.state_dict(), Description("SD1.5", "abc", 7, 12, "CC0-1.0"))
+    save_controlnet(path, control.state_dict(), FileMetadata("SD1.5", "abc", 7, 12, "CC0-1.0"))
     loaded = load_ldm_state_dict(path)
     assert loaded.keys() == control.state_dict().keys()
     assert all(torch.equal(loaded[key], value.half()) for key, value in control.state_dict().items())
