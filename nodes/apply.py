@@ -59,6 +59,19 @@ class ZeroConvApply(io.ComfyNode):
                 BLOCK_WEIGHTS.Input(
                     "block_weights", optional=True, tooltip="How strongly each block of the network acts."
                 ),
+                io.Mask.Input(
+                    "inpaint_mask",
+                    optional=True,
+                    tooltip="Only for inpainting ControlNets: white where the picture is to be painted anew.",
+                ),
+                io.Image.Input(
+                    "inpaint_image",
+                    optional=True,
+                    tooltip=(
+                        "Only for inpainting ControlNets that see a hint too (Z-Image): the picture to complete. The "
+                        "others (Flux, SD3, Qwen-Image) are given it as image."
+                    ),
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="The prompt with the control."),
@@ -80,8 +93,22 @@ class ZeroConvApply(io.ComfyNode):
         mask: torch.Tensor | None = None,
         schedule: Schedule | None = None,
         block_weights: BlockWeights | None = None,
+        inpaint_mask: torch.Tensor | None = None,
+        inpaint_image: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        unit = Unit(control_net, image, strength, start_percent, end_percent, vae, mask, schedule, block_weights)
+        unit = Unit(
+            control_net,
+            image,
+            strength,
+            start_percent,
+            end_percent,
+            vae,
+            mask,
+            schedule,
+            block_weights,
+            inpaint_image,
+            inpaint_mask,
+        )
         return io.NodeOutput(*apply_unit(unit, positive, negative))
 
 

@@ -41,6 +41,7 @@ class ComfyControlNetRunner(ResidualRunner):
         self.union_types = found.union_types
         self.stride, self.preprocess_image = core.compression_ratio, core.preprocess_image
         self.latent_format, self.concat_mask = core.latent_format, core.concat_mask
+        self.inpaint_input = "black hint" if core.concat_mask else "none"
 
     def _load(self, name: str, core: Any) -> LoadedNetwork:
         network = core.control_model

@@ -354,6 +354,7 @@ class Control(ControlBase):
             preprocess=self.preprocess_image,
             vae=self.vae,
             masks=self.extra_concat_orig,
+            inpaint=self.settings.inpaint,
         )
         token = (size, region, fit, request.x.dtype, self.runner.loaded.weights_state, request.union_types)
         hint = self._hints.get(image, token, lambda: self.runner.prepare_hint(view))

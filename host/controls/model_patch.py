@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...controlnet.formats.format import Description
 from ...controlnet.formats.model_patch import REFINING_BLOCKS
+from ...controlnet.hint.inpaint import InpaintInput
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ..sampling.patches import ControlPatch
@@ -102,17 +103,16 @@ class ZImagePatch(TokenPatch):
 class PatchKind:
     """A kind of model patch. places: in the base model. patch: called there.
 
-    see: (network, latent of the hint, of a grey picture, masks) -> what the network sees. latent_format: the host's.
-    width: channels of a token. grey: whether it wants the grey picture's latent. masked: whether it takes a mask.
+    see: (network, latent of the hint, what it is told of inpainting) -> what the network sees. latent_format: the
+    host's. width: channels of a token. inpaint_input: whether and how it takes a picture to complete.
     """
 
     places: tuple[str, ...]
     patch: Callable[..., TokenPatch]
-    see: Callable[[Any, Tensor, Tensor | None, list[Tensor]], Tensor]
+    see: Callable[[Any, Tensor, HintView], Tensor]
     latent_format: Any
     width: int
-    grey: bool = False
-    masked: bool = False
+    inpaint_input: InpaintInput = "none"
 
 
 class ModelPatchRunner(PatchRunner):
@@ -122,7 +122,8 @@ class ModelPatchRunner(PatchRunner):
 
     def __init__(self, loaded: LoadedNetwork[nn.Module], kind: PatchKind, found: Description) -> None:
         super().__init__(loaded, found.family, Abilities(found.residuals or 0, output_count=0, divisible=False))
-        self.kind, self.latent_format, self.concat_mask = kind, kind.latent_format, kind.masked
+        self.kind, self.latent_format, self.inpaint_input = kind, kind.latent_format, kind.inpaint_input
+        self.concat_mask = kind.inpaint_input == "hint"
 
     def check_base_model(self, base_model: Any) -> None:
         check_transformer_family(self.family, self.kind.width, base_model)
@@ -134,9 +135,7 @@ class ModelPatchRunner(PatchRunner):
 
     def prepare_hint(self, view: HintView) -> PreparedHint:
         self.loaded.cache.counts.hint_embeddings += 1
-        pixels = view.pixels()
-        grey = view.vae_encode(torch.full_like(pixels, 0.5)) if self.kind.grey else None
-        return (self.kind.see(self.loaded.network, view.vae_encode(pixels), grey, list(view.masks)),)
+        return (self.kind.see(self.loaded.network, view.vae_encode(view.pixels()), view),)
 
     def patches(self, request: StepRequest, hint: PreparedHint, scales: Scales) -> Iterable[tuple[str, ControlPatch]]:
         patch = self.kind.patch(self.loaded.network, for_rows(hint[0], request), scales, request)

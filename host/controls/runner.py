@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...controlnet.hint.fit import Fit, fit_hint
+from ...controlnet.hint.inpaint import Inpaint, InpaintInput
 from ...controlnet.hint.region import Region
 from ...controlnet.networks.layers import repeat_rows
 from ...controlnet.networks.union import UnionHint
@@ -57,7 +58,8 @@ class HintView:
     image: (B, 3, H, W), 0..1, any size. union_hints, union_types: of a union network, more hints, and the kinds of all.
     size: height and width of the latent that the hints are laid over. region: the part to prepare, None for all.
     stride: pixels to a latent point. fit: how other sizes meet it. preprocess: the host's own change of the pixels.
-    vae, masks: what Apply gave to networks that see latents.
+    vae, masks: what Apply gave to networks that see latents. inpaint: what it gave to those that take a picture to
+    complete beside the hint.
     """
 
     image: Tensor
@@ -71,6 +73,7 @@ class HintView:
     union_types: tuple[int, ...] = ()
     vae: Any = None
     masks: Sequence[Tensor] = ()
+    inpaint: Inpaint | None = None
 
     @property
     def pixel_size(self) -> tuple[int, int]:
@@ -95,12 +98,13 @@ class Runner(ABC):
     family: the base models it is for, or its kind, for messages. latent_format: the host's scaling of the latents that
     it sees of its hints, None for a network that sees pixels. stride: pixels of the hint to a latent point; where it
     sees latents, latent points to a point of its own. concat_mask: whether the host is to hand masks of inpainting
-    over.
+    over. inpaint_input: whether and how it takes a picture to complete, and its mask.
     """
 
     latent_format: Any = None
     stride: int = HINT_STRIDE
     concat_mask: bool = False
+    inpaint_input: InpaintInput = "none"
     union_types: tuple[str, ...] = ()
     """Names of the kinds of hint by number; none for a network that knows one kind."""
 

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from ...controlnet.formats import Format
 from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
+from ...controlnet.hint.inpaint import Inpaint
 from ...controlnet.networks.build import fill
 from ...controlnet.networks.dimensions import Shapes
 from ...storage.weights import shapes_of
 from ..compat import model_patch_nodes, z_image_networks
 from ..controls.loaded_network import LoadedNetwork
 from ..controls.model_patch import BlockwisePatch, ModelPatchRunner, PatchKind, ZImagePatch
+from ..controls.runner import HintView
 
 QWEN_MASK_PARTS = 4
 """Channels of a token for one channel of the latent."""
@@ -59,17 +61,18 @@ def build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
         see=_see_qwen,
         latent_format=comfy.latent_formats.Wan21(),
         width=dims.width,
-        masked=dims.beside > 0,
+        inpaint_input="hint" if dims.beside else "none",
     )
     return fill(network, tensors, "Qwen-Image ControlNet"), kind
 
 
-def _see_qwen(network: Any, latent: Tensor, grey: Tensor | None, masks: list[Tensor]) -> Tensor:
+def _see_qwen(network: Any, latent: Tensor, view: HintView) -> Tensor:
     """Tokens of the hint's latent, with the mask of an inpainting network: 1 where the picture is to be kept."""
     if network.additional_in_dim:
         channels = network.additional_in_dim // QWEN_MASK_PARTS
-        way = "nearest-exact" if masks[0].numel() == 1 else "bilinear"  # the whole picture is exactly one
-        mask = comfy.utils.common_upscale(masks[0].float(), latent.shape[-1], latent.shape[-2], way, "none")
+        kept = view.masks[0].float()
+        way = "nearest-exact" if kept.numel() == 1 else "bilinear"  # the whole picture is exactly one
+        mask = comfy.utils.common_upscale(kept, latent.shape[-1], latent.shape[-2], way, "none")
         spread = mask.to(latent).view(-1, 1, *(1,) * (latent.dim() - 4), *mask.shape[-2:])
         latent = torch.cat([latent, spread.expand(latent.shape[0], channels, *latent.shape[2:])], dim=1)
     return network.process_input_latent_image(latent.clone())
@@ -96,14 +99,41 @@ def build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
         see=_see_z_image,
         latent_format=comfy.latent_formats.Flux(),
         width=dims.width,
-        grey=dims.beside > 0,
+        inpaint_input="beside" if dims.beside else "none",
     )
     return fill(network, tensors, "Z-Image ControlNet"), kind
 
 
-def _see_z_image(network: Any, latent: Tensor, grey: Tensor | None, masks: list[Tensor]) -> Tensor:
-    """The hint's latent; of newer files with an empty mask and the latent of a grey picture, as without inpainting."""
+def _see_z_image(network: Any, latent: Tensor, view: HintView) -> Tensor:
+    """The hint's latent; of newer files with the mask and the latent of the picture to complete.
+
+    Without such a picture it is grey and nothing of it is to be kept, as in the host's `ZImageFunControlnet`.
+    """
     scale = comfy.latent_formats.Flux().process_in
-    parts = [scale(latent)] if grey is None else [scale(latent), torch.zeros_like(latent[:, :1]), scale(grey)]
+    parts = [scale(latent)]
+    if network.additional_in_dim:
+        picture, kept = _completed(view)
+        beside = scale(view.vae_encode(picture))
+        if kept is None:
+            known = torch.zeros_like(beside[:, :1])
+        else:
+            size = beside.shape[-1], beside.shape[-2]
+            known = comfy.utils.common_upscale(kept.to(beside), *size, "nearest", "center")
+        count = max(part.shape[0] for part in (latent, known, beside))
+        parts = [comfy.utils.repeat_to_batch_size(part, count) for part in (*parts, known, beside)]
     border = (0, latent.shape[-1] % 2, 0, latent.shape[-2] % 2)  # a token is 2 x 2 points
     return nn.functional.pad(torch.cat(parts, dim=1), border, mode="replicate")
+
+
+def _completed(view: HintView) -> tuple[Tensor, Tensor | None]:
+    """The picture to complete, grey where it is to be painted anew, (B, 3, H, W), and the mask of what is kept."""
+    inpaint = view.inpaint or Inpaint(None, None)
+    if inpaint.picture is None:
+        return torch.full_like(view.pixels()[:1], 0.5), None
+    picture, kept = view.pixels(inpaint.picture), inpaint.kept
+    if kept is None:
+        return picture, None
+    hole = comfy.utils.common_upscale(kept.to(picture), picture.shape[-1], picture.shape[-2], "bilinear", "center")
+    count = max(picture.shape[0], hole.shape[0])
+    picture, hole = (comfy.utils.repeat_to_batch_size(part, count) for part in (picture, hole))
+    return (picture - 0.5) * hole.round() + 0.5, kept

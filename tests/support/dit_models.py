@@ -79,9 +79,9 @@ def dit_prompts() -> tuple[list, list]:
     return one(), one()
 
 
-def sample_dit(family: str, model, units: list[Unit], pictures: int = 1, steps: int = 3) -> Tensor:
-    """Latents of a few steps with classifier-free guidance."""
-    positive, negative = dit_prompts()
+def sample_dit(family: str, model, units: list[Unit], pictures: int = 1, steps: int = 3, prompts=None) -> Tensor:
+    """Latents of a few steps with classifier-free guidance. prompts: positive and negative, instead of random ones."""
+    positive, negative = prompts or dit_prompts()
     for unit in units:
         positive, negative = apply_unit(unit, positive, negative)
     shape = (pictures, *SIZES[family])

@@ -5,7 +5,7 @@ Where ComfyUI's loader takes a width for granted, the same loader is given the t
 
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from unittest import mock
 
@@ -21,6 +21,7 @@ from support.hosted_files import (
     cascade,
     filled,
     flux,
+    flux_inpaint,
     hunyuan,
     instantx,
     qwen,
@@ -159,6 +160,13 @@ EVERY_FAMILY: dict[str, Family] = {
         "stable-cascade", cascade, "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
     ),
 }  # fmt: skip
+
+INPAINTING: dict[str, Family] = {
+    "sd3": replace(EVERY_FAMILY["sd3"], tensors=partial(sd3, 1)),
+    "flux": replace(EVERY_FAMILY["flux instantx"], tensors=flux_inpaint),
+    "qwen-image": replace(EVERY_FAMILY["qwen-image"], tensors=partial(qwen, 4)),
+}
+"""Inpainting networks, by their base model: a mask goes beside the hint's latent."""
 
 FAMILIES = {name: family for name, family in EVERY_FAMILY.items() if hasattr(comfy.controlnet, family.host)}
 """Those that this host runs."""

@@ -60,7 +60,8 @@ def library(name: str, **settings) -> dict[str, Tensor]:
     return filled(network)
 
 
-def sd3() -> dict[str, Tensor]:
+def sd3(beside: int = 0) -> dict[str, Tensor]:
+    """beside: channels of an inpainting network's hint beside its latent."""
     return library(
         "SD3ControlNetModel",
         num_layers=2,
@@ -72,6 +73,7 @@ def sd3() -> dict[str, Tensor]:
         in_channels=16,
         pos_embed_max_size=16,
         sample_size=16,
+        extra_conditioning_channels=beside,
     )
 
 
@@ -113,10 +115,18 @@ def hunyuan() -> dict[str, Tensor]:
     return filled(comfy.ldm.hydit.controlnet.HunYuanControlNet(dtype=torch.float32, operations=OPS, **HUNYUAN))
 
 
-def qwen() -> dict[str, Tensor]:
+def flux_inpaint() -> dict[str, Tensor]:
+    """Alimama's file: InstantX's, with a mask beside the hint's latent."""
+    weights = instantx()
+    embedder = weights["controlnet_x_embedder.weight"]
+    weights["controlnet_x_embedder.weight"] = torch.cat([embedder, embedder[:, :4].flip(0)], dim=1)
+    return weights
+
+
+def qwen(beside: int = 0) -> dict[str, Tensor]:
     return library(
         "QwenImageControlNetModel", patch_size=2, in_channels=64, num_layers=2, attention_head_dim=16,
-        num_attention_heads=2, joint_attention_dim=24, axes_dims_rope=(4, 6, 6),
+        num_attention_heads=2, joint_attention_dim=24, axes_dims_rope=(4, 6, 6), extra_condition_channels=beside,
     )  # fmt: skip
 
 

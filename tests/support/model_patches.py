@@ -115,6 +115,7 @@ def core_patch(name: str, weights: dict[str, Tensor]) -> comfy.model_patcher.Mod
     )
 
 
-def core_apply(model, patch, vae, image: Tensor, strength: float = 1.0):
+def core_apply(model, patch, vae, image: Tensor, strength: float = 1.0, **inpainting):
     """The MODEL with the patch, by ComfyUI's own node."""
-    return nodes().QwenImageDiffsynthControlnet().diffsynth_controlnet(model, patch, vae, image, strength)[0]
+    node = nodes().QwenImageDiffsynthControlnet()
+    return node.diffsynth_controlnet(model, patch, vae, image, strength, **inpainting)[0]

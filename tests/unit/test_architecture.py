@@ -50,7 +50,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "sampling": {"compat"},
         "controls": {"compat", "sampling"},
         "settings": {"controls"},
-        "conditioning": {"sampling", "settings"},
+        "conditioning": {"controls", "sampling", "settings"},
         "preview": {"conditioning", "controls"},
         "routes": {"preview"},
         "preprocessing": set(),
