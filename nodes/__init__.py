@@ -33,6 +33,8 @@ TOPICS = (
     "preprocess",
     "sketch",
     "pose",
+    "pose_motion",
+    "pose_files",
     "train",
 )
 
