@@ -27,7 +27,7 @@ class ZeroConvSavePoses(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 POSE_KEYPOINT.Input("keypoints", tooltip="From a pose preprocessor, or from Pose."),
-                io.String.Input("name", default="pose", tooltip="Of the file; a number is put behind it."),
+                io.String.Input("name", default="pose", tooltip="Name of the file; a number is put behind it."),
                 io.Combo.Input(
                     "layout",
                     options=list(FILM_LAYOUTS),
@@ -39,8 +39,8 @@ class ZeroConvSavePoses(io.ComfyNode):
 
     @classmethod
     def execute(cls, keypoints: object, name: str, layout: FilmLayout) -> io.NodeOutput:
-        told = save_pose_file(name, from_pose_keypoint(keypoints), layout)
-        return io.NodeOutput(keypoints, ui={"text": (told,)})
+        report = save_pose_file(name, from_pose_keypoint(keypoints), layout)
+        return io.NodeOutput(keypoints, ui={"text": (report,)})
 
 
 class ZeroConvLoadPoses(io.ComfyNode):

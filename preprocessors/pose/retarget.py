@@ -25,7 +25,7 @@ ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 PARENTS = {
     0: 1, 2: 1, 3: 2, 4: 3, 5: 1, 6: 5, 7: 6, 8: 1, 9: 8, 10: 9, 11: 1, 12: 11, 13: 12, 14: 0, 15: 0, 16: 14, 17: 15,
 }  # fmt: skip
-"""Of each body point the one that its limb begins at, from the neck outwards; a point comes after its parent."""
+"""For each body point the one at which its limb begins, from the neck outwards; a point comes after its parent."""
 
 HIPS, KNEES, ANKLES = (8, 11), (9, 12), (10, 13)
 _GROUPS = {
@@ -52,12 +52,12 @@ class Body:
 
     @property
     def arms(self) -> float:
-        """Of the forearms together: hands grow with them."""
+        """The forearms' common factor: hands grow with it."""
         return float(np.mean([self.factors.get(4, 1.0), self.factors.get(7, 1.0)]))
 
     @property
     def head(self) -> float:
-        """Of the head's limbs together: the face grows with them."""
+        """The head's common factor: the face grows with it."""
         return float(np.mean([self.factors.get(point, 1.0) for point in _GROUPS["head"]]))
 
 
