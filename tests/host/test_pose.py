@@ -16,11 +16,17 @@ from zeroconv.comfy_client.workflow import Output, Workflow
 from zeroconv.demo.photo import photo
 from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
 from zeroconv.preprocessors.networks.mediapipe import build_file
+from zeroconv.preprocessors.pose.files import FILM_LAYOUTS
 from zeroconv.preprocessors.pose.keypoints import to_pose_keypoint
 from zeroconv.preprocessors.weights.catalogue import weights_of
 
 PARTS = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
 TRACED = "traced.png"
+STANDING = (
+    (48, 30), (48, 48), (40, 48), (38, 66), (37, 82), (56, 48), (58, 66), (59, 82), (43, 90), (42, 116), (42, 142),
+    (53, 90), (54, 116), (54, 142), (46, 28), (50, 28), (44, 29), (52, 29),
+)  # fmt: skip
+"""The 18 points of a person, on a canvas of 96 x 160."""
 
 
 def weights(name: str) -> Path:
@@ -124,3 +130,33 @@ def test_an_empty_canvas_has_the_size_of_the_traced_picture(server: ComfyServer,
     assert picture.shape == (128, 192, 3)
     assert not picture.any(), "the traced picture is never part of the result"
     assert len(result.outputs[pose]["zeroconv_traced"]) == 1
+
+
+@pytest.mark.parametrize("layout", FILM_LAYOUTS)
+def test_poses_of_a_film_are_saved_and_loaded(server: ComfyServer, layout: str) -> None:
+    """Selected, smoothed and retargeted on the way; drawn from the file as from the wire."""
+    body = [number for x, y in STANDING for number in (x, y, 1.0)]
+    people = [{"pose_keypoints_2d": body}, {"pose_keypoints_2d": [number / 2 for number in body]}]
+    (server.base / "input" / "film.json").write_text(
+        json.dumps([{"canvas_width": 96, "canvas_height": 160, "people": people}] * 3)
+    )
+    flow = Workflow()
+    film = Output(flow.add("ZeroConvLoadPoses", file="film.json", canvas_width=0, canvas_height=0), 0)
+    parts = {"body": True, "hands": True, "face": True, "order": "largest", "people": 1, "minimum_score": 0.0}
+    one = Output(flow.add("ZeroConvSelectPoses", keypoints=film, **parts), 0)
+    calm = Output(flow.add("ZeroConvSmoothPoses", keypoints=one, cutoff=1.0, beta=5.0, frame_rate=24.0, fill=3), 0)
+    child = Output(flow.add("ZeroConvRetargetPoses", keypoints=calm, proportions="child", anchor="feet"), 0)
+    name = f"film {layout[:5]}"
+    saved = flow.add("ZeroConvSavePoses", keypoints=child, name=name, layout=layout)
+    drawn = flow.save_image(ImageOutput(flow.add("ZeroConvPose", poses="", thick_limbs=False, keypoints=child), 0))
+    result = server.queue(flow.to_api())
+    assert f"{name}_00001" in result.outputs[saved]["text"][0]
+    choice = f"{name}_00001{'.json' if layout == 'one file' else '/'} [output]"
+    again = Workflow()
+    loaded = Output(again.add("ZeroConvLoadPoses", file=choice, canvas_width=0, canvas_height=0), 0)
+    redrawn = again.save_image(ImageOutput(again.add("ZeroConvPose", poses="", thick_limbs=False, keypoints=loaded), 0))
+    expected, found = pictures(result, drawn), pictures(server.queue(again.to_api()), redrawn)
+    assert len(expected) == len(found) == 3
+    for one_frame, other in zip(expected, found, strict=True):
+        assert one_frame.any()
+        assert (one_frame == other).all()
