@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -172,10 +172,14 @@ class ComfyServer:
 
     def wait_for_log(self, pattern: str, start: int = 0, timeout: float = 60.0) -> None:
         """Wait until the log from character `start` on matches a regular expression."""
+        self.wait_until(lambda: re.search(pattern, self.log()[start:]) is not None, f"{pattern!r} in the log", timeout)
+
+    def wait_until(self, happened: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
+        """Wait until something that the server does has happened. what: for the message of the TimeoutError."""
         deadline = time.monotonic() + timeout
-        while not re.search(pattern, self.log()[start:]):
+        while not happened():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{pattern!r} not in the log after {timeout} s:\n{self.log()[start:][-3000:]}")
+                raise TimeoutError(f"Not after {timeout} s: {what}. The log ends:\n{self.log()[-3000:]}")
             time.sleep(POLL_SECONDS)
 
     def get(self, path: str) -> Any:
