@@ -1,10 +1,11 @@
-"""CONTRIBUTING and README name only files and folders that exist."""
+"""Documents name only files and folders that exist, and the index names them all; a release is tested before."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("CONTRIBUTING.md", "README.md")
@@ -43,3 +44,27 @@ def test_a_path_that_does_not_exist_is_found() -> None:
         "host/sampling/pace.py",
         "js/docs",
     ]
+
+
+def test_the_index_names_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([^)]+)\)", index)
+    assert not [link for link in linked if not (ROOT / "docs" / link).exists()]
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages <= set(linked)
+
+
+def test_a_release_is_tested_and_named_as_its_version() -> None:
+    folder = ROOT / ".github" / "workflows"
+    tested, published = (yaml.safe_load((folder / name).read_text()) for name in ("test.yml", "publish.yml"))
+    assert "workflow_call" in tested[True], "YAML reads `on` as a truth"
+    jobs = published["jobs"]
+    assert jobs["test"]["uses"] == "./.github/workflows/test.yml"
+    assert jobs["publish"]["needs"] == "test"
+    assert any("pyproject.toml" in step.get("run", "") for step in jobs["publish"]["steps"])
+
+
+def test_the_issue_form_asks_for_what_is_needed() -> None:
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "problem.yml").read_text())
+    asked = " ".join(str(field["attributes"]) for field in form["body"])
+    assert all(word in asked for word in ("ComfyUI", "Versions", "Device", "workflow", "Report ControlNets"))
