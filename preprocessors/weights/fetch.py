@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -16,9 +17,13 @@ from ...storage.locking import exclusive
 from ...storage.reading import ProgressCallback, sha256_of
 from ...storage.weights import SAFETENSORS
 from ...storage.writing import put_in_place
+from .answer import POLL_SECONDS, Answer, Head
 from .catalogue import HUB, Weights, build_from, check_present, find
 
-BLOCK = 1 << 18
+Progress = Callable[[int, int], None]
+"""Called with (bytes so far, bytes in all; 0 when unknown), several times a second also while nothing comes; may raise to
+stop, what is there is kept."""
+
 TIMEOUT = 15.0
 """Seconds without a byte after which a connection counts as cut."""
 FRUITLESS_ATTEMPTS = 4
@@ -108,7 +113,7 @@ def download(
             part.unlink(missing_ok=True)  # nothing would tell whether it belongs to this file
         _check_space(source, part)
         _fetch_part(source, part, progress)
-        _check_content(source, part, check)
+        _check_content(source, part, progress, check)
         put_in_place(part, target)
     return target
 
@@ -133,7 +138,14 @@ def _fetch_part(source: Source, part: Path, progress: ProgressCallback) -> None:
                 raise ConnectionError(
                     f"{source.url} could not be fetched: {error}.{kept if part.exists() else ''}"
                 ) from error
-            time.sleep(PAUSE * 2**fruitless)
+            _wait(PAUSE * 2**fruitless, lambda: progress(_length(part), source.bytes))
+
+
+def _wait(seconds: float, waiting: Callable[[], object]) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        waiting()
+        time.sleep(min(left, POLL_SECONDS))
 
 
 def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
@@ -144,17 +156,16 @@ def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
     headers = {"Accept-Encoding": "identity", "User-Agent": "zeroconv-controlnet"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    # Not urlopen, whose shared opener keeps the proxies that were set at its first use.
-    opener, request = urllib.request.build_opener(), urllib.request.Request(source.url, headers=headers)
-    with opener.open(request, timeout=TIMEOUT) as response:
-        _refuse_page(source, response)
-        continued = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        have = have if response.status == http.HTTPStatus.PARTIAL_CONTENT and continued else 0
-        announced = int(response.headers.get("Content-Length") or 0)
+    with Answer(urllib.request.Request(source.url, headers=headers), TIMEOUT) as answer:
+        head = answer.head(lambda: progress(have, source.bytes))
+        _refuse_page(source, head)
+        continued = head.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        have = have if head.status == http.HTTPStatus.PARTIAL_CONTENT and continued else 0
+        announced = _announced(head)
         expected = source.bytes or (have + announced if announced else 0)
         with part.open("ab" if have else "wb") as file:
             progress(have, expected)
-            while block := response.read1(BLOCK):
+            for block in answer.blocks(lambda: progress(have, expected)):
                 file.write(block)
                 have += len(block)
                 if have > (source.bytes or source.most):
@@ -166,10 +177,16 @@ def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
         raise ConnectionError(f"the connection ended after {have} of {expected} bytes")
 
 
-def _refuse_page(source: Source, response: http.client.HTTPResponse) -> None:
+def _announced(head: Head) -> int:
+    """Bytes that the answer will have; 0 when it does not say, or nonsense."""
+    length = head.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch("[0-9]{1,15}", length) else 0
+
+
+def _refuse_page(source: Source, head: Head) -> None:
     """Raise ValueError when the answer is a page for people instead of a file."""
-    kind = response.headers.get("Content-Type", "").lower()
-    if kind.startswith(PAGES) or response.status == http.HTTPStatus.NO_CONTENT:
+    kind = head.headers.get("Content-Type", "").lower()
+    if kind.startswith(PAGES) or head.status == http.HTTPStatus.NO_CONTENT:
         what = f"a page ({kind.partition(';')[0]})" if kind else "nothing"
         raise ValueError(
             f"{source.url} sent {what} instead of the file. Nothing was kept; the network may want a login: open a "
@@ -189,13 +206,13 @@ def _raise_if_final(error: Exception, source: Source) -> None:
         raise ConnectionError(f"{source.url} : {error}") from error
 
 
-def _check_content(source: Source, part: Path, check: Callable[[Path], object] | None) -> None:
+def _check_content(source: Source, part: Path, progress: Progress, check: Callable[[Path], object] | None) -> None:
     """Raise ValueError, and remove what came, when it is not the file."""
     try:
         length = _length(part)
         if length > (source.bytes or source.most):
             raise ValueError(f"more than the {source.bytes or source.most} bytes that the file has at most")
-        if source.sha256 and sha256_of(part) != source.sha256:
+        if source.sha256 and sha256_of(part, lambda done, total: progress(length, length)) != source.sha256:
             raise ValueError("something else than the published file (SHA-256 differs)")
         if check is not None:
             check(part)

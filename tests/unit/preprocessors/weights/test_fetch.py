@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from support.windows import pretend
 from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.preprocessors.weights import fetch
+from zeroconv.preprocessors.weights.answer import BLOCK
 from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, build_from, catalogue, to_safetensors, weights_of
 from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights, get_weights
 from zeroconv.preprocessors.weights.wheels import keep, unpack
@@ -360,7 +361,7 @@ def test_a_server_that_sends_for_ever_is_stopped_at_the_known_size(server, tmp_p
     for row in (UNHASHED, weights_of("mlsd_tiny"), weights_of("hed")):
         with pytest.raises(ValueError, match="Nothing was kept"):
             fetch_weights(row, tmp_path, lambda done, total: seen.append(done))
-        assert max(seen) <= row.most_bytes + fetch.BLOCK
+        assert max(seen) <= row.most_bytes + BLOCK
         assert names(tmp_path) == []
     running.shutdown()
     running.server_close()
