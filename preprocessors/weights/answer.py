@@ -1,7 +1,7 @@
 """The answer of a web server, read in a thread of its own: whoever waits for it can stop at any moment.
 
-A socket waits for a name, a connection, TLS, a header or the next bytes without looking at anything else, and a time-out
-short enough to look at Cancel in between would cut slow servers off.
+A socket waits for a name, a connection, TLS, a header or the next bytes without looking at anything else, and a
+time-out short enough to look at Cancel in between would cut slow servers off.
 """
 
 from __future__ import annotations

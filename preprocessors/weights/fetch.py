@@ -21,8 +21,8 @@ from .answer import POLL_SECONDS, Answer, Head
 from .catalogue import HUB, Weights, build_from, check_present, find
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes so far, bytes in all; 0 when unknown), several times a second also while nothing comes; may raise to
-stop, what is there is kept."""
+"""Called with (bytes so far, bytes in all; 0 when unknown), also several times a second while nothing comes; may raise
+to stop, what is there is kept."""
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a connection counts as cut."""
@@ -165,7 +165,7 @@ def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
         expected = source.bytes or (have + announced if announced else 0)
         with part.open("ab" if have else "wb") as file:
             progress(have, expected)
-            for block in answer.blocks(lambda: progress(have, expected)):
+            for block in answer.blocks(lambda: progress(file.tell(), expected)):
                 file.write(block)
                 have += len(block)
                 if have > (source.bytes or source.most):

@@ -1,4 +1,4 @@
-"""Cancel within a second, whatever the server is doing: against local servers that are silent, or send a byte at a time."""
+"""Cancel within a second, whatever the server does: against local ones that are silent, or send a byte at a time."""
 
 import contextlib
 import os
