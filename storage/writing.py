@@ -36,7 +36,7 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
     """
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned_parts(folder)
+    remove_abandoned_parts(folder)
     free = shutil.disk_usage(folder).free
     if free < size * MARGIN:
         raise OSError(
@@ -45,9 +45,13 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
         )
     part = folder / f"{PREFIX}{secrets.token_hex(4)}{PART}"
     try:
-        with part.open("xb") as file:
+        file = part.open("xb")
+        try:
             lock(file)
             _fill(file, path, write)
+        finally:
+            with suppress(OSError):  # tries once more to write what `_fill` could not, and would hide its error
+                file.close()
         put_in_place(part, path)
     finally:
         with suppress(OSError):
@@ -103,11 +107,12 @@ def _fill(file: IO[bytes], path: Path, write: Callable[[IO[bytes]], object]) -> 
         cause = watched.error or (error if isinstance(error, OSError) else None)
         if cause is None:
             raise
-        raise _like(
-            cause,
-            f"{name_of(path)} could not be written ({cause.strerror or cause}). Make room and continue; the file "
-            "saved before is kept.",
-        ) from error
+        raise not_written(path, cause, "Make room and continue; the file saved before is kept.") from error
+
+
+def not_written(path: Path, cause: OSError, advice: str) -> OSError:
+    """The error for a file that could not be written, of the kind of its cause."""
+    return _like(cause, f"{name_of(path)} could not be written ({cause.strerror or cause}). {advice}")
 
 
 def _like(cause: OSError, message: str) -> OSError:
@@ -133,8 +138,8 @@ def put_in_place(part: Path, path: Path) -> None:
             time.sleep(PAUSE_SECONDS)
 
 
-def _remove_abandoned_parts(folder: Path) -> None:
-    """Remove what killed writers left; a living one holds the lock of its part."""
+def remove_abandoned_parts(folder: Path) -> None:
+    """Remove what killed writers left in a folder; a living one holds the lock of its part."""
     for part in folder.glob(f"{PREFIX}*{PART}"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > ABANDONED_SECONDS and not is_held(part):

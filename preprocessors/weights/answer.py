@@ -83,6 +83,8 @@ class Answer:
                 while not self._left.is_set() and (block := response.read1(BLOCK)):
                     self._give(block)
             self._give(b"")
+        except ValueError as error:  # of an address that it sends one on to
+            self._give(ConnectionError(f"it names an address that is none ({error})"))
         except Exception as error:  # whatever it is, it belongs to who waits
             self._give(error)
 

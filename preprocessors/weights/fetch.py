@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...storage.locking import exclusive
-from ...storage.reading import ProgressCallback, sha256_of
-from ...storage.weights import SAFETENSORS
+from ...storage.reading import sha256_of
+from ...storage.weights import SAFETENSORS, check_archive
 from ...storage.writing import put_in_place
 from .answer import POLL_SECONDS, Answer, Head
 from .catalogue import HUB, Weights, build_from, check_present, find
+from .part_file import PartFile
 
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all; 0 when unknown), also several times a second while nothing comes; may raise
@@ -90,8 +91,14 @@ def fetch_weights(row: Weights, folder: Path, progress: ProgressCallback) -> Pat
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
         raise ConnectionError(f"HF_HUB_OFFLINE is set, so '{row.name}' is not fetched. Unset it, or copy the file.")
     source = Source(row.url(os.environ.get("HF_ENDPOINT") or HUB), row.bytes, row.sha256, row.most_bytes)
-    check = None if row.sha256 or not row.network else lambda part: build_from(row, part)
-    return download(source, folder / row.file, progress, check)
+    return download(source, folder / row.file, progress, None if row.sha256 else lambda part: _check_kind(row, part))
+
+
+def _check_kind(row: Weights, part: Path) -> None:
+    """Raise ValueError when a file of which no hash is known is damaged, or not what its row is for."""
+    check_archive(part)
+    if row.network:
+        build_from(row, part)
 
 
 def download(
@@ -111,10 +118,14 @@ def download(
             return target  # the other process has fetched it meanwhile
         if not source.sha256:
             part.unlink(missing_ok=True)  # nothing would tell whether it belongs to this file
-        _check_space(source, part)
-        _fetch_part(source, part, progress)
-        _check_content(source, part, progress, check)
-        put_in_place(part, target)
+        try:
+            _check_space(source, part)
+            _fetch_part(source, part, progress)
+            _check_content(source, part, progress, check)
+            put_in_place(part, target)
+        finally:
+            if not source.sha256:
+                part.unlink(missing_ok=True)
     return target
 
 
@@ -136,9 +147,15 @@ def _fetch_part(source: Source, part: Path, progress: ProgressCallback) -> None:
                     part.unlink(missing_ok=True)
                 kept = f" {_length(part)} bytes are kept in {part.name}; the next try goes on there."
                 raise ConnectionError(
-                    f"{source.url} could not be fetched: {error}.{kept if part.exists() else ''}"
+                    f"{source.url} could not be fetched: {_reason(error)}.{kept if part.exists() and source.sha256 else ''}"
                 ) from error
             _wait(PAUSE * 2**fruitless, lambda: progress(_length(part), source.bytes))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, as the system says it."""
+    cause = error.reason if type(error) is urllib.error.URLError else error
+    return getattr(cause, "strerror", None) or str(cause)
 
 
 def _wait(seconds: float, waiting: Callable[[], object]) -> None:
@@ -163,18 +180,16 @@ def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
         have = have if head.status == http.HTTPStatus.PARTIAL_CONTENT and continued else 0
         announced = _announced(head)
         expected = source.bytes or (have + announced if announced else 0)
-        with part.open("ab" if have else "wb") as file:
+        with PartFile(part, have) as file:
             progress(have, expected)
-            for block in answer.blocks(lambda: progress(file.tell(), expected)):
+            for block in answer.blocks(lambda: progress(file.length, expected)):
                 file.write(block)
-                have += len(block)
-                if have > (source.bytes or source.most):
+                if file.length > (source.bytes or source.most):
                     break
-                progress(have, expected)
-            file.flush()
-            os.fsync(file.fileno())
-    if have < expected or not have:
-        raise ConnectionError(f"the connection ended after {have} of {expected} bytes")
+                progress(file.length, expected)
+            file.finish()
+    if file.length < expected or not file.length:
+        raise ConnectionError(f"the connection ended after {file.length} of {expected} bytes")
 
 
 def _announced(head: Head) -> int:

@@ -50,12 +50,13 @@ def small_disk():
     signal.signal(signal.SIGXFSZ, before)
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "pickle"])
+@pytest.mark.parametrize("kind", ["safetensors", "pickle", "many small tensors"])
 def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, small_disk: None, kind: str) -> None:
     tensors = {"a": torch.zeros(1 << 18)}
     (tmp_path / "w").write_bytes(b"before")
     write = {
         "safetensors": lambda: write_safetensors(tmp_path / "w", tensors),
+        "many small tensors": lambda: write_safetensors(tmp_path / "w", {str(n): torch.zeros(900) for n in range(9)}),
         "pickle": lambda: write_atomically(tmp_path / "w", 1, lambda file: torch.save(tensors, file)),
     }[kind]
     with pytest.raises(OSError, match=r"'w' could not be written.*Make room") as caught:
