@@ -146,9 +146,9 @@ def _fetch_part(source: Source, part: Path, progress: ProgressCallback) -> None:
                 if not _length(part):
                     part.unlink(missing_ok=True)
                 kept = f" {_length(part)} bytes are kept in {part.name}; the next try goes on there."
-                raise ConnectionError(
-                    f"{source.url} could not be fetched: {_reason(error)}.{kept if part.exists() and source.sha256 else ''}"
-                ) from error
+                if not (part.exists() and source.sha256):
+                    kept = ""
+                raise ConnectionError(f"{source.url} could not be fetched: {_reason(error)}.{kept}") from error
             _wait(PAUSE * 2**fruitless, lambda: progress(_length(part), source.bytes))
 
 

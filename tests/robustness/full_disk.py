@@ -26,7 +26,7 @@ HEADER = (
 
 def run(seconds: float, least: int) -> Table:
     """Each job on a disk on which no file may be longer than a random limit, or where a flush fails."""
-    table = Table("full disk", HEADER)
+    table = Table("full_disk", HEADER)
     with serve_weights() as url:
         jobs = all_jobs(url)
         for job in jobs:

@@ -214,7 +214,7 @@ def _try(label: str, answer: Answer, budget: Budget, table: Table) -> None:
             if target.exists() and target.read_bytes() != content:
                 wrong += 1
                 table.faults.append(f"{label}: a wrong file was kept")
-        slowest = max(slowest, time.monotonic() - begin)
+            slowest = max(slowest, time.monotonic() - begin)
     if slowest > MOST_SECONDS:
         table.faults.append(f"{label}: took {slowest:.0f} s")
     table.rows.append((label, budget.done, refused, right, wrong, strange, f"{slowest:.1f} s"))
