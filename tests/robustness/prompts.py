@@ -122,12 +122,10 @@ def _ask(server: ComfyServer, outcome: Outcome, over: threading.Event) -> None:
 def measure(server: ComfyServer) -> dict[str, float]:
     """Memory, threads, open files and temporary files of the server, with nothing loaded."""
     server.free()
-    flow = Workflow()
-    node = flow.add("PreviewAny", source=Output(flow.add("AllocatedBytes", nonce=random.randrange(1 << 30)), 0))
-    for _ in range(2):  # the first run lets go
-        held = server.queue(flow.to_api()).outputs[node]["text"][0]
+    _bytes_held(server)  # what is let go of is let go of before or after this run
+    held = _bytes_held(server)
     folder, process = server.base, Path(f"/proc/{server.process_id()}")
-    found = {"tensors held, MB": round(int(held) / 1e6, 1), "temporary pictures": _count(folder / "temp")}
+    found = {"tensors held, MB": round(held / 1e6, 1), "temporary pictures": _count(folder / "temp")}
     parts = [path for path in folder.rglob("*") if path.suffix in (".part", ".lock")]
     if process.exists():
         status = dict(
@@ -136,6 +134,12 @@ def measure(server: ComfyServer) -> dict[str, float]:
         found |= {"resident memory, MB": int(status["VmRSS"].split()[0]) // 1000, "threads": int(status["Threads"])}
         found |= {"open files": len(os.listdir(process / "fd"))}
     return found | {"parts and locks left": len(parts)}
+
+
+def _bytes_held(server: ComfyServer) -> int:
+    flow = Workflow()
+    node = flow.add("PreviewAny", source=Output(flow.add("AllocatedBytes", nonce=random.randrange(1 << 30)), 0))
+    return int(server.queue(flow.to_api()).outputs[node]["text"][0])
 
 
 def _count(folder: Path) -> int:

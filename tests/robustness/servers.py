@@ -185,7 +185,7 @@ def serving(rng: random.Random, answer: Answer, content: bytes) -> Iterator[str]
 def run(seconds: float, least: int) -> Table:
     """Every behavior for files with and without known size and hash."""
     table = Table("servers", HEADER)
-    timeout, fetch.TIMEOUT = fetch.TIMEOUT, 0.5
+    timeout, fetch.TIMEOUT = fetch.TIMEOUT, 0.3
     with serve_weights():
         for label, answer in ANSWERS.items():
             _try(label, answer, Budget(seconds / len(ANSWERS), least), table)

@@ -235,6 +235,7 @@ def test_a_training_that_is_killed_between_any_two_files_ends_with_all_of_them(
         return {**steps, **{path.name: path.read_bytes() for path in paths}}
 
     finish(tmp_path / "whole")
+    files = 0
     for files in range(100):
         written = []
 
