@@ -6,8 +6,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -35,7 +35,8 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
     end wins. Raises OSError, naming the file, before the old one is touched, when the disk is or becomes too full.
     """
     folder = path.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    with _naming(path):
+        folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned_parts(folder)
     free = shutil.disk_usage(folder).free
     if free < size * MARGIN:
@@ -45,7 +46,8 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
         )
     part = folder / f"{PREFIX}{secrets.token_hex(4)}{PART}"
     try:
-        file = part.open("xb")
+        with _naming(path):
+            file = part.open("xb")
         try:
             lock(file)
             _fill(file, path, write)
@@ -110,6 +112,15 @@ def _fill(file: IO[bytes], path: Path, write: Callable[[IO[bytes]], object]) -> 
         raise not_written(path, cause, "Make room and continue; the file saved before is kept.") from error
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system about a folder or a part, as errors that name the file they stand for."""
+    try:
+        yield
+    except OSError as error:
+        raise not_written(path, error, "Choose another name or folder, or allow to write there.") from error
+
+
 def not_written(path: Path, cause: OSError, advice: str) -> OSError:
     """The error for a file that could not be written, of the kind of its cause."""
     return _like(cause, f"{name_of(path)} could not be written ({cause.strerror or cause}). {advice}")
@@ -126,7 +137,8 @@ def put_in_place(part: Path, path: Path) -> None:
     """Give a finished part its name. Raises PermissionError, naming the file, when the old one cannot be replaced."""
     for attempt in range(TRIES):
         try:
-            part.replace(path)
+            with _naming(path) if path.is_dir() else nullcontext():
+                part.replace(path)
             return
         except PermissionError as error:
             if attempt == TRIES - 1:

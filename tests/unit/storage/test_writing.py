@@ -66,6 +66,16 @@ def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, small_d
     assert (tmp_path / "w").read_bytes() == b"before"
 
 
+@pytest.mark.parametrize("place", ["file/w", "file/deeper/w", "folder"])
+def test_a_place_that_cannot_be_written_is_told_by_name(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / place
+    with pytest.raises(OSError, match=rf"^'{path.name}' could not be written \(.*\)\. Choose another name"):
+        write_bytes(path, b"content")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
 def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_not_disturbed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from zeroconv.storage.writing import write_atomically\n"
