@@ -14,16 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...storage.locking import exclusive
-from ...storage.reading import sha256_of
+from ...storage.reading import ProgressCallback, sha256_of
 from ...storage.weights import SAFETENSORS, check_archive
 from ...storage.writing import put_in_place
 from .answer import POLL_SECONDS, Answer, Head
 from .catalogue import HUB, Weights, build_from, check_present, find
 from .part_file import PartFile
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes so far, bytes in all; 0 when unknown), also several times a second while nothing comes; may raise
-to stop, what is there is kept."""
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a connection counts as cut."""
@@ -107,9 +103,11 @@ def download(
     """Fetch to `<target>.part`, continue there after a cut (also in a later call), check, then rename.
 
     Of several processes that fetch the same file into a folder one works, and the others wait for what it gets. The
-    environment's proxies are used. check: raises ValueError when the content is not what was meant; for files without
-    a known hash. Raises ConnectionError when the server cannot be reached or gives up half-way, FileNotFoundError when
-    it has no such file, ValueError when what came is not the file, OSError for a full disk.
+    environment's proxies are used. progress: called with the bytes so far and in all (0 when unknown), also several
+    times a second while nothing comes; may raise to stop. check: raises ValueError when the content is not what was
+    meant; for files without a known hash. Raises ConnectionError when the server cannot be reached or gives up
+    half-way, FileNotFoundError when it has no such file, ValueError when what came is not the file, OSError for a full
+    disk.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, before = target.with_name(target.name + ".part"), _stamp(target)
@@ -221,7 +219,9 @@ def _raise_if_final(error: Exception, source: Source) -> None:
         raise ConnectionError(f"{source.url} : {error}") from error
 
 
-def _check_content(source: Source, part: Path, progress: Progress, check: Callable[[Path], object] | None) -> None:
+def _check_content(
+    source: Source, part: Path, progress: ProgressCallback, check: Callable[[Path], object] | None
+) -> None:
     """Raise ValueError, and remove what came, when it is not the file."""
     try:
         length = _length(part)

@@ -31,7 +31,7 @@ from zeroconv.preprocessors.weights.fetch import Source, download, get_weights
 from zeroconv.storage import writing
 from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
-from zeroconv.training.export import Description
+from zeroconv.training.export import FileMetadata
 from zeroconv.training.loop import Trainer
 from zeroconv.training.recorder import Recorder, TrainingPaths
 from zeroconv.training.samples import Sampling, Strip, take_examples
@@ -103,7 +103,7 @@ def train(folder: Path) -> None:
     base = ToyBase()
     strip = Strip(base, take_examples(toy_dataset(4), 1), Sampling(steps=1))
     paths = TrainingPaths.of("toy", folder, folder / "t")
-    recorder = Recorder(paths, Description("SD1.5", "toy", 4, 0), strip)
+    recorder = Recorder(paths, FileMetadata("SD1.5", "toy", 4, 0), strip)
     settings = Settings(steps=6, batch=2, learning_rate=1e-3, save_every=1, sample_every=3)
     trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(4), settings, recorder)
     recorder.begin(trainer, True)
