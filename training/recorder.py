@@ -10,7 +10,7 @@ from PIL import Image
 from ..controlnet.formats.files import read_header
 from ..storage.names import check_new_name
 from ..storage.reading import read_json
-from ..storage.writing import write_atomically, write_bytes
+from ..storage.writing import remove_abandoned_parts, write_atomically, write_bytes
 from .adherence import mean_adherence
 from .callbacks import Callbacks, RunningTraining
 from .dataset import HintMaker
@@ -98,6 +98,9 @@ class Recorder(Callbacks):
         A finished training whose ControlNet was not written, or not that of its last step, is written now. Raises
         ValueError when the state is of another training, or the new ControlNet would replace an older file.
         """
+        if trainer.processes.main:
+            for folder in (self.paths.folder, self.paths.network.parent):
+                remove_abandoned_parts(folder)
         if not (resume and self.paths.state.is_file()):
             if trainer.processes.main:
                 self.paths.check_writable(resume)

@@ -167,7 +167,13 @@ def nothing(folder: Path) -> None:
 def all_jobs(url: str) -> list[Job]:
     """Every kind of writer. url: of `serve_weights`."""
     return [
-        Job("training", nothing, train, ("toy.safetensors", "t/toy/*s*"), ("toy.", "state.pt", "curves", "samples")),
+        Job(
+            "training",
+            nothing,
+            train,
+            ("toy.safetensors", "t/toy/samples*", "t/toy/curves.json", "t/toy/state.pt"),
+            ("toy.", "state.pt", "curves", "samples"),
+        ),
         Job("convert", prepare_control, convert, ("made.safetensors",), ("made.safetensors",)),
         Job("preprocess a folder", prepare_pictures, preprocess, ("out/*",), ("0.png", "1.png", "2.png")),
         Job("cache of a training", nothing, fill_cache, ("cache/*/*",), ("key.safetensors",)),
