@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import os
 import random
 import re
 import shutil
@@ -15,9 +16,11 @@ from typing import IO
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from support.networks import dimensions
 from support.toy_base import ToyBase, toy_dataset
+from zeroconv.commands import main
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
 from zeroconv.storage import writing
@@ -256,6 +259,29 @@ def test_a_training_that_is_killed_between_any_two_files_ends_with_all_of_them(
         else:
             break
     assert files > 10
+
+
+def test_what_killed_ones_left_is_removed_by_those_that_have_nothing_to_write(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, steps=1)
+
+    def finish() -> None:
+        recorder = recorder_at(tmp_path)
+        trainer = trainer_with(recorder, settings)
+        recorder.begin(trainer, resume=True)
+        trainer.run()
+
+    finish()
+    Image.new("RGB", (70, 70)).save(tmp_path / "a.png")
+    command = ["preprocess", "invert", "--input", str(tmp_path), "--output", str(tmp_path / "hints")]
+    Cache(tmp_path / "cache").get("abcd", lambda: {"a": torch.ones(1)})
+    assert main(command) == 0
+    for folder in (tmp_path, tmp_path / "t" / "new", tmp_path / "cache" / "ab", tmp_path / "hints"):
+        (folder / "zeroconv-12345678.part").write_bytes(b"half")
+        os.utime(folder / "zeroconv-12345678.part", (0, 0))
+    finish()
+    Cache(tmp_path / "cache")
+    assert main(command) == 0
+    assert not list(tmp_path.rglob("*.part"))
 
 
 @pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])
