@@ -4,10 +4,14 @@
 #   make demo    a contact sheet     make run                      a server to open in the browser
 #   make lint    ruff, pyright and tsc     make demo-train    train the small model; stop and go on at any time
 #   make bench   what a ControlNet costs here and elsewhere; BENCH_ARGUMENTS="--help" tells what can be chosen
+#   make robustness BUDGET=900       every robustness test for a quarter of an hour; WRITE=1 puts what it
+#                                    finds into docs/reliability.md
 
 PYTHON ?= python3.11
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
+BUDGET ?= 300
+WRITE ?=
 VENV := .venv
 COMFYUI_FLOOR := $(CURDIR)/.cache/comfyui
 REFERENCES := .cache/references
@@ -26,7 +30,7 @@ FRONT_END ?=
 WITH_FRONT_END = $(if $(FRONT_END),FRONT_END_ROOT=$$($(VENV)/bin/python scripts/comfyui.py front-end "$(FRONT_END)") && \
 	export FRONT_END_ROOT &&)
 
-.PHONY: setup test demo demo-train bench run lint format clean
+.PHONY: setup test robustness demo demo-train bench run lint format clean
 
 setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py $(REFERENCES)/unpacked
 	@scripts/install-chromium.sh
@@ -45,6 +49,9 @@ $(REFERENCES)/unpacked: scripts/references.py | $(VENV)/installed
 test: setup
 	@$(NODE) --test --test-reporter=dot "tests/javascript/**/*.test.js"
 	@$(WITH_FRONT_END) $(HOST_PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+
+robustness: setup
+	@$(HOST_PYTHON) tests/robustness/run.py --budget $(BUDGET) $(if $(WRITE),--write)
 
 demo: setup
 	@$(HOST_PYTHON) -m zeroconv.demo.run

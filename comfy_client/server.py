@@ -161,6 +161,12 @@ class ComfyServer:
         """Whether the server process still runs."""
         return self._process is not None and self._process.poll() is None
 
+    def process_id(self) -> int:
+        """Id of the server's process. Raises RuntimeError when it does not run."""
+        if self._process is None:
+            raise RuntimeError("The server does not run.")
+        return self._process.pid
+
     def wait(self) -> None:
         """Block until the server process ends."""
         if self._process is not None:

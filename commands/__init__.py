@@ -18,6 +18,10 @@ COMMANDS = {
 """Module name and what it does, in the order of the help text."""
 
 
+STOPPED = 130
+"""Exit status after Ctrl+C, as shells give it."""
+
+
 def _print_everything() -> None:
     """Escape what the terminal cannot show, such as names in another writing, instead of ending with an error."""
     for stream in (sys.stdout, sys.stderr):
@@ -26,7 +30,7 @@ def _print_everything() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0 good, 1 partly failed, 2 wrong usage or input."""
+    """Run one command. Returns the exit status: 0 good, 1 partly failed, 2 wrong usage or input, 130 stopped."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _print_everything()
     parser = argparse.ArgumentParser(prog="zeroconv", description="ZeroConv ControlNet on the command line.")
@@ -42,3 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f"zeroconv {args.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"\nzeroconv {args.command}: stopped.", file=sys.stderr)
+        return STOPPED

@@ -14,6 +14,7 @@ from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.running import Options
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
+from ..storage.writing import remove_abandoned_parts
 from .folders import add_folder_argument, default_folder
 from .hint_maker import Job, Maker, Recipe
 
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     )
     found = _find(args.input, args.output)
     jobs = _jobs(found.pictures, args.input, args.output)
+    for folder in {target.parent for _, target in jobs}:
+        remove_abandoned_parts(folder)
     missing = [(source, target) for source, target in jobs if args.overwrite or not target.exists()]
     failed = [failure for failure in _make_all(recipe, missing, args.ray) if failure]
     print(f"{len(missing) - len(failed)} made, {len(jobs) - len(missing)} there already, {len(failed)} failed")

@@ -40,7 +40,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Width and height as seen, in pixels, without decoding. Raises ValueError that names the file."""
     from PIL import Image
 
-    with _named(path), Image.open(path) as image:
+    with _named(path), Image.open(_ordinary(path)) as image:
         sideways = image.getexif().get(_ORIENTATION, 1) >= 5
         width, height = image.size
         return (height, width) if sideways else (width, height)
@@ -50,7 +50,7 @@ def open_picture(path: Path) -> Picture:
     """The first frame of a picture, decoded and turned, in the mode of its file. Raises ValueError that names it."""
     from PIL import Image
 
-    with _named(path), Image.open(path) as image:
+    with _named(path), Image.open(_ordinary(path)) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             raise _RefusedPicture(
@@ -83,6 +83,13 @@ def read_rgb(path: Path) -> Picture:
             rgba = image.convert("RGBA")
             return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
         return image.convert("RGB")
+
+
+def _ordinary(path: Path) -> Path:
+    """The path, if nothing else than a file lies there: a pipe would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise _RefusedPicture("it is a folder or a device, not a file")
+    return path
 
 
 @contextmanager

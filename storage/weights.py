@@ -22,6 +22,8 @@ MAX_SHARING = 4
 """Tensors of a pickle may share memory; together they are never so many times the file, unless it is a trap."""
 MAX_UNPACKED = 20
 """Compressed weights take up to so many times the room of their file; an untrained half of zeros counts already."""
+END_OF_ARCHIVE = 22
+"""Bytes of the last record of an archive without a comment."""
 DEPTH = 3
 """Tables within tables that are looked into: checkpoints keep the weights under `state_dict` or the like."""
 
@@ -105,6 +107,26 @@ def load_pickle(path: Path) -> Any:
         ) from error
     except Exception as error:  # a damaged pickle is a damaged program: it can fail in any way
         raise ValueError(f"{name_of(path)} is damaged or no weight file. Download it again.") from error
+
+
+def check_archive(path: Path) -> None:
+    """Raise ValueError when a file is an archive, as `torch.save` writes them, and not what its check sums say.
+
+    For a file of which no hash is known; reading weights compares no check sums. Reads the whole file.
+    """
+    with path.open("rb") as file:
+        start = file.read(2)
+        file.seek(-min(END_OF_ARCHIVE, check_file(path)), 2)
+        end = file.read(4)
+    if start != b"PK":
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = end == b"PK\5\6" and archive.testzip() is None
+    except Exception as error:  # a damaged archive can fail in any way
+        raise ValueError(f"{name_of(path)} is damaged: its list of contents cannot be read.") from error
+    if not whole:
+        raise ValueError(f"{name_of(path)} is damaged: a check sum within it differs.")
 
 
 def _unpacked_bytes(path: Path) -> int:

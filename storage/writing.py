@@ -6,8 +6,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -35,8 +35,9 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
     end wins. Raises OSError, naming the file, before the old one is touched, when the disk is or becomes too full.
     """
     folder = path.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned_parts(folder)
+    with _naming(path):
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned_parts(folder)
     free = shutil.disk_usage(folder).free
     if free < size * MARGIN:
         raise OSError(
@@ -45,9 +46,14 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
         )
     part = folder / f"{PREFIX}{secrets.token_hex(4)}{PART}"
     try:
-        with part.open("xb") as file:
+        with _naming(path):
+            file = part.open("xb")
+        try:
             lock(file)
             _fill(file, path, write)
+        finally:
+            with suppress(OSError):  # tries once more to write what `_fill` could not, and would hide its error
+                file.close()
         put_in_place(part, path)
     finally:
         with suppress(OSError):
@@ -103,11 +109,21 @@ def _fill(file: IO[bytes], path: Path, write: Callable[[IO[bytes]], object]) -> 
         cause = watched.error or (error if isinstance(error, OSError) else None)
         if cause is None:
             raise
-        raise _like(
-            cause,
-            f"{name_of(path)} could not be written ({cause.strerror or cause}). Make room and continue; the file "
-            "saved before is kept.",
-        ) from error
+        raise not_written(path, cause, "Make room and continue; the file saved before is kept.") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system about a folder or a part, as errors that name the file they stand for."""
+    try:
+        yield
+    except OSError as error:
+        raise not_written(path, error, "Choose another name or folder, or allow to write there.") from error
+
+
+def not_written(path: Path, cause: OSError, advice: str) -> OSError:
+    """The error for a file that could not be written, of the kind of its cause."""
+    return _like(cause, f"{name_of(path)} could not be written ({cause.strerror or cause}). {advice}")
 
 
 def _like(cause: OSError, message: str) -> OSError:
@@ -121,7 +137,8 @@ def put_in_place(part: Path, path: Path) -> None:
     """Give a finished part its name. Raises PermissionError, naming the file, when the old one cannot be replaced."""
     for attempt in range(TRIES):
         try:
-            part.replace(path)
+            with _naming(path) if path.is_dir() else nullcontext():
+                part.replace(path)
             return
         except PermissionError as error:
             if attempt == TRIES - 1:
@@ -133,8 +150,8 @@ def put_in_place(part: Path, path: Path) -> None:
             time.sleep(PAUSE_SECONDS)
 
 
-def _remove_abandoned_parts(folder: Path) -> None:
-    """Remove what killed writers left; a living one holds the lock of its part."""
+def remove_abandoned_parts(folder: Path) -> None:
+    """Remove what killed writers left in a folder; a living one holds the lock of its part."""
     for part in folder.glob(f"{PREFIX}*{PART}"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > ABANDONED_SECONDS and not is_held(part):

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..storage.weights import read_header, read_weights
-from ..storage.writing import write_safetensors
+from ..storage.writing import remove_abandoned_parts, write_safetensors
 
 Tensors = dict[str, Tensor]
 KEY = "zeroconv.key"
@@ -25,6 +25,8 @@ class Cache:
     def __init__(self, folder: Path | None = None) -> None:
         """folder: None for memory."""
         self._folder = folder
+        for each in () if folder is None else folder.glob("*/"):
+            remove_abandoned_parts(each)
         self._memory: dict[str, Tensors] = {}
 
     def has(self, key: str) -> bool:

@@ -46,6 +46,10 @@ class Callbacks:
     def sample(self, training: RunningTraining) -> None:
         """Called every `sample_every` steps, before the first and after the last."""
 
+    def lacks_sample(self, step: int) -> bool:
+        """Whether a training that goes on at a step for which `sample` is due was ended before it."""
+        return False
+
     def save(self, training: RunningTraining) -> None:
         """Called every `save_every` steps, at the end and after an interrupt: write `training.state()`."""
 

@@ -25,6 +25,8 @@ def read_caption(picture: Path) -> str:
     for suffix in SUFFIXES:
         path = picture.with_suffix(suffix)
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("it is a folder or a device, not a file")
             with path.open("rb") as file:
                 content = file.read(MAX_CAPTION_BYTES + 1)
             if len(content) > MAX_CAPTION_BYTES:

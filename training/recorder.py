@@ -10,7 +10,7 @@ from PIL import Image
 from ..controlnet.formats.files import read_header
 from ..storage.names import check_new_name
 from ..storage.reading import read_json
-from ..storage.writing import write_atomically, write_bytes
+from ..storage.writing import remove_abandoned_parts, write_atomically, write_bytes
 from .adherence import mean_adherence
 from .callbacks import Callbacks, RunningTraining
 from .dataset import HintMaker
@@ -98,6 +98,9 @@ class Recorder(Callbacks):
         A finished training whose ControlNet was not written, or not that of its last step, is written now. Raises
         ValueError when the state is of another training, or the new ControlNet would replace an older file.
         """
+        if trainer.processes.main:
+            for folder in (self.paths.folder, self.paths.network.parent):
+                remove_abandoned_parts(folder)
         if not (resume and self.paths.state.is_file()):
             if trainer.processes.main:
                 self.paths.check_writable(resume)
@@ -123,10 +126,13 @@ class Recorder(Callbacks):
     def save(self, training: RunningTraining) -> None:
         state = training.state()
         if training.processes.main:
+            self._write_curves()  # before the state, which tells how much of them counts
             save_state(state, self.paths.state)
-            self._write_curves()
         if training.step:
             self._write_network(training)
+
+    def lacks_sample(self, step: int) -> bool:
+        return not self._strip_path(step).is_file()
 
     def sample(self, training: RunningTraining) -> None:
         with training.network() as network:
@@ -135,12 +141,12 @@ class Recorder(Callbacks):
             self.rows = self._strip.draw(network, self.interrupted)
         if self._hint_maker is not None:
             controlled, uncontrolled = mean_adherence(self.rows, self._hint_maker)
-            self._curves["adherence"].append((training.step, controlled))
-            self._curves["uncontrolled"].append((training.step, uncontrolled))
+            self._add_point("adherence", training.step, controlled)
+            self._add_point("uncontrolled", training.step, uncontrolled)
         strip = self.strip_image()
-        self._write_image(strip, self.paths.folder / f"samples_{training.step:06d}.png")
-        self._write_image(self.curves_image(), self.paths.folder / "curves.png")
         self._write_curves()
+        self._write_image(self.curves_image(), self.paths.folder / "curves.png")
+        self._write_image(strip, self._strip_path(training.step))  # last: see `lacks_sample`
         self._display.sampled(training.step, strip)
 
     def strip_image(self) -> Image.Image:
@@ -152,6 +158,13 @@ class Recorder(Callbacks):
         curves = self._curves
         adherence = [Series("adherence with control", curves["adherence"]), Series("without", curves["uncontrolled"])]
         return plot([[Series("loss, smoothed", curves["loss"])], adherence])
+
+    def _strip_path(self, step: int) -> Path:
+        return self.paths.folder / f"samples_{step:06d}.png"
+
+    def _add_point(self, curve: str, step: int, value: float) -> None:
+        """Add a point to a curve, in place of one of the same step that a killed process had written."""
+        self._curves[curve] = [point for point in self._curves[curve] if point[0] < step] + [(step, value)]
 
     def _write_network(self, training: RunningTraining) -> None:
         """Every process must call it; the main one writes."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ...storage.names import printable
 from .format import Value
 
 MARK = "scaled_fp8"
@@ -20,6 +21,10 @@ NOT_NEEDED = (".scale_input", ".input_scale")
 KIND = ".comfy_quant"
 PREFIXES = ("", "control_model.", "model.diffusion_model.")
 FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+
+MOST_CHARACTERS = 10_000
+"""Of the text that says how a weight is stored; real ones have some dozen."""
+LONGEST_SHOWN = 60
 
 
 def is_beside(key: str) -> bool:
@@ -59,10 +64,13 @@ def _scaled(module: str, weight: Tensor | None, scale: Tensor) -> Tensor:
 
 def _check_kind(module: str, text: Tensor) -> None:
     try:
+        if text.numel() > MOST_CHARACTERS:
+            raise ValueError("longer than any")
         kind = json.loads(bytes(text.to(torch.uint8).flatten().tolist()))["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"How '{module}' is stored cannot be read. Download the file again.") from error
     if not str(kind).startswith("float8"):
+        shown = printable(kind)[:LONGEST_SHOWN]
         raise ValueError(
-            f"'{module}' is stored as '{kind}', which ZeroConv cannot read. Use the version in fp8, fp16 or bf16."
+            f"'{module}' is stored as '{shown}', which ZeroConv cannot read. Use the version in fp8, fp16 or bf16."
         )

@@ -105,7 +105,8 @@ def control_from_tensors(
 ) -> Control:
     """A control from the converted tensors of a format, by default a ControlNet in LDM keys.
 
-    Raises ValueError when they do not fit the format, or this ComfyUI cannot run them.
+    tensors: taken over: the table holds them as they are kept afterwards. Raises ValueError when they do not fit the
+    format, or this ComfyUI cannot run them.
     """
     return Control(RUNNERS[form.kind](form, tensors, name, precision))
 
@@ -113,7 +114,10 @@ def control_from_tensors(
 def load_network(
     tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto", build: Build = build_controlnet
 ) -> LoadedNetwork[Any]:
-    """Build the network of converted tensors, by default of a ControlNet in LDM keys, from the host's own layers."""
+    """Build the network of converted tensors, by default of a ControlNet in LDM keys, from the host's own layers.
+
+    tensors: as of `control_from_tensors`.
+    """
     choice = choose(tensors, precision)
     network = build(choice.cast(tensors), choice.ops, _attention(upcast=_is_sd2(tensors)))
     return LoadedNetwork.wrap(name, network, choice.compute, choice.device)

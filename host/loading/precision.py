@@ -36,8 +36,10 @@ class Choice:
     squeeze: bool = False
 
     def cast(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights as they are to be kept."""
-        return {key: value.to(self._dtype(value)) for key, value in tensors.items()}
+        """The weights as they are to be kept, in the same table, so that both versions of only one are in memory."""
+        for key, value in tensors.items():
+            tensors[key] = value.to(self._dtype(value))
+        return tensors
 
     def _dtype(self, value: Tensor) -> torch.dtype:
         if self.weight not in FLOAT8:

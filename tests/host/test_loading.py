@@ -1,6 +1,7 @@
 """Files of the controlnet folder through the loader: what is listed, which rule of pooling a control gets."""
 
 import json
+import weakref
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.controlnet.strength.cfg_weights import CfgWeights
 from zeroconv.host.controls.controlnet import ControlNetRunner
 from zeroconv.host.loading import load as loading
+from zeroconv.host.loading.precision import Choice
 
 PROMPT_SIDE = CfgWeights(1, 0)
 
@@ -132,7 +134,7 @@ def test_the_base_of_a_difference_has_the_models_loras():
 def test_auto_keeps_8_bits_where_the_host_is_told_to(weights, monkeypatch, kind):
     """As with `--fp8_e4m3fn-unet` on its command line. Biases and norms keep what is computed with."""
     monkeypatch.setattr(comfy.model_management.args, f"fp8_{kind}_unet", True)
-    loaded = loading.load_network(weights)
+    loaded = loading.load_network(dict(weights))
     assert comfy.model_management.unet_dtype() == getattr(torch, f"float8_{kind}")
     kinds = {value.dtype for value in loaded.network.parameters() if value.dim() > 1}
     assert kinds == {comfy.model_management.unet_dtype()}
@@ -144,7 +146,7 @@ def test_auto_keeps_8_bits_where_the_host_is_told_to(weights, monkeypatch, kind)
 @pytest.mark.parametrize("flag", ["fp32_unet", "fp64_unet", "bf16_unet", "fp16_unet"])
 def test_auto_keeps_what_the_host_is_told_to(weights, monkeypatch, flag):
     monkeypatch.setattr(comfy.model_management.args, flag, True)
-    loaded = loading.load_network(weights)
+    loaded = loading.load_network(dict(weights))
     assert {value.dtype for value in loaded.network.parameters()} == {comfy.model_management.unet_dtype()}
 
 
@@ -175,3 +177,21 @@ def test_the_hosts_own_networks_keep_their_precision(folder):
     save_file(FAMILIES["flux xlabs"].tensors(), folder / "hosted.safetensors")
     with pytest.raises(ValueError, match="set 'bf16' to 'auto'"):
         loading.load_control("hosted.safetensors", precision="bf16")
+
+
+def test_weights_are_cast_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of only one tensor are the numbers as stored and as kept in memory at the same time."""
+    choice = Choice(torch.float16, torch.float16, None, torch.device("cpu"))
+    tensors = {str(number): torch.ones(100) for number in range(20)}
+    stored = [weakref.ref(value) for value in tensors.values()]
+    seen, real = [], torch.Tensor.to
+
+    def to(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        seen.append(sum(ref() is not None for ref in stored))
+        return real(value, dtype)
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    cast = choice.cast(tensors)
+    assert all(left <= 20 - number + 1 for number, left in enumerate(seen))
+    assert len(seen) == 20
+    assert {value.dtype for value in cast.values()} == {torch.float16}

@@ -58,7 +58,7 @@ def residuals(control, image, previous=None):
 
 def test_two_kinds_of_hint_in_a_chain_are_two_evaluations(weights):
     """What a network is told of the kind differs, so that one run could not answer both."""
-    control = control_from_tensors(weights)
+    control = control_from_tensors(dict(weights))
     first, second = (set_union_type(control, kind) for kind in ("depth", "lines"))
     chained = residuals(second, picture(2), first.copy().set_cond_hint(picture(1).movedim(-1, 1)))
     for both, one, other in zip(chained, residuals(first, picture(1)), residuals(second, picture(2)), strict=True):

@@ -81,8 +81,7 @@ def test_nan_in_the_weights_is_told_by_the_nodes(server: ComfyServer, controls: 
 
 def mapped_models(server: ComfyServer) -> list[str]:
     """Files of ControlNets and preprocessors that the server has mapped."""
-    process = server._process
-    maps = Path(f"/proc/{process.pid if process else 0}/maps")
+    maps = Path(f"/proc/{server.process_id()}/maps")
     if not maps.exists():
         pytest.skip("only Linux lists what is mapped")
     folders = [str(server.base / "models" / name) for name in ("controlnet", "preprocessors")]

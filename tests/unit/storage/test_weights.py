@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from zeroconv.storage.safetensors_file import DTYPES, each_tensor
+from zeroconv.storage import safetensors_file
+from zeroconv.storage.safetensors_file import DTYPES, HEADER_BYTES, each_tensor
 from zeroconv.storage.weights import read_header, read_weights
 from zeroconv.storage.writing import write_safetensors
 
@@ -193,3 +194,15 @@ def test_what_is_no_weight_file_is_told(tmp_path: Path, kind: str, says: str) ->
     path = write_odd(tmp_path, kind)
     with pytest.raises(ValueError, match=rf"'{path.name}'.*{says}"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("tensors", [100_001, 1_000_000])
+def test_a_header_of_a_million_tensors_is_refused_before_it_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: int
+) -> None:
+    entry = '"":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    text = f"{{{','.join([entry] * tensors)}}}".encode()[: HEADER_BYTES - 8]
+    (tmp_path / "many.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    monkeypatch.setattr(safetensors_file, "parse_json", lambda *_: pytest.fail("parsed"))
+    with pytest.raises(ValueError, match=r"'many.safetensors'.*more than 100,000 tensors"):
+        read_header(tmp_path / "many.safetensors")

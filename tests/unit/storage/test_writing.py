@@ -50,12 +50,13 @@ def small_disk():
     signal.signal(signal.SIGXFSZ, before)
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "pickle"])
+@pytest.mark.parametrize("kind", ["safetensors", "pickle", "many small tensors"])
 def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, small_disk: None, kind: str) -> None:
     tensors = {"a": torch.zeros(1 << 18)}
     (tmp_path / "w").write_bytes(b"before")
     write = {
         "safetensors": lambda: write_safetensors(tmp_path / "w", tensors),
+        "many small tensors": lambda: write_safetensors(tmp_path / "w", {str(n): torch.zeros(900) for n in range(9)}),
         "pickle": lambda: write_atomically(tmp_path / "w", 1, lambda file: torch.save(tensors, file)),
     }[kind]
     with pytest.raises(OSError, match=r"'w' could not be written.*Make room") as caught:
@@ -63,6 +64,16 @@ def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, small_d
     assert caught.value.errno == errno.EFBIG
     assert os.listdir(tmp_path) == ["w"]
     assert (tmp_path / "w").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("place", ["file/w", "file/deeper/w", "folder"])
+def test_a_place_that_cannot_be_written_is_told_by_name(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / place
+    with pytest.raises(OSError, match=rf"^'{path.name}' could not be written \(.*\)\. Choose another name"):
+        write_bytes(path, b"content")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
 
 def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_not_disturbed(tmp_path: Path) -> None:

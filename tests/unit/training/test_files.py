@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import os
 import random
 import re
 import shutil
@@ -15,11 +16,14 @@ from typing import IO
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from support.networks import dimensions
 from support.toy_base import ToyBase, toy_dataset
+from zeroconv.commands import main
 from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
+from zeroconv.storage import writing
 from zeroconv.storage.writing import write_safetensors
 from zeroconv.training.adherence import adherence, mean_adherence
 from zeroconv.training.cache import Cache
@@ -210,6 +214,74 @@ def test_recorder_leaves_all_files_and_goes_on_with_its_curves(tmp_path: Path) -
     assert curves["adherence"][2] != curves["uncontrolled"][2]
     with pytest.raises(ValueError, match="exists already"):
         recorder_at(tmp_path).begin(trainer_with(recorder_at(tmp_path)), resume=False)
+
+
+def test_a_training_that_is_killed_between_any_two_files_ends_with_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker, real = HintMaker("same", lambda image: image), writing.put_in_place
+
+    def finish(folder: Path) -> None:
+        recorder = recorder_at(folder, maker)
+        trainer = trainer_with(recorder, dataclasses.replace(SETTINGS, steps=2, save_every=1, sample_every=1))
+        recorder.begin(trainer, resume=True)
+        trainer.run()
+
+    class Killed(BaseException):
+        """Nobody catches it."""
+
+    def content(folder: Path) -> dict[str, object]:
+        """Pictures and weights byte for byte, curves by their steps: the loss is smoothed anew after a kill."""
+        curves = json.loads((folder / "t" / "new" / "curves.json").read_text())
+        paths = [path for path in folder.rglob("*") if path.is_file() and path.stem not in ("state", "curves")]
+        steps = {name: [step for step, _ in points] for name, points in curves.items()}
+        return {**steps, **{path.name: path.read_bytes() for path in paths}}
+
+    finish(tmp_path / "whole")
+    files = 0
+    for files in range(100):
+        written = []
+
+        def put_in_place(part: Path, path: Path, written: list[Path] = written, files: int = files) -> None:
+            if len(written) == files:
+                raise Killed
+            written.append(path)
+            real(part, path)
+
+        monkeypatch.setattr(writing, "put_in_place", put_in_place)
+        folder = tmp_path / str(files)
+        try:
+            finish(folder)
+        except Killed:
+            monkeypatch.setattr(writing, "put_in_place", real)
+            finish(folder)
+            assert content(folder) == content(tmp_path / "whole"), f"killed after {files} files"
+        else:
+            break
+    assert files > 10
+
+
+def test_what_killed_ones_left_is_removed_by_those_that_have_nothing_to_write(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, steps=1)
+
+    def finish() -> None:
+        recorder = recorder_at(tmp_path)
+        trainer = trainer_with(recorder, settings)
+        recorder.begin(trainer, resume=True)
+        trainer.run()
+
+    finish()
+    Image.new("RGB", (70, 70)).save(tmp_path / "a.png")
+    command = ["preprocess", "invert", "--input", str(tmp_path), "--output", str(tmp_path / "hints")]
+    Cache(tmp_path / "cache").get("abcd", lambda: {"a": torch.ones(1)})
+    assert main(command) == 0
+    for folder in (tmp_path, tmp_path / "t" / "new", tmp_path / "cache" / "ab", tmp_path / "hints"):
+        (folder / "zeroconv-12345678.part").write_bytes(b"half")
+        os.utime(folder / "zeroconv-12345678.part", (0, 0))
+    finish()
+    Cache(tmp_path / "cache")
+    assert main(command) == 0
+    assert not list(tmp_path.rglob("*.part"))
 
 
 @pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])

