@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BLOCK = 1 << 18
 WAITING_BLOCKS = 4
@@ -84,7 +87,7 @@ class Answer:
                     self._give(block)
             self._give(b"")
         except ValueError as error:  # of an address that it sends one on to
-            self._give(ConnectionError(f"it names an address that is none ({error})"))
+            self._give(ConnectionError(f"it names an address that is not valid ({error})"))
         except Exception as error:  # whatever it is, it belongs to who waits
             self._give(error)
 
