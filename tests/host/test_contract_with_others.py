@@ -152,7 +152,7 @@ def test_the_mask_of_advanced_controlnets_apply_is_taken(model):
         given.append(residuals(control))
     expected, masked, plain = given
     assert torch.equal(masked, expected)
-    assert far(masked, plain) > 1e-3
+    assert relative_error(masked, plain) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["timestep_keyframes", "latent_keyframe_override", "weights_override"])

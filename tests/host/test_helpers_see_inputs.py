@@ -100,7 +100,7 @@ def test_hint_and_strength_move_the_latents_of_transformers(name, base):
 
 
 def own_kinds():
-    """The kinds that this pack runs itself, beside ControlNets: their tensors, whether the hint goes through the VAE."""
+    """The kinds that this pack runs itself, beside ControlNets: tensors, and whether the hint goes through the VAE."""
     layers = {"layers": {4: 1, 5: 1, 7: 2, 8: 2}, "middle": 2}
     return {
         "t2i adapter": (tensors(adapter(192, 64)(), seed=3), False),
