@@ -1,6 +1,7 @@
 # Everything runs from a fresh clone: `make setup` is part of every target.
 #   make test    all tests            COMFYUI_DIR=/path make test   ... on another ComfyUI
 #                                    FRONT_END=1.58.1 make test      ... with another comfyui-frontend-package
+#   make test-floor    the unit tests, and a server that starts, on the oldest Python and torch that we support
 #   make demo    a contact sheet     make run                      a server to open in the browser
 #   make lint    ruff, pyright and tsc     make demo-train    train the small model; stop and go on at any time
 #   make bench   what a ControlNet costs here and elsewhere; BENCH_ARGUMENTS="--help" tells what can be chosen
@@ -8,6 +9,9 @@
 #                                    finds into docs/reliability.md
 
 PYTHON ?= python3.11
+# The oldest of both; PYTHON may be any from it on, for each target.
+FLOOR_PYTHON ?= python3.10
+TORCH ?= requirements-torch.txt
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 BUDGET ?= 300
@@ -30,13 +34,13 @@ FRONT_END ?=
 WITH_FRONT_END = $(if $(FRONT_END),FRONT_END_ROOT=$$($(VENV)/bin/python scripts/comfyui.py front-end "$(FRONT_END)") && \
 	export FRONT_END_ROOT &&)
 
-.PHONY: setup test robustness demo demo-train bench run lint format clean
+.PHONY: setup test test-floor test-units robustness demo demo-train bench run lint format clean
 
 setup: $(VENV)/installed $(COMFYUI_FLOOR)/main.py $(REFERENCES)/unpacked
 	@scripts/install-chromium.sh
 
-$(VENV)/installed: requirements-dev.txt pyproject.toml
-	scripts/create-venv.sh "$(PYTHON)" "$(VENV)"
+$(VENV)/installed: requirements-dev.txt $(TORCH) pyproject.toml
+	scripts/create-venv.sh "$(PYTHON)" "$(VENV)" "$(TORCH)"
 	touch $@
 
 $(COMFYUI_FLOOR)/main.py: scripts/comfyui.py | $(VENV)/installed
@@ -52,6 +56,13 @@ test: setup
 
 robustness: setup
 	@$(HOST_PYTHON) tests/robustness/run.py --budget $(BUDGET) $(if $(WRITE),--write)
+
+# Needs no browser and no other implementations to compare with.
+test-units: $(VENV)/installed $(COMFYUI_FLOOR)/main.py
+	$(VENV)/bin/python -m pytest tests/unit tests/host/test_pack.py $(PYTEST_ARGUMENTS)
+
+test-floor:
+	@$(MAKE) test-units VENV=.cache/venv-floor PYTHON="$(FLOOR_PYTHON)" TORCH=requirements-torch-floor.txt
 
 demo: setup
 	@$(HOST_PYTHON) -m zeroconv.demo.run

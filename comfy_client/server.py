@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACK = "comfyui-zeroconv"
@@ -92,7 +92,7 @@ class ComfyServer:
             if not link.is_symlink():
                 link.symlink_to(source, target_is_directory=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ComfyServer:
         self.start()
         return self
 

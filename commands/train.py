@@ -2,7 +2,8 @@
 
 With several: `accelerate launch -m zeroconv train run.toml`. Every process computes `batch` pairs, so the
 batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, distributed over the
-processes like gradients and optimizer. The format of run.toml is described in `training/plan.py`.
+processes like gradients and optimizer (FSDP, which needs PyTorch 2.6). The format of run.toml is described in
+`training/plan.py`.
 """
 
 from __future__ import annotations

@@ -32,22 +32,26 @@ class _Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling
     def _levels(self) -> list[float]:
         return self.log_sigmas.tolist()
 
+    @functools.cached_property
+    def _last(self) -> int:
+        return len(self._levels) - 1
+
     def sigma(self, timestep: Tensor) -> Tensor:
-        if timestep.numel() != 1:
+        if timestep.dim():
             return super().sigma(timestep)
-        return torch.tensor(self._sigma(float(timestep)))
+        return torch.scalar_tensor(self._sigma(timestep.item()))
 
     def percent_to_sigma(self, percent: float) -> float:
         if not 0 < percent < 1:
             return super().percent_to_sigma(percent)
-        return self._sigma((1 - percent) * (len(self._levels) - 1))
+        return self._sigma((1 - percent) * self._last)
 
     def _sigma(self, timestep: float) -> float:
         levels = self._levels
-        last = len(levels) - 1
-        position = min(max(timestep, 0.0), last)
-        low, share = int(position), position % 1
-        return math.exp((1 - share) * levels[low] + share * levels[min(low + 1, last)])
+        if not 0 <= timestep < self._last:
+            return math.exp(levels[0 if timestep < 0 else -1])
+        low = int(timestep)
+        return math.exp(levels[low] + (timestep - low) * (levels[low + 1] - levels[low]))
 
 
 class _StableDiffusion:

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Create the virtual environment of the project, or bring it up to date: create-venv.sh PYTHON DIRECTORY
+# Create the virtual environment of the project, or bring it up to date: create-venv.sh PYTHON DIRECTORY TORCH
+# TORCH: the requirements file that says which torch.
 set -euo pipefail
 python=$1
 venv=$2
+torch=$3
 
 if ! command -v "$python" >/dev/null; then
-    echo "$python is missing: install Python 3.11, or name another with \`make PYTHON=/path/to/python\`." >&2
+    echo "$python is missing: install it, or name another from 3.10 on with \`make PYTHON=/path/to/python\`." >&2
     exit 1
 fi
 if [ ! -x "$venv/bin/pip" ] && ! "$python" -m venv "$venv"; then
@@ -21,5 +23,5 @@ fi
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 pip install pip==25.3
-pip install --requirement requirements-dev.txt
+pip install --requirement "$torch" --requirement requirements-dev.txt
 pip install --no-deps --no-build-isolation --editable .

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomllib
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Parameter, Preprocessor
 from zeroconv.preprocessors.weights.catalogue import Weights, weights_of
+from zeroconv.storage.reading import read_toml
 
 PAGES = Path(__file__).resolve().parents[1] / "js" / "docs"
 NOTES = Path(__file__).with_name("preprocessor_notes.toml")
@@ -55,7 +55,7 @@ class Notes:
 
 def read_notes() -> dict[str, Notes]:
     """The notes of each method by its id."""
-    tables: dict[str, dict[str, Any]] = tomllib.loads(NOTES.read_text(encoding="utf-8"))
+    tables: dict[str, dict[str, Any]] = read_toml(NOTES)
     return {name: Notes(**{**table, "notes": tuple(table.get("notes", ()))}) for name, table in tables.items()}
 
 

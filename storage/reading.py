@@ -78,6 +78,19 @@ def read_json(path: Path, limit: int = INDEX_BYTES) -> dict[str, Any]:
     return content
 
 
+def read_toml(path: Path, limit: int = TEXT_BYTES) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ValueError, naming the file, when it is not one."""
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    text = read_text(path, limit)
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ValueError(f"{name_of(path)} is not a TOML file: {error}") from error
+
+
 def sha256_of(path: Path, progress: ProgressCallback | None = None) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
     digest, done, total = hashlib.sha256(), 0, path.stat().st_size

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 # Small tensors gain nothing from more threads, and on a busy machine threads that wait for each other lose much.
 torch.set_num_threads(1)
+
+# What a busy machine takes for an example, or to draw one, says nothing of the code. How many are drawn stays a check.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("any machine")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

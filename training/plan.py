@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..storage.reading import read_text
+from ..storage.reading import read_toml
 from .dataset import Preparation
 from .objective import Objective
 from .samples import Sampling
@@ -61,14 +61,7 @@ class Plan:
 
 def read_plan(path: Path) -> Plan:
     """Read a plan. Raises ValueError that names the file, and what of it is missing, unknown or wrong."""
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
-    try:
-        content = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError(f"'{path.name}' is not a TOML file in UTF-8: {error}") from error
+    content = read_toml(path)
     try:
         return _plan(content, path.parent)
     except ValueError as error:

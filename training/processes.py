@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -111,10 +110,18 @@ class ShardedProcesses(AcceleratedProcesses):
 
     sharded = True
 
+    def __init__(self) -> None:
+        if not has_fsdp():
+            raise ValueError(
+                f"Training through FSDP needs PyTorch 2.6 or later, not {torch.__version__}. Update PyTorch, or choose "
+                "plain multi-GPU (DDP) in `accelerate config`."
+            )
+        super().__init__()
+
     def prepare(self, module: nn.Module) -> nn.Module:
         from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
 
-        fully_shard = _fully_shard()
         fully_shard(module, mesh=init_device_mesh(self.device.type, (self.count,)))
         return module
 
@@ -126,10 +133,8 @@ class ShardedProcesses(AcceleratedProcesses):
         return value.full_tensor() if hasattr(value, "full_tensor") else value
 
     def part(self, value: Tensor, like: Tensor) -> Tensor:
-        try:
-            from torch.distributed.tensor import DTensor, distribute_tensor
-        except ImportError:  # PyTorch before 2.5
-            from torch.distributed._tensor import DTensor, distribute_tensor
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
         if not isinstance(like, DTensor):
             return value
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
@@ -139,19 +144,11 @@ class ShardedProcesses(AcceleratedProcesses):
         return nullcontext()
 
 
-def _fully_shard() -> Callable[..., Any]:
-    """PyTorch's FSDP, from where its version has it. Raises ValueError before 2.4."""
-    try:
-        from torch.distributed.fsdp import fully_shard
-    except ImportError:  # PyTorch before 2.6
-        try:
-            from torch.distributed._composable.fsdp import fully_shard
-        except ImportError as error:
-            raise ValueError(
-                f"Training through FSDP needs PyTorch 2.4 or later, not {torch.__version__}. Update PyTorch, or choose "
-                "plain multi-GPU (DDP) in `accelerate config`."
-            ) from error
-    return fully_shard
+def has_fsdp() -> bool:
+    """Whether this PyTorch has `fully_shard` as it is used here: from 2.6 on, where it also runs on CPUs."""
+    import torch.distributed.fsdp
+
+    return hasattr(torch.distributed.fsdp, "fully_shard")
 
 
 def launched_processes() -> Processes:

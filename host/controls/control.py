@@ -35,12 +35,13 @@ from ..sampling.request import FrameWindow, StepRequest, active_rows, read_rows
 from ..sampling.skip_sizes import SIZES_OPTION, SkipSizes
 from ..sampling.step import STEP_OPTION, Step, StepReader
 from ..sampling.step_wrapper import conditioning_hooks, step_hooks, when_sampling_ends
+from .advanced_controlnet import AdvancedApply
 from .control_settings import ControlSettings
 from .runner import HintView, PatchRunner, PreparedHint, ResidualRunner, Runner
 
 
 @final
-class Control(ControlBase):
+class Control(AdvancedApply, ControlBase):
     """One network with its hint and its settings, and the controls before it in the chain.
 
     A new kind of network brings a `Runner`; nothing here is to be overridden. sub_idxs, full_latent_length,

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from ...storage.names import printable
-from ...storage.reading import ProgressCallback, check_file, sha256_of
+from ...storage.reading import ProgressCallback, check_file, read_toml, sha256_of
 from ...storage.weights import SAFETENSORS, read_weights
 from ...storage.writing import write_safetensors
 from ..networks.official import Ops, unwrap
@@ -93,11 +93,7 @@ class Weights:
 @cache
 def catalogue() -> Mapping[str, Weights]:
     """All rows of weights.toml by name."""
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
-    table = tomllib.loads(Path(__file__).with_name("weights.toml").read_text(encoding="utf-8"))
+    table = read_toml(Path(__file__).with_name("weights.toml"))
     return {name: _row(name, fields) for name, fields in table.items()}
 
 

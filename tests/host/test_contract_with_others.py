@@ -120,6 +120,47 @@ def test_the_frames_of_a_sliding_window_get_their_own_hints(model, window):
     assert relative_error(seen, residuals(begun(ours(1), model, pictures[[*window[1:], window[0]]]), 8)) > 1e-3
 
 
+def advanced_apply(control, picture, mask=None, **overrides):
+    """What `ACN_AdvancedControlNetApply_v2.execute` does with a control that has `sub_idxs` (1.5.8, 2026-07)."""
+    assert hasattr(control, "sub_idxs")
+    control = control.copy().set_cond_hint(picture.movedim(-1, 1), 1.0, (0.0, 1.0), None)
+    control.disarm()
+    asked = ("allow_condhint_latents", "require_vae", "postpone_condhint_latents_check")
+    assert [getattr(control, name) for name in asked] == [False] * 3
+    keyframes = overrides.pop("timestep_keyframes", None)
+    if keyframes is not None:
+        control.set_timestep_keyframes(keyframes)
+    for name, value in overrides.items():
+        setattr(control, name, value)
+    control.verify_all_weights()
+    if mask is not None:
+        control.set_cond_hint_mask(mask)
+    return control.set_previous_controlnet(None)
+
+
+def test_the_mask_of_advanced_controlnets_apply_is_taken(model):
+    picture, mask = hint(1, 64, 64), torch.zeros(1, 64, 64)
+    mask[..., :32] = 1
+    positive, _ = apply_unit(Unit(ours(1), picture, mask=mask), *prompts())
+    given = []
+    for control in (
+        positive[0][1]["control"],
+        advanced_apply(ours(1), picture, mask),
+        advanced_apply(ours(1), picture),
+    ):
+        control.pre_run(model.model, model.model.model_sampling.percent_to_sigma)
+        given.append(residuals(control))
+    expected, masked, plain = given
+    assert torch.equal(masked, expected)
+    assert relative_error(masked, plain) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["timestep_keyframes", "latent_keyframe_override", "weights_override"])
+def test_what_only_advanced_controlnet_understands_is_refused_by_name(name):
+    with pytest.raises(ValueError, match="does not know Advanced-ControlNet's"):
+        advanced_apply(ours(1), hint(), **{name: object()})
+
+
 def draw(model, control, on):
     """Sampled with DualCFGGuider, which lists its prompts as negative, middle, positive."""
     positive, negative = prompts()

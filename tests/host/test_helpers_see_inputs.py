@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from support.comfy_host import small_model
+from safetensors.torch import save_file
+from support.checkpoints import SD15
+from support.comfy_host import small_model, small_sdxl_model
 from support.dit_models import dit_model, sample_dit
-from support.hosted import FAMILIES, base_model, from_tensors, step, tiny, vae_of
+from support.formats import tensors
+from support.hosted import FAMILIES, Vae, base_model, from_tensors, step, tiny, vae_of
+from support.layouts import adapter, animatediff, ctrlora, ctrlora_base, light_adapter, lllite, sparse_ctrl
 from support.measures import relative_error
-from support.sampling import Run, hint, ours, prompts, sample
+from support.model_patches import PATCHES, has_z_image
+from support.model_patches import tensors as patch_tensors
+from support.sampling import Run, hint, ours, prompts, sample, sdxl_prompts
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.union import set_union_type
+from zeroconv.host.loading import load as loading
 
 BOUND = 1e-5
 """Relative; what the tests allow beside core, in float32."""
@@ -89,4 +96,81 @@ def test_hint_and_strength_move_the_latents_of_transformers(name, base):
     }  # fmt: skip
     latents = {what: sample_dit(base, reduced, [unit], steps=2) for what, unit in units.items()}
     moved = {what: relative_error(latent, latents["plain"]) for what, latent in latents.items() if what != "plain"}
+    assert {what: size for what, size in moved.items() if size < SEEN} == {}
+
+
+def own_kinds():
+    """The kinds that this pack runs itself, beside ControlNets: tensors, and whether the hint goes through the VAE."""
+    layers = {"layers": {4: 1, 5: 1, 7: 2, 8: 2}, "middle": 2}
+    return {
+        "t2i adapter": (tensors(adapter(192, 64)(), seed=3), False),
+        "t2i adapter light": (tensors(light_adapter(192, 64), seed=3), False),
+        "lllite": (tensors(lllite(128, **layers)(), seed=6), False),
+        "sparse ctrl rgb": (tensors(animatediff(sparse_ctrl(True))(), seed=3), True),
+        "sparse ctrl scribble": (tensors(animatediff(sparse_ctrl(False))(), seed=3), False),
+        "ctrlora": (tensors(ctrlora(SD15, 4, 64)(), seed=1), True),
+    }
+
+
+OWN_KINDS = ("t2i adapter", "t2i adapter light", "lllite", "sparse ctrl rgb", "sparse ctrl scribble", "ctrlora")
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load the file of these tensors by its name, as the node does."""
+    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors"}))
+
+    def run(weights, base=None):
+        for name, content in (("any", weights), ("base", base)):
+            if content is not None:
+                contiguous = {key: value.contiguous() for key, value in content.items()}
+                save_file(contiguous, tmp_path / f"{name}.safetensors")
+        return loading.load_control("any.safetensors", base_file=None if base is None else "base.safetensors")
+
+    return run
+
+
+def draw_own(name, model, control, vae, **settings):
+    """The latents; with an image of ones unless another is given."""
+    unit = Unit(control, settings.pop("image", torch.ones(1, 64, 64, 3)), vae=vae, **settings)
+    run = Run(steps=2, batch=4 if "sparse" in name else 1)
+    return sample(model, [unit], run, sdxl_prompts() if name == "lllite" else prompts())
+
+
+@pytest.mark.parametrize("name", OWN_KINDS)
+def test_each_input_moves_the_latents_of_our_own_kinds(name, load, model):
+    weights, through_vae = own_kinds()[name]
+    base = tensors(ctrlora_base(SD15, 4, 64)(), seed=2) if name == "ctrlora" else None
+    control, vae = load(weights, base), Vae(4) if through_vae else None
+    host = small_sdxl_model(64) if name == "lllite" else small_model(32) if "sparse" in name else model
+    half = torch.zeros(1, 64, 64)
+    half[:, :32] = 1
+    plain = draw_own(name, host, control, vae)
+    moved = {
+        "hint": relative_error(draw_own(name, host, control, vae, image=torch.zeros(1, 64, 64, 3)), plain),
+        "mask": relative_error(draw_own(name, host, control, vae, mask=half), plain),
+        "strength": relative_error(draw_own(name, host, control, vae, strength=0.9), plain),
+    }
+    assert {what: size for what, size in moved.items() if size < SEEN} == {}
+
+
+PATCHES_HERE = [name for name, base in PATCHES.items() if base != "z-image" or has_z_image()]
+
+
+@pytest.mark.parametrize("name", PATCHES_HERE)
+def test_each_input_moves_the_latents_of_model_patches(name, load):
+    base = PATCHES[name]
+    reduced, control, vae = dit_model(base), load(patch_tensors(name)), Vae(16, frames=base == "qwen-image")
+    image, half = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(2)), torch.zeros(1, 64, 96)
+    half[:, :32] = 1
+
+    def draw(picture, **settings):
+        return sample_dit(base, reduced, [Unit(control, picture, vae=vae, **settings)], steps=2)
+
+    plain = draw(image)
+    moved = {
+        "hint": relative_error(draw(1 - image), plain),
+        "mask": relative_error(draw(image, mask=half), plain),
+        "strength": relative_error(draw(image, strength=0.9), plain),
+    }
     assert {what: size for what, size in moved.items() if size < SEEN} == {}

@@ -258,7 +258,7 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
     model = again.load_checkpoint("sd15.safetensors").model
     core = again.apply_core(prompts, again.load_control_core("trained.safetensors"), hint)
     saved = again.save_latent(again.sample(model, core, latent, Sampling(steps=2)))
-    by_core = pairs.queue(again.to_api(), timeout=200).files(saved)[0]
+    by_core = pairs.queue(again.to_api()).files(saved)[0]
     ours, core = (load_file(path)["latent_tensor"] for path in (by_ours, by_core))
     torch.testing.assert_close(ours, core, rtol=1e-3, atol=1e-3)
 
@@ -267,14 +267,14 @@ def test_cancel_saves_and_a_second_run_goes_on(pairs: ComfyServer) -> None:
     flow, _ = training("cancelled", steps=100000, sample_every=1)
     run = pairs.submit(flow.to_api())
     start = pairs.base / "output" / "zeroconv_training" / "cancelled"
-    pairs.wait_until((start / "samples_000002.png").exists, "two steps of the training", timeout=200)
+    pairs.wait_until((start / "samples_000002.png").exists, "two steps of the training", timeout=500)
     pairs.interrupt()
     with pytest.raises(Interrupted):
-        pairs.result(run, timeout=60)
+        pairs.result(run)
     step = torch.load(start / "state.pt", weights_only=True)["step"]
     assert step >= 2
     flow, _ = training("cancelled", steps=step + 1)
-    pairs.queue(flow.to_api(), timeout=200)
+    pairs.queue(flow.to_api())
     assert torch.load(start / "state.pt", weights_only=True)["step"] == step + 1
 
 

@@ -76,11 +76,13 @@ def train(flow: Workflow, checkpoint: Checkpoint) -> ControlNet:
     return ControlNet(node, 0)
 
 
-def samples(flow: Workflow, checkpoint: Checkpoint, scenes: Scenes, network: ControlNet | None) -> list[str]:
-    """Nodes that save a sample of each scene's caption, with its edges as the hint."""
+def samples(
+    flow: Workflow, checkpoint: Checkpoint, scenes: Scenes, network: ControlNet | None, count: int = TESTS
+) -> list[str]:
+    """Nodes that save a sample of the first scenes' captions, with their edges as the hint."""
     empty, latent = flow.encode_prompt(checkpoint.clip, ""), flow.empty_latent(SIDE, SIDE)
     saved = []
-    for number, caption in enumerate(captions(scenes)):
+    for number, caption in enumerate(captions(scenes)[:count]):
         prompts = Prompts(flow.encode_prompt(checkpoint.clip, caption), empty)
         if network is not None:
             prompts = flow.apply(prompts, network, flow.load_image(f"edges-{number}.png"))
@@ -96,7 +98,7 @@ def read(files: list[Path]) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def pictures(server: ComfyServer) -> dict[str, torch.Tensor]:
-    """Samples of held-out scenes, (N, 3, S, S): "without" control, with "zero" convolutions, and "trained"."""
+    """Samples of held-out scenes, (N, 3, S, S): "without" control, "trained"; of the first, "zero" convolutions."""
     models, inputs = server.base / "models", server.base / "input"
     write_models(models)
     write_zeroed(models)
@@ -108,7 +110,10 @@ def pictures(server: ComfyServer) -> dict[str, torch.Tensor]:
     flow = Workflow()
     checkpoint = flow.load_checkpoint(CHECKPOINT_NAME)
     networks = {"without": None, "zero": flow.load_control(ZEROED), "trained": train(flow, checkpoint)}
-    saved = {name: samples(flow, checkpoint, tests, network) for name, network in networks.items()}
+    saved = {
+        name: samples(flow, checkpoint, tests, network, 1 if name == "zero" else TESTS)
+        for name, network in networks.items()
+    }
     result = server.queue(flow.to_api(), timeout=3600)
     return {name: read([result.files(node)[0] for node in nodes]) for name, nodes in saved.items()}
 
@@ -119,7 +124,7 @@ def adherence(image: torch.Tensor) -> float:
 
 
 def test_zero_convolutions_change_nothing(pictures: dict[str, torch.Tensor]) -> None:
-    assert torch.equal(pictures["zero"], pictures["without"])
+    assert torch.equal(pictures["zero"], pictures["without"][:1])
 
 
 def test_a_short_training_makes_it_obey(pictures: dict[str, torch.Tensor]) -> None:

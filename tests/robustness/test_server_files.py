@@ -35,13 +35,13 @@ def inspect(server: ComfyServer, name: str) -> str:
     workflow = Workflow()
     node = workflow.add("ZeroConvInspect", control_net=name)
     workflow.add("PreviewAny", source=Output(node, 0))
-    return str(server.queue(workflow.to_api(), timeout=60).outputs)
+    return str(server.queue(workflow.to_api()).outputs)
 
 
 def check_that_prompts_run(server: ComfyServer) -> None:
     workflow = Workflow()
     workflow.save_latent(workflow.empty_latent(64, 64))
-    server.queue(workflow.to_api(), timeout=30)
+    server.queue(workflow.to_api())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are Unicode there")
@@ -64,7 +64,7 @@ def test_half_a_character_in_a_text_does_not_end_the_queue(server: ComfyServer) 
         "PreviewAny", source=Output(workflow.add("ZeroConvSchedule", keyframes="0: \udcff", counting="steps"), 0)
     )
     with pytest.raises(PromptError):
-        server.queue(workflow.to_api(), timeout=30)
+        server.queue(workflow.to_api())
     check_that_prompts_run(server)
 
 
@@ -76,7 +76,7 @@ def test_nan_in_the_weights_is_told_by_the_nodes(server: ComfyServer, controls: 
     workflow = Workflow()
     workflow.add("PreviewAny", source=Output(workflow.add("ZeroConvLoad", control_net="nan.safetensors"), 0))
     with pytest.raises(PromptError, match=r"'nan.safetensors' cannot be used. 1 of its tensors hold NaN"):
-        server.queue(workflow.to_api(), timeout=60)
+        server.queue(workflow.to_api())
 
 
 def mapped_models(server: ComfyServer) -> list[str]:
@@ -98,7 +98,7 @@ def test_weights_that_are_cut_while_loaded_change_nothing(server: ComfyServer) -
         image = random_image(workflow, 64, 64, seed=seed)
         node = workflow.add("ZeroConvTeed", image=image, resolution=0, safe_steps=2, result_size="processing")
         saved = workflow.save_image(Output(node, 0))
-        return server.queue(workflow.to_api(), timeout=60).files(saved)[0].read_bytes()
+        return server.queue(workflow.to_api()).files(saved)[0].read_bytes()
 
     try:
         before = run(1)

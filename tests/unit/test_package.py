@@ -1,5 +1,6 @@
 """The package that pip installs: every folder is in it, and the command line runs from it."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -8,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomllib
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 from skimage import data
 from support.networks import dimensions, random_network
+from zeroconv.storage.reading import read_toml
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("nodes", "commands", "host", "training", "controlnet", "preprocessors", "storage", "comfy_client", "demo")
@@ -33,7 +34,7 @@ def folders_with_python() -> set[str]:
 
 
 def test_every_folder_of_the_product_is_in_the_package():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    settings = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]
     assert set(settings["packages"]) == folders_with_python()
 
 
@@ -107,3 +108,16 @@ def test_files_beside_the_python_code_are_in_the_wheel(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("js/docs/ZeroConvCanny.md", "preprocessors/weights/weights.toml", "demo/weights/base.safetensors"):
         assert f"zeroconv/{name}" in names
+
+
+def test_the_stated_floors_are_those_that_are_tested():
+    """Python's and PyTorch's in pyproject and README are what `make test-floor` installs; the workflow runs it."""
+    project = read_toml(ROOT / "pyproject.toml")["project"]
+    torch_floor = re.search(r"^torch==(\d+\.\d+)", (ROOT / "requirements-torch-floor.txt").read_text(), re.M)[1]
+    python_floor = re.search(r"^FLOOR_PYTHON \?= python(.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
+    assert f"torch>={torch_floor}" in project["dependencies"]
+    assert project["requires-python"] == f">={python_floor}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {python_floor} to " in readme
+    assert f"PyTorch {torch_floor} or newer" in readme
+    assert "make test-floor" in (ROOT / ".github" / "workflows" / "test.yml").read_text()

@@ -81,7 +81,7 @@ def test_line_art_in_strips_equals_the_whole(size, monkeypatch) -> None:
 
 def peak_bytes(run: Callable[[], object]) -> int:
     """Bytes of the tensors that were made and alive at once."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     recorded = profiler.profiler.kineto_results.events()
     changes = sorted((event.start_ns(), event.nbytes()) for event in recorded if event.name() == "[memory]")

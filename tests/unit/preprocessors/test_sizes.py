@@ -35,7 +35,7 @@ def method(run, multiple_of: int = 1, hint: str = "other") -> Preprocessor:
 
 
 @given(st.integers(16, 8192), st.integers(16, 8192), st.integers(16, 1024))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_shorter_side_is_the_resolution_and_the_aspect_is_kept(height, width, resolution):
     exact = max(height, width) * resolution / min(height, width)
     if round(exact) > LONGEST or round(exact) * resolution > MOST_PIXELS:
@@ -48,7 +48,7 @@ def test_the_shorter_side_is_the_resolution_and_the_aspect_is_kept(height, width
 
 
 @given(st.integers(16, 200), st.integers(16, 200), st.sampled_from([1, 8, 14, 16, 32, 64, 256]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_padding_reaches_the_network_and_never_the_result(height, width, multiple):
     seen = []
 

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,19 +41,24 @@ def test_writers_at_the_same_time_never_mix_their_files(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["w"]
 
 
-@pytest.fixture
-def small_disk():
-    """Files may have 20,000 bytes: the disk fills while writing, after the look at the free room."""
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """Files may have 20,000 bytes: the disk fills while writing, after the look at the free room.
+
+    Only to the end of the block: what pytest prints may go to a longer file.
+    """
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pickle", "many small tensors"])
-def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, small_disk: None, kind: str) -> None:
+def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, kind: str) -> None:
     tensors = {"a": torch.zeros(1 << 18)}
     (tmp_path / "w").write_bytes(b"before")
     write = {
@@ -59,7 +66,7 @@ def test_a_disk_that_fills_while_writing_is_told_by_name(tmp_path: Path, small_d
         "many small tensors": lambda: write_safetensors(tmp_path / "w", {str(n): torch.zeros(900) for n in range(9)}),
         "pickle": lambda: write_atomically(tmp_path / "w", 1, lambda file: torch.save(tensors, file)),
     }[kind]
-    with pytest.raises(OSError, match=r"'w' could not be written.*Make room") as caught:
+    with pytest.raises(OSError, match=r"'w' could not be written.*Make room") as caught, small_disk():
         write()
     assert caught.value.errno == errno.EFBIG
     assert os.listdir(tmp_path) == ["w"]

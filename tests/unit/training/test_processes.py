@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from zeroconv.training.processes import has_fsdp, launched_processes
+
+needs_fsdp = pytest.mark.skipif(not has_fsdp(), reason="training through FSDP needs PyTorch 2.6")
 
 TESTS = Path(__file__).resolve().parents[2]
 STEPS, BATCH = 3, 2
@@ -137,7 +139,10 @@ def same_weights(two: dict[str, torch.Tensor], one: dict[str, torch.Tensor]) -> 
 
 @pytest.mark.parametrize(
     ("environment", "kind"),
-    [({}, "AcceleratedProcesses"), ({"ACCELERATE_USE_FSDP": "true"}, "ShardedProcesses")],
+    [
+        ({}, "AcceleratedProcesses"),
+        pytest.param({"ACCELERATE_USE_FSDP": "true"}, "ShardedProcesses", marks=needs_fsdp),
+    ],
     ids=["DDP", "FSDP"],
 )
 def test_two_processes_equal_one_with_the_doubled_batch(
@@ -156,6 +161,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     )
 
 
+@needs_fsdp
 def test_shared_out_a_process_keeps_half_and_goes_on_where_another_kind_stopped(tmp_path: Path, one: dict) -> None:
     """A state saved by one process is resumed by two with FSDP."""
     finish(start([str(2 * BATCH), "1", str(tmp_path / "first.pt")], {}))
@@ -199,15 +205,11 @@ def test_two_processes_share_the_encoding_and_write_one_cache(tmp_path: Path) ->
     assert len(one["problems"]) == 1
 
 
-def test_sharded_training_finds_fsdp_where_older_versions_of_pytorch_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_pytorch_is_told_before_anything_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch.distributed.fsdp
-    from zeroconv.training.processes import _fully_shard
 
-    monkeypatch.delattr(torch.distributed.fsdp, "fully_shard")
-    older = ModuleType("torch.distributed._composable.fsdp")
-    older.fully_shard = lambda module, mesh: module
-    monkeypatch.setitem(sys.modules, older.__name__, older)
-    assert _fully_shard() is older.fully_shard
-    monkeypatch.delattr(older, "fully_shard")
-    with pytest.raises(ValueError, match=r"PyTorch 2\.4 or later"):
-        _fully_shard()
+    monkeypatch.delattr(torch.distributed.fsdp, "fully_shard", raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ValueError, match=r"FSDP needs PyTorch 2\.6 or later, not 2\."):
+        launched_processes()

@@ -22,7 +22,7 @@ def written(shapes, path, dtype=torch.float16):
     """A file of zeros in these shapes; matrices that have a scale are stored in float8."""
     scaled = {key.replace(".scale_weight", ".weight") for key in shapes if key.endswith(".scale_weight")}
     kinds = {key: torch.float8_e4m3fn if key in scaled else dtype for key in shapes}
-    save_file({key: torch.zeros(shape, dtype=kinds[key]) for key, shape in shapes.items()}, path)
+    save_file({key: torch.zeros(shape).to(kinds[key]) for key, shape in shapes.items()}, path)
     return path
 
 

@@ -152,7 +152,7 @@ def test_mlsd_runs_on_both_sizes_of_network():
         assert hints.unique().tolist() == [0, 1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), smallest=st.integers(1, 40), diagonal=st.booleans())
 def test_specks_are_those_of_scikit_image(seed, smallest, diagonal):
     from skimage.measure import label, regionprops

@@ -61,7 +61,7 @@ def test_a_batch_equals_one_by_one_and_stays_in_range(name):
     images = torch.rand(3, 3, 32, 48, generator=torch.Generator().manual_seed(1))
     together = network(images)
     one_by_one = torch.cat([network(image[None]) for image in images])
-    torch.testing.assert_close(together, one_by_one, rtol=0, atol=2e-4)
+    assert (together - one_by_one).norm() <= 5e-5 * one_by_one.norm()
     assert together.dtype == torch.float32
     if name.startswith("mlsd"):
         assert together.shape == (3, 5, 16, 24)

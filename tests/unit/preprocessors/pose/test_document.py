@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.poses import HOSTILE_POSES, document
 from zeroconv.preprocessors.pose.document import parse_poses, within_limits
@@ -13,7 +13,6 @@ JOINT = st.tuples(st.floats(0, 600), st.floats(0, 600), st.sampled_from([0, 0.5,
 
 
 @given(st.lists(JOINT, min_size=1, max_size=18), st.integers(64, 2048), st.integers(64, 2048))
-@settings(deadline=None)
 def test_joints_are_fractions_of_the_canvas_and_hidden_ones_are_missing(joints, width, height):
     frame = parse_poses(document([number for joint in joints for number in joint], width, height))
     assert frame is not None
@@ -45,7 +44,6 @@ def test_hostile_text_is_refused(text):
 
 
 @given(st.text() | st.recursive(st.none() | st.floats() | st.text(), lambda inner: st.lists(inner)).map(json.dumps))
-@settings(deadline=None)
 def test_any_text_is_read_or_refused(text):
     try:
         frame = parse_poses(text)

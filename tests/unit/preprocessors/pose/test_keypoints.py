@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose, PoseFrame, to_pose_keypoint
 from zeroconv.preprocessors.pose.read_keypoints import from_pose_keypoint
@@ -22,7 +22,6 @@ def random_pose(seed):
 
 
 @given(st.integers(0, 2**32), st.integers(64, 2048), st.integers(64, 2048))
-@settings(deadline=None)
 def test_poses_survive_the_way_out_and_in(seed, height, width):
     pose = random_pose(seed)
     (frame,) = from_pose_keypoint(to_pose_keypoint([PoseFrame(height, width, (pose,))]))

@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zeroconv.preprocessors.pose.keypoints import FRAME_PARTS, Keypoint
 from zeroconv.preprocessors.pose.read_keypoints import from_pose_keypoint
@@ -121,7 +121,6 @@ VALUES = st.recursive(
 
 
 @given(VALUES, VALUES)
-@settings(deadline=None)
 def test_any_value_is_read_or_refused(person: object, more: object) -> None:
     for frames in (more, frame(person), frame({"pose_keypoints_2d": more}), {**frame(), "canvas_width": more}):
         with suppress(ValueError):
