@@ -23,7 +23,7 @@ PREFIXES = ("", "control_model.", "model.diffusion_model.")
 FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 MOST_CHARACTERS = 10_000
-"""Of the text that says how a weight is stored; real ones have some dozen."""
+"""Bytes of the text that says how a weight is stored; real ones have some dozen."""
 LONGEST_SHOWN = 60
 
 
