@@ -73,8 +73,9 @@ class Trainer:
 
     def _train(self) -> None:
         settings, meter = self.settings, Meter()
+        first = self.step == 0 and settings.sample_every > 0
         lacking = self._due(settings.sample_every) and self.callbacks.lacks_sample(self.step)
-        if self.step == 0 or self.processes.any(self.processes.main and lacking):
+        if first or self.processes.any(self.processes.main and lacking):
             self._sample()
         self.base.prepare("train")
         while self.step < settings.steps:

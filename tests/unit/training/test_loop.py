@@ -142,11 +142,12 @@ def test_frozen_base_stays_bit_identical_and_holds_no_gradients() -> None:
     )
 
 
-def test_callbacks_come_when_due() -> None:
+@pytest.mark.parametrize(("sample_every", "sampled"), [(3, [0, 3, 5]), (0, [5])])
+def test_callbacks_come_when_due(sample_every: int, sampled: list[int]) -> None:
     recorder = Recorder()
-    trainer(dataclasses.replace(SETTINGS, steps=5, save_every=2, sample_every=3), recorder).run()
+    trainer(dataclasses.replace(SETTINGS, steps=5, save_every=2, sample_every=sample_every), recorder).run()
     assert recorder.saved == [2, 4, 5]
-    assert recorder.sampled == [0, 3, 5]
+    assert recorder.sampled == sampled
     assert len(recorder.losses) == 5
 
 
