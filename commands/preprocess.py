@@ -16,7 +16,7 @@ from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
 from ..storage.writing import remove_abandoned_parts
 from .folders import add_folder_argument, default_folder
-from .hint_maker import Job, Maker, Recipe
+from ..datasets.hint_maker import Job, Maker, Recipe
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -80,7 +80,7 @@ def _make_all(recipe: Recipe, jobs: Sequence[Job], workers: int | None) -> Itera
     if workers is None:
         maker = Maker(recipe)
         return (maker.make(source, target) for source, target in jobs)
-    from .cluster import make_over_cluster
+    from ..datasets.cluster import make_over_cluster
 
     return make_over_cluster(recipe, jobs, workers)
 

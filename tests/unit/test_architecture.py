@@ -21,17 +21,18 @@ ROOMS: dict[str, set[str]] = {
     "storage": set(),
     "controlnet": {"storage"},
     "preprocessors": {"storage"},
-    "training": {"storage", "controlnet", "preprocessors"},
-    "host": {"storage", "controlnet", "preprocessors", "training"},
-    "commands": {"storage", "controlnet", "preprocessors", "training", "host"},
-    "nodes": {"storage", "controlnet", "preprocessors", "training", "host"},
+    "datasets": {"storage", "controlnet", "preprocessors"},
+    "training": {"storage", "controlnet", "preprocessors", "datasets"},
+    "host": {"storage", "controlnet", "preprocessors", "datasets", "training"},
+    "commands": {"storage", "controlnet", "preprocessors", "datasets", "training", "host"},
+    "nodes": {"storage", "controlnet", "preprocessors", "datasets", "training", "host"},
     "comfy_client": set(),
     "demo": {"storage", "controlnet", "training", "comfy_client"},
-    "benchmarks": {"storage", "controlnet", "preprocessors", "training", "host", "comfy_client", "demo"},
+    "benchmarks": {"storage", "controlnet", "preprocessors", "datasets", "training", "host", "comfy_client", "demo"},
 }
 """What each room may import beside itself."""
 PRODUCT = [room for room in ROOMS if room != "benchmarks"]
-PLAIN = ["storage", "controlnet", "preprocessors", "training", "comfy_client", "demo"]
+PLAIN = ["storage", "controlnet", "preprocessors", "datasets", "training", "comfy_client", "demo"]
 
 LAYERS: dict[str, dict[str, set[str]]] = {
     "controlnet": {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("storage", "controlnet", "preprocessors", "training", "host", "commands", "nodes", "comfy_client")
+ROOMS = ("storage", "controlnet", "preprocessors", "datasets", "training", "host", "commands", "nodes", "comfy_client")
 
 RETIRED = {
     "acting": "active_rows",

@@ -17,7 +17,18 @@ from support.networks import dimensions, random_network
 from zeroconv.storage.reading import read_toml
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("nodes", "commands", "host", "training", "controlnet", "preprocessors", "storage", "comfy_client", "demo")
+ROOMS = (
+    "nodes",
+    "commands",
+    "host",
+    "training",
+    "datasets",
+    "controlnet",
+    "preprocessors",
+    "storage",
+    "comfy_client",
+    "demo",
+)
 """Folders of the product. Benchmarks, tests and scripts stay in the repository."""
 
 
