@@ -1,24 +1,43 @@
-"""`zeroconv preprocess`: hints for all images of a folder."""
+"""`zeroconv preprocess`: hints for all images of a folder, on all cores or GPUs of this machine, or over a Ray cluster.
+
+Hints that are there already are left alone, so the same line goes on after a stop.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from ..datasets.folder_listing import FolderListing, Survey
+from ..datasets.hint_files import FAST, FORMATS, HintFormat
+from ..datasets.hint_maker import Recipe
+from ..datasets.pipeline import THREAD_NAME, Extent
+from ..datasets.workers import core_count, make_hints
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
+from ..preprocessors.description import Preprocessor
 from ..preprocessors.running import Options
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
-from ..storage.writing import remove_abandoned_parts
+from ..storage.names import printable
 from .folders import add_folder_argument, default_folder
-from ..datasets.hint_maker import Job, Maker, Recipe
+from .progress_bar import ProgressBar
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+INTERRUPTED = 130
+"""The exit status of a program that Ctrl+C ended."""
+GOODBYE_SECONDS = 0.5
+IMAGES_A_PROCESS = {False: 128, True: 8}
+"""A process takes seconds to start: it is worth so many images, without networks and with them."""
+NETWORK_CORES = 4
+"""Cores of one process with networks on the CPU: more processes would each hold the weights."""
+GPU_BATCH = 16
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,11 +45,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("preprocess", help="make hints of a folder of images", description=__doc__)
     parser.add_argument("method", help=f"one of: {', '.join(preprocessors())}")
     parser.add_argument("--input", type=Path, required=True, metavar="DIR", help="images, folders in it too")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="hints, as PNG in the same folders")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="hints, in the same folders")
     parser.add_argument("--resolution", type=int, default=0, help="of the shorter side; 0 = each image's own (default)")
     parser.add_argument("--result-size", choices=RESULT_SIZES, default="processing", help="size of the hints")
     parser.add_argument("--set", default="", metavar="NAME=VALUE,...", help="settings of the method")
-    parser.add_argument("--device", default="cpu", help="where networks run: cpu (default), cuda, mps")
+    parser.add_argument("--format", choices=FORMATS, default="png", help="png (default) and webp keep every value")
+    parser.add_argument(
+        "--effort", type=int, default=FAST, metavar="0..9", help="spent on small files; 1 (default) is the fastest"
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="where networks run: cpu (default), cuda (all GPUs), cuda:0, mps"
+    )
+    parser.add_argument("--batch", type=int, default=0, help="images of one size that a network takes at once")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=0,
+        help=f"processes (default: the cores; a {NETWORK_CORES}th of them for networks on the CPU; the GPUs)",
+    )
+    parser.add_argument("--failures", type=Path, metavar="FILE", help="write what failed there, a JSON object a line")
     parser.add_argument("--overwrite", action="store_true", help="make hints again that are there already")
     parser.add_argument(
         "--ray",
@@ -46,7 +79,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0 when every image has its hint, 1 when some could not be read or processed.
+    """Return 0 when every image has its hint, 1 when some could not be read or processed, 130 after Ctrl+C.
 
     Raises ValueError when there is nothing to do: no folder, no images, a method that needs more than an image.
     """
@@ -59,84 +92,107 @@ def run(args: argparse.Namespace) -> int:
         Options(args.resolution, args.result_size),
         args.folder or default_folder(),
         args.device,
+        HintFormat(args.format, args.effort),
     )
-    found = _find(args.input, args.output)
-    jobs = _jobs(found.pictures, args.input, args.output)
-    for folder in {target.parent for _, target in jobs}:
-        remove_abandoned_parts(folder)
-    missing = [(source, target) for source, target in jobs if args.overwrite or not target.exists()]
-    failed = [failure for failure in _make_all(recipe, missing, args.ray) if failure]
-    print(f"{len(missing) - len(failed)} made, {len(jobs) - len(missing)} there already, {len(failed)} failed")
-    if found.others:
-        suffixes = ", ".join(sorted({path.suffix.lower() or "no suffix" for path in found.others}))
-        print(f"{len(found.others)} other files left alone ({suffixes})")
-    for failure in (*failed, *found.unreadable):
-        print(failure, file=sys.stderr)
-    return 1 if failed or found.unreadable else 0
+    listing = FolderListing(args.input, args.output, recipe.format.suffix)
+    survey = listing.survey()
+    total = survey.pictures - (0 if args.overwrite else survey.there)
+    with _failures_file(args.failures) as file:
+        tally = _Tally(ProgressBar(total, "images"), file)
+        try:
+            _make_all(args, method, recipe, listing, tally, total)
+        except KeyboardInterrupt:
+            tally.close()
+            return _interrupted(tally, total)
+        finally:
+            tally.close()
+    return _summary(survey, tally, survey.pictures - total)
 
 
-def _make_all(recipe: Recipe, jobs: Sequence[Job], workers: int | None) -> Iterator[str]:
-    """What is wrong with each image, "" for a hint that was made. workers: of a Ray cluster, None for this process."""
-    if workers is None:
-        maker = Maker(recipe)
-        return (maker.make(source, target) for source, target in jobs)
-    from ..datasets.cluster import make_over_cluster
+class _Tally:
+    """Counts hints and failures as they come, and tells them."""
 
-    return make_over_cluster(recipe, jobs, workers)
+    def __init__(self, bar: ProgressBar, failures: IO[str] | None) -> None:
+        self.made = self.failed = 0
+        self._bar, self._failures = bar, failures
+        self._lock = threading.Lock()
 
+    def report(self, source: str, problem: str) -> None:
+        """Called for every image, in any thread; problem: "" for a hint that was made."""
+        with self._lock:
+            if problem:
+                self.failed += 1
+                text = problem if os.path.basename(source) in problem else f"{source}: {problem}"
+                self._bar.say(printable(text))
+                if self._failures is not None:
+                    entry = {"file": printable(source), "problem": printable(problem)}
+                    self._failures.write(f"{json.dumps(entry, ensure_ascii=False)}\n")
+                    self._failures.flush()
+            else:
+                self.made += 1
+        self._bar.advance(failed=bool(problem))
 
-@dataclass(frozen=True)
-class Found:
-    """What lies in a folder: pictures, files of other kinds, and folders that could not be listed."""
-
-    pictures: list[Path]
-    others: list[Path]
-    unreadable: list[str]
-
-
-def _find(source: Path, target: Path) -> Found:
-    """All files in `source` and the folders in it, sorted; not those of `target`, where hints go.
-
-    Raises ValueError where there is no picture, and where hints would lie in the folder of the pictures.
-    """
-    if not source.is_dir():
-        problem = "is a file; --input takes the folder that it is in" if source.exists() else "is not there"
-        raise ValueError(f"--input {source} {problem}.")
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"--output is the folder of the images, {source}: their hints need another folder.")
-    unreadable: list[str] = []
-    files: list[Path] = []
-    for name, folders, names in os.walk(source, onerror=lambda error: unreadable.append(str(error))):
-        folder = Path(name)
-        folders[:] = [each for each in folders if not (target.exists() and target.samefile(folder / each))]
-        files += [folder / each for each in names]
-    pictures = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
-    others = sorted(path for path in files if path.suffix.lower() not in SUFFIXES)
-    if not pictures:
-        raise ValueError(f"--input {source} holds no images; {', '.join(SUFFIXES)} are read.")
-    return Found(pictures, others, unreadable)
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
 
 
-def _jobs(pictures: Sequence[Path], source: Path, target: Path) -> list[Job]:
-    """Every image with the place of its hint, `a.png` for `a.jpg`.
+def _make_all(
+    args: argparse.Namespace, method: Preprocessor, recipe: Recipe, listing: FolderListing, tally: _Tally, total: int
+) -> None:
+    jobs = listing.jobs(args.overwrite)
+    if args.ray is not None:
+        from ..datasets.cluster import make_over_cluster
 
-    Where images would share a hint, their suffix becomes part of its name: `a.jpg.png`. Names that differ in case
-    only count as equal, since on many disks they are. Raises ValueError where a hint would replace an image.
-    """
-    relative = [path.relative_to(source) for path in pictures]
-    hints = [path.with_suffix(".png") for path in relative]
-    while True:
-        shared = {name for name, count in Counter(str(hint).casefold() for hint in hints).items() if count > 1}
-        longer = [
-            path.with_name(f"{path.name}.png") if str(hint).casefold() in shared else hint
-            for path, hint in zip(relative, hints, strict=True)
-        ]
-        if longer == hints:
-            break
-        hints = longer
-    jobs = [(picture, target / hint) for picture, hint in zip(pictures, hints, strict=True)]
-    originals = {picture.resolve() for picture in pictures}
-    for picture, hint in jobs:
-        if hint.resolve() in originals:
-            raise ValueError(f"The hint of {picture} would replace the image {hint}: choose another --output.")
-    return jobs
+        make_over_cluster(recipe, list(jobs), args.ray, tally.report)
+        return
+    count = args.jobs or _process_count(method, args.device, total)
+    threads = max(1, core_count() // count) + 1
+    batch = args.batch or (1 if args.device == "cpu" else GPU_BATCH)
+    make_hints(recipe, jobs, count, Extent(threads, batch), tally.report, threading.Event())
+
+
+def _process_count(method: Preprocessor, device: str, total: int) -> int:
+    """As many as gain something; one for few images."""
+    has_networks = bool(method.weights)
+    if has_networks and device != "cpu":
+        import torch
+
+        most = torch.cuda.device_count() if device == "cuda" else 1
+    else:
+        most = core_count() // (NETWORK_CORES if has_networks else 1)
+    return max(1, min(most, total // IMAGES_A_PROCESS[has_networks]))
+
+
+@contextmanager
+def _failures_file(path: Path | None) -> Iterator[IO[str] | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8") as file:
+        yield file
+
+
+def _interrupted(tally: _Tally, total: int) -> int:
+    """Say how to go on; end within a second, also in the middle of an image."""
+    print(
+        f"Stopped: {tally.made} made, {total - tally.made - tally.failed} left. The same command goes on from here.",
+        file=sys.stderr,
+        flush=True,
+    )
+    deadline = time.monotonic() + GOODBYE_SECONDS
+    while any(thread.name.startswith(THREAD_NAME) for thread in threading.enumerate()):
+        if time.monotonic() > deadline:
+            sys.stdout.flush()
+            os._exit(INTERRUPTED)
+        time.sleep(0.02)
+    return INTERRUPTED
+
+
+def _summary(survey: Survey, tally: _Tally, there: int) -> int:
+    print(f"{tally.made} made, {there} there already, {tally.failed} failed")
+    if survey.others:
+        print(f"{survey.others.total()} other files left alone ({', '.join(sorted(survey.others))})")
+    for problem in survey.unreadable:
+        print(problem, file=sys.stderr)
+    return 1 if tally.failed or survey.unreadable else 0

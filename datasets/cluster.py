@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .hint_maker import Job, Maker, Recipe
+from .pipeline import Extent, Pipeline, Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,22 +23,22 @@ class Worker:
         self._maker = Maker(recipe)
 
     def __call__(self, files: dict[str, np.ndarray]) -> dict[str, list[str]]:
-        """Make the hints of the columns `source` and `target`; the column `failure` says what is wrong with each."""
-        pairs = zip(files["source"], files["target"], strict=True)
-        return {"failure": [self._make(Path(source), Path(target)) for source, target in pairs]}
-
-    def _make(self, source: Path, target: Path) -> str:
+        """Make the hints of the columns `source` and `target`; the column `problem` says what is wrong with each."""
+        problems: dict[str, str] = {}
+        jobs = [(str(source), str(target)) for source, target in zip(files["source"], files["target"], strict=True)]
         try:
-            return self._maker.make(source, target)
-        except FileNotFoundError as error:  # an exception of a worker would reach the user wrapped in Ray's own
-            return f"{source}: {error}"
+            Pipeline(self._maker, Extent(batch=FILES), problems.__setitem__, threading.Event()).run(jobs)
+        except (OSError, ImportError) as error:  # an exception of a worker would reach the user wrapped in Ray's own
+            problems = {source: problems.get(source, str(error)) for source, _ in jobs}
+        sources = [source for source, _ in jobs]
+        return {"source": sources, "problem": [problems[source] for source in sources]}
 
 
-def make_over_cluster(recipe: Recipe, jobs: Sequence[Job], workers: int) -> Iterator[str]:
+def make_over_cluster(recipe: Recipe, jobs: Sequence[Job], workers: int, report: Report) -> None:
     """Make all hints on `workers` processes, 0 for as many as the cluster has room for.
 
     The images, the folder of the hints and that of the weights must lie where every machine of the cluster sees them.
-    Returns what is wrong with each image, "" for a hint that was made. Raises ValueError where Ray is not installed.
+    Raises ValueError where Ray is not installed.
     """
     try:
         import ray
@@ -51,7 +52,7 @@ def make_over_cluster(recipe: Recipe, jobs: Sequence[Job], workers: int) -> Iter
     gpu = 1 if recipe.device.startswith("cuda") else 0
     room = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1))
     files = ray.data.from_items(
-        [{"source": str(source), "target": str(target)} for source, target in jobs],
+        [{"source": source, "target": target} for source, target in jobs],
         override_num_blocks=-(-len(jobs) // FILES),
     )
     made = files.map_batches(
@@ -61,4 +62,5 @@ def make_over_cluster(recipe: Recipe, jobs: Sequence[Job], workers: int) -> Iter
         concurrency=workers or room,
         num_gpus=gpu or None,
     )
-    yield from (row["failure"] for row in made.iter_rows())
+    for row in made.iter_rows():
+        report(row["source"], row["problem"])

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from ..preprocessors.catalogue import preprocessor_of
 from ..preprocessors.description import Value
-from ..preprocessors.pictures import read_picture
-from ..preprocessors.running import Options, preprocess
-from ..storage.writing import write_atomically
+from ..preprocessors.pictures import Photo, read_photo
+from ..preprocessors.running import Options, preprocess, preprocess_bytes, to_bytes
+from ..storage.writing import write_bytes
+from .hint_files import HintFormat
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
-Job = tuple[Path, Path]
-"""An image and the place of its hint."""
+Job = tuple[str, str]
+"""The path of an image, and that of its hint."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every hint of a run is made: plain values, which can be sent to another machine.
+    """How every hint of a run is made: plain values, which can be sent to another process or machine.
 
-    method: id of the preprocessor. folder: of the weights.
+    method: id of the preprocessor. settings: complete. folder: of the weights.
     """
 
     method: str
@@ -31,37 +35,58 @@ class Recipe:
     options: Options
     folder: Path
     device: str
+    format: HintFormat = field(default_factory=HintFormat)
+
+
+def kind_of(photo: Photo) -> Any:
+    """Equal for photographs that may share a batch."""
+    return type(photo).__name__, tuple(photo.shape)
 
 
 class Maker:
-    """Makes hints by a recipe; its networks stay loaded in between."""
+    """Makes hints by a recipe; its networks stay loaded in between.
 
-    def __init__(self, recipe: Recipe) -> None:
+    `read`, `write` and, without networks, `make` may be called from several threads.
+    """
+
+    def __init__(self, recipe: Recipe, check: Callable[[], None] | None = None) -> None:
+        """check: called again and again while a hint is made; may raise to stop."""
         from ..preprocessors.weights.local_networks import LocalNetworks
 
-        self._recipe = recipe
         self._method = preprocessor_of(recipe.method)
         self._networks = LocalNetworks([recipe.folder], recipe.device)
+        self._settings, self._format, self._options = recipe.settings, recipe.format, recipe.options
+        if check is not None:
+            self._options = replace(recipe.options, progress=lambda done, total: check())
 
-    def make(self, source: Path, target: Path) -> str:
-        """Write the hint of an image. Returns "", or what is wrong with the image.
+    @property
+    def has_networks(self) -> bool:
+        """Whether the method gains from batches, and computes on a device."""
+        return bool(self._method.weights)
+
+    def read(self, source: str) -> Photo:
+        """A photograph as the method likes it best. Raises ValueError that names the file."""
+        return read_photo(Path(source))
+
+    def make(self, photos: Sequence[Photo]) -> list[np.ndarray]:
+        """The hints of photographs of one kind (`kind_of`): (H, W) or (H, W, 3) uint8.
 
         Raises FileNotFoundError when weights are missing, ImportError when what runs them is.
         """
-        try:
-            image = read_picture(source)
-            hint = preprocess(self._method, image, self._networks, self._recipe.settings, self._recipe.options)
-            write_image(hint.image[0], target)
-        except (FileNotFoundError, ImportError):
-            raise
-        except Exception as error:  # of OpenCV, torch or Pillow: one picture costs one picture
-            return f"{source}: {error}"
-        return ""
+        if self._method.in_bytes is not None and len(photos) == 1 and not isinstance(photos[0], torch.Tensor):
+            return [preprocess_bytes(self._method, self._method.in_bytes, photos[0], self._settings, self._options)]
+        batch = torch.cat([as_floats(photo) for photo in photos])
+        options = replace(self._options, chunk=len(photos))
+        hints = preprocess(self._method, batch, self._networks, self._settings, options).image
+        return list(to_bytes(hints))
+
+    def write(self, pixels: np.ndarray, target: str) -> None:
+        """Write a hint, whole or not at all. Raises OSError."""
+        write_bytes(Path(target), self._format.encode(pixels), tidy=False)
 
 
-def write_image(image: Tensor, path: Path) -> None:
-    """HWC 0..1 as PNG, whole or not at all."""
-    from PIL import Image
-
-    pixels = image.clamp(0, 1).mul(255).round().byte().numpy()
-    write_atomically(path, pixels.nbytes, lambda file: Image.fromarray(pixels).save(file, format="PNG"))
+def as_floats(photo: Photo) -> torch.Tensor:
+    """(1, H, W, 3 or 4) float32 0..1."""
+    if isinstance(photo, torch.Tensor):
+        return photo
+    return torch.from_numpy(photo.astype("float32") / 255)[None]

@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from .pose.keypoints import PoseFrame
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Value = float | int | bool | str
 Settings = Mapping[str, Value]
@@ -86,6 +89,10 @@ class Hint:
 
 
 Run = Callable[[Inputs], Hint]
+ByteFunction = Callable[["np.ndarray"], "np.ndarray"]
+"""From RGB, (H, W, 3) uint8, to a hint of the same size: (H, W) or (H, W, 3), uint8 or float 0..1."""
+InBytes = Callable[[Settings], ByteFunction]
+"""The function for a value of each of the method's parameters."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,8 @@ class Preprocessor:
     has_result_size: the node lets the user choose the size of the hint; Canny's inputs are fixed without it.
     takes_mask: `run` needs `Inputs.mask`.
     gives_labels, gives_poses: `run` returns `Hint.labels`, `Hint.poses`.
+    in_bytes: the same method on the bytes of a picture, for the hints of files; None where it computes in floats. The
+    hint of a picture in 8 bits has the same bytes either way.
     """
 
     id: str
@@ -137,6 +146,7 @@ class Preprocessor:
     takes_mask: bool = False
     gives_labels: bool = False
     gives_poses: bool = False
+    in_bytes: InBytes | None = None
 
     @property
     def node_id(self) -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MOST_PIXELS = 1 << 27
 """Upper limit of one image: 0.4 GB of memory as bytes, 1.6 GB as the float32 that methods work on."""
 
+Photo = np.ndarray | Tensor
+"""RGB in bytes, (H, W, 3) uint8, or (1, H, W, 3 or 4) float32 0..1."""
+
 _ORIENTATION = 0x0112
 """The tag of EXIF; a picture with 5 or more lies on its side."""
 
@@ -64,11 +67,27 @@ def read_picture(path: Path) -> Tensor:
     """(1, H, W, 3 or 4) float32 0..1, the fourth channel the opacity. Raises ValueError that names the file."""
     image = open_picture(path)
     with _named(path):
-        if _is_deep(image):
-            grey = torch.from_numpy(_grey(image))
-            return grey[None, :, :, None].expand(-1, -1, -1, 3)
-        mode = "RGBA" if _is_transparent(image) else "RGB"
-        return torch.from_numpy(np.asarray(image.convert(mode), dtype=np.float32) / 255)[None]
+        return _as_floats(image)
+
+
+def read_photo(path: Path) -> Photo:
+    """The bytes of a picture in 8 bits without transparent parts; another as in `read_picture`.
+
+    Raises ValueError that names the file.
+    """
+    image = open_picture(path)
+    with _named(path):
+        if _is_deep(image) or _is_transparent(image):
+            return _as_floats(image)
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _as_floats(image: Picture) -> Tensor:
+    if _is_deep(image):
+        grey = torch.from_numpy(_grey(image))
+        return grey[None, :, :, None].expand(-1, -1, -1, 3)
+    mode = "RGBA" if _is_transparent(image) else "RGB"
+    return torch.from_numpy(np.asarray(image.convert(mode), dtype=np.float32) / 255)[None]
 
 
 def read_rgb(path: Path) -> Picture:
@@ -121,9 +140,10 @@ def _turned(image: Picture) -> Picture:
     from PIL import ImageOps
 
     try:
-        return ImageOps.exif_transpose(image)
+        # Most pictures lie as they were taken; turning would copy them all the same.
+        return image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
     except Exception:  # see _named
-        return image.copy()
+        return image
 
 
 def _is_transparent(image: Picture) -> bool:

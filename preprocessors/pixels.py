@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .description import Hint, InBytes, Run
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -20,9 +22,19 @@ def map_bytes(images: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> T
 
     Values are rounded, not cut off: an 8-bit picture comes back as exactly the bytes that it was made of.
     """
+    return map_arrays(images.float(), lambda array: function(rounded_bytes(array)))
+
+
+def rounded_bytes(picture: np.ndarray) -> np.ndarray:
+    """HWC float32 0..1 to uint8."""
     import cv2
 
-    return map_arrays(images.float(), lambda array: function(cv2.convertScaleAbs(array, alpha=255, beta=HALVES_UP)))
+    return cv2.convertScaleAbs(picture, alpha=255, beta=HALVES_UP)
+
+
+def run_in_bytes(method: InBytes) -> Run:
+    """A method that computes in bytes as `Preprocessor.run`."""
+    return lambda inputs: Hint(map_bytes(inputs.images, method(inputs.settings)))
 
 
 def map_floats(images: Tensor, function: Callable[[np.ndarray], np.ndarray]) -> Tensor:

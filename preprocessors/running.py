@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from . import sizes
 from .cancel import run_cancellable
-from .description import Hint, Inputs, Networks, Preprocessor, Settings
+from .description import Hint, InBytes, Inputs, Networks, Preprocessor, Settings
+from .pixels import rounded_bytes
 from .pose.keypoints import PoseFrame
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def do_nothing(done: int, total: int) -> None:
@@ -72,6 +77,30 @@ def preprocess(
         collected.add(_resized(hint, frame.given, preprocessor.hint) if options.result_size == "input" else hint)
     options.progress(total, total)
     return _with_canvases(collected.hint())
+
+
+def preprocess_bytes(
+    preprocessor: Preprocessor, method: InBytes, rgb: np.ndarray, settings: Settings, options: Options
+) -> np.ndarray:
+    """The hint of one picture, bit for bit that of `preprocess` in 8 bits, without floats where no size changes.
+
+    method: `Preprocessor.in_bytes`. rgb: (H, W, 3) uint8. settings: complete. Returns (H, W) or (H, W, 3) uint8.
+    """
+    frame = sizes.Frame.plan(rgb.shape[0], rgb.shape[1], options.resolution, preprocessor.multiple_of)
+    if frame.working != frame.given:
+        resized = sizes.resize(torch.from_numpy(rgb.astype("float32") / 255)[None], frame.working)
+        rgb = rounded_bytes(resized[0].numpy())
+    hint = method(settings)(rgb)
+    if options.result_size == "input" and hint.shape[:2] != frame.given:
+        image = torch.from_numpy(hint if hint.ndim == 3 else hint[..., None].repeat(3, 2))[None]
+        image = image.float() / 255 if image.dtype == torch.uint8 else image
+        return to_bytes(sizes.resize_hint(image, frame.given, preprocessor.hint)[0])
+    return to_bytes(torch.from_numpy(hint))
+
+
+def to_bytes(hint: Tensor) -> np.ndarray:
+    """A hint, 0..1 in floats or bytes as they are, as uint8 of the same shape."""
+    return (hint if hint.dtype == torch.uint8 else hint.clamp(0, 1).mul(255).round().byte()).numpy()
 
 
 class _Collected:

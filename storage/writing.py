@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -28,8 +29,11 @@ TRIES = 5
 PAUSE_SECONDS = 0.2
 
 
-def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object], tidy: bool = True) -> None:
     """Let `write` fill a new file of about `size` bytes, then put it in the place of `path`.
+
+    tidy: first remove what killed writers left in the folder. That lists the folder, so who writes many files into one
+    calls `remove_abandoned_parts` once instead.
 
     A reader, and a crash at any moment, sees the old file or the new one; of writers at the same time the last one to
     end wins. Raises OSError, naming the file, before the old one is touched, when the disk is or becomes too full.
@@ -37,12 +41,14 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
     folder = path.parent
     with _naming(path):
         folder.mkdir(parents=True, exist_ok=True)
-    remove_abandoned_parts(folder)
+    if tidy:
+        remove_abandoned_parts(folder)
     free = shutil.disk_usage(folder).free
     if free < size * MARGIN:
-        raise OSError(
+        raise _like(
+            OSError(errno.ENOSPC, ""),
             f"{name_of(path)} needs {size / 1e9:.2f} GB, but the disk of '{printable(folder)}' has only "
-            f"{free / 1e9:.2f} GB free. Make room and continue; the file saved before is kept."
+            f"{free / 1e9:.2f} GB free. Make room and continue; the file saved before is kept.",
         )
     part = folder / f"{PREFIX}{secrets.token_hex(4)}{PART}"
     try:
@@ -60,9 +66,9 @@ def write_atomically(path: Path, size: int, write: Callable[[IO[bytes]], object]
             part.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a short file whole or not at all."""
-    write_atomically(path, len(content), lambda file: file.write(content))
+def write_bytes(path: Path, content: bytes, tidy: bool = True) -> None:
+    """Write a short file whole or not at all. tidy: as in `write_atomically`."""
+    write_atomically(path, len(content), lambda file: file.write(content), tidy)
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

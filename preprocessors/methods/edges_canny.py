@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import Hint, Inputs, Parameter, Preprocessor
-from ..pixels import map_bytes
+from ..description import ByteFunction, Parameter, Preprocessor, Settings
+from ..pixels import map_bytes, run_in_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,20 +23,30 @@ def canny(images: Tensor, low: float, high: float) -> Tensor:
 
     This is `cv2.Canny` on the RGB bytes, which ControlNet's v1.0 and v1.1 were trained with.
     """
+    return map_bytes(images, edges_between(low, high))
+
+
+def edges_between(low: float, high: float) -> ByteFunction:
+    """The function from RGB bytes to Canny edges, 0 or 255."""
     import cv2
 
-    return map_bytes(images, lambda rgb: cv2.Canny(rgb, low, high))
+    return lambda rgb: cv2.Canny(rgb, low, high)
 
 
 def canny_auto(images: Tensor, density: float) -> Tensor:
     """Canny with thresholds from each picture: the share `density` of the pixels lies above the high one."""
+    return map_bytes(images, edges_by_density(density))
+
+
+def edges_by_density(density: float) -> ByteFunction:
+    """The function from RGB bytes to Canny edges, 0 or 255, with thresholds as in `automatic_thresholds`."""
     import cv2
 
     def edges(rgb: np.ndarray) -> np.ndarray:
         low, high = automatic_thresholds(rgb, density)
         return cv2.Canny(rgb, low, high)
 
-    return map_bytes(images, edges)
+    return edges
 
 
 def automatic_thresholds(rgb: np.ndarray, density: float) -> tuple[float, float]:
@@ -91,16 +102,16 @@ LOW = "A line goes on while the change stays above this. Lower: longer lines and
 HIGH = "A line starts where the change is above this. Lower: more lines; higher: only the strongest."
 
 
-def _run_canny(inputs: Inputs) -> Hint:
-    return Hint(canny(inputs.images, inputs.number("low_threshold"), inputs.number("high_threshold")))
+def _canny_in_bytes(settings: Settings) -> ByteFunction:
+    return edges_between(float(settings["low_threshold"]), float(settings["high_threshold"]))
 
 
-def _run_auto(inputs: Inputs) -> Hint:
-    return Hint(canny_auto(inputs.images, inputs.number("density")))
+def _auto_in_bytes(settings: Settings) -> ByteFunction:
+    return edges_by_density(float(settings["density"]))
 
 
-def _run_pyramid(inputs: Inputs) -> Hint:
-    return Hint(pyramid_canny(inputs.images, inputs.number("low_threshold"), inputs.number("high_threshold")))
+def _pyramid_in_bytes(settings: Settings) -> ByteFunction:
+    return partial(_pyramid, low=float(settings["low_threshold"]), high=float(settings["high_threshold"]))
 
 
 CANNY = Preprocessor(
@@ -108,7 +119,8 @@ CANNY = Preprocessor(
     label="Canny Edges",
     hint="edges",
     description="Thin white edges on black, equal to the maps that Canny ControlNets were trained with.",
-    run=_run_canny,
+    run=run_in_bytes(_canny_in_bytes),
+    in_bytes=_canny_in_bytes,
     parameters=(_threshold("low_threshold", 100, LOW), _threshold("high_threshold", 200, HIGH)),
     has_result_size=False,
     aliases=("edge detection", "CannyEdgePreprocessor"),
@@ -119,7 +131,8 @@ CANNY_AUTO = Preprocessor(
     label="Canny Edges, Automatic",
     hint="edges",
     description="Thin white edges on black, with thresholds that fit each picture's own contrast.",
-    run=_run_auto,
+    run=run_in_bytes(_auto_in_bytes),
+    in_bytes=_auto_in_bytes,
     parameters=(
         Parameter(
             "density",
@@ -139,7 +152,8 @@ CANNY_PYRAMID = Preprocessor(
     label="Canny Edges, Pyramid",
     hint="edges",
     description="Canny at nine scales in one grey map, white where an edge shows at many: for Control-LoRA Canny.",
-    run=_run_pyramid,
+    run=run_in_bytes(_pyramid_in_bytes),
+    in_bytes=_pyramid_in_bytes,
     parameters=(_threshold("low_threshold", 64, LOW), _threshold("high_threshold", 128, HIGH)),
     aliases=("pyracanny", "PyraCannyPreprocessor", "CPDS"),
 )

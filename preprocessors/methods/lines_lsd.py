@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..description import Hint, Inputs, Parameter, Preprocessor
+from ..description import ByteFunction, Parameter, Preprocessor, Settings
 from ..line_segments import draw_segments, find_segments
-from ..pixels import map_bytes
+from ..pixels import run_in_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def _run(inputs: Inputs) -> Hint:
+def _in_bytes(settings: Settings) -> ByteFunction:
     import cv2
 
-    share = inputs.number("minimum_length")
+    share = float(settings["minimum_length"])
 
     def lines(rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]
         segments = find_segments(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), share * min(height, width))
         return draw_segments(segments, height, width)
 
-    return Hint(map_bytes(inputs.images, lines))
+    return lines
 
 
 LINES_LSD = Preprocessor(
@@ -30,7 +30,8 @@ LINES_LSD = Preprocessor(
     label="Straight Lines (LSD)",
     hint="lines",
     description="White straight lines on black, found without a network: for M-LSD and Hough ControlNets.",
-    run=_run,
+    run=run_in_bytes(_in_bytes),
+    in_bytes=_in_bytes,
     parameters=(
         Parameter(
             "minimum_length",
