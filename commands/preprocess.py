@@ -10,16 +10,15 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from ..datasets.folder_listing import FolderListing, Survey
 from ..datasets.hint_files import FAST, FORMATS, HintFormat
 from ..datasets.hint_maker import Recipe
-from ..datasets.pipeline import THREAD_NAME, Extent
+from ..datasets.pipeline import Extent
 from ..datasets.workers import core_count, make_hints
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
 from ..preprocessors.description import Preprocessor
@@ -32,7 +31,6 @@ from .progress_bar import ProgressBar
 
 INTERRUPTED = 130
 """The exit status of a program that Ctrl+C ended."""
-GOODBYE_SECONDS = 0.5
 IMAGES_A_PROCESS = {False: 128, True: 8}
 """A process takes seconds to start: it is worth so many images, without networks and with them."""
 NETWORK_CORES = 4
@@ -102,8 +100,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             _make_all(args, method, recipe, listing, tally, total)
         except KeyboardInterrupt:
-            tally.close()
-            return _interrupted(tally, total)
+            _end_at_once(tally, total)
         finally:
             tally.close()
     return _summary(survey, tally, survey.pictures - total)
@@ -173,20 +170,13 @@ def _failures_file(path: Path | None) -> Iterator[IO[str] | None]:
         yield file
 
 
-def _interrupted(tally: _Tally, total: int) -> int:
-    """Say how to go on; end within a second, also in the middle of an image."""
-    print(
-        f"Stopped: {tally.made} made, {total - tally.made - tally.failed} left. The same command goes on from here.",
-        file=sys.stderr,
-        flush=True,
-    )
-    deadline = time.monotonic() + GOODBYE_SECONDS
-    while any(thread.name.startswith(THREAD_NAME) for thread in threading.enumerate()):
-        if time.monotonic() > deadline:
-            sys.stdout.flush()
-            os._exit(INTERRUPTED)
-        time.sleep(0.02)
-    return INTERRUPTED
+def _end_at_once(tally: _Tally, total: int) -> NoReturn:
+    """Say how to go on, and end without waiting for threads that are in the middle of an image."""
+    left = total - tally.made - tally.failed
+    tally.close()
+    print(f"Stopped: {tally.made} made, {left} left. The same command goes on from here.", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
 
 
 def _summary(survey: Survey, tally: _Tally, there: int) -> int:

@@ -19,7 +19,7 @@ import torch
 from .hint_maker import Job, Maker, Recipe
 from .pipeline import Extent, Pipeline, Report, Stopped
 
-GOODBYE_SECONDS = 0.5
+GOODBYE_SECONDS = 0.25
 """After this a process that is still busy with an image is killed; hints are written whole or not at all."""
 MOST_DEATHS = 5
 """Processes that end one after the other without a hint: then it is not the images."""
@@ -173,6 +173,7 @@ class _Workers:
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
+                worker.process.join(GOODBYE_SECONDS)
 
 
 def _device(name: str, index: int) -> str:

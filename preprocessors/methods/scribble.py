@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..description import ByteFunction, Hint, Inputs, Parameter, Preprocessor, Settings
+from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..pixels import map_arrays
 
 if TYPE_CHECKING:
@@ -44,13 +44,6 @@ def _xdog(rgb: np.ndarray, threshold: float) -> np.ndarray:
     return (2 * darker > threshold).astype(np.float32)
 
 
-def _drawing_in_bytes(settings: Settings) -> ByteFunction:
-    import numpy as np
-
-    threshold = float(settings["threshold"])
-    return lambda rgb: np.where(rgb.min(axis=2) < threshold, np.uint8(255), np.uint8(0))
-
-
 def _run_drawing(inputs: Inputs) -> Hint:
     return Hint(scribble_from_drawing(inputs.images, inputs.number("threshold")))
 
@@ -65,7 +58,6 @@ SCRIBBLE = Preprocessor(
     hint="scribble",
     description="Turns a drawing in dark ink on white paper into white strokes on black.",
     run=_run_drawing,
-    in_bytes=_drawing_in_bytes,
     parameters=(
         Parameter("threshold", "Threshold", 127, "Darker than this counts as ink.", minimum=0, maximum=255, step=1),
     ),

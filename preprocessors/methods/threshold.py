@@ -45,10 +45,6 @@ def _run_invert(inputs: Inputs) -> Hint:
     return Hint(1 - inputs.images)
 
 
-def _invert_in_bytes(settings: Settings) -> ByteFunction:
-    return lambda rgb: 255 - rgb
-
-
 THRESHOLD = Preprocessor(
     id="threshold",
     label="Threshold",
@@ -75,6 +71,5 @@ INVERT = Preprocessor(
     hint="line drawing",
     description="The negative: black lines on white become the white lines on black that line ControlNets expect.",
     run=_run_invert,
-    in_bytes=_invert_in_bytes,
     aliases=("negative", "lineart from white background"),
 )
