@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..preprocessors.catalogue import preprocessor_of
-from ..preprocessors.description import Value
+from ..preprocessors.description import Networks, Value
 from ..preprocessors.pictures import Photo, read_photo
 from ..preprocessors.running import Options, preprocess, preprocess_bytes, to_bytes
 from ..storage.writing import write_bytes
@@ -49,12 +49,14 @@ class Maker:
     `read`, `write` and, without networks, `make` may be called from several threads.
     """
 
-    def __init__(self, recipe: Recipe, check: Callable[[], None] | None = None) -> None:
-        """check: called again and again while a hint is made; may raise to stop."""
+    def __init__(
+        self, recipe: Recipe, check: Callable[[], None] | None = None, networks: Networks | None = None
+    ) -> None:
+        """check: called again and again while a hint is made; may raise to stop. networks: instead of the folder's."""
         from ..preprocessors.weights.local_networks import LocalNetworks
 
         self._method = preprocessor_of(recipe.method)
-        self._networks = LocalNetworks([recipe.folder], recipe.device)
+        self._networks = networks or LocalNetworks([recipe.folder], recipe.device)
         self._settings, self._format, self._options = recipe.settings, recipe.format, recipe.options
         if check is not None:
             self._options = replace(recipe.options, progress=lambda done, total: check())
