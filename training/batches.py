@@ -27,6 +27,18 @@ class Batch:
         return Batch(self.latents.to(device), self.hints.to(device), self.prompts.to(device), self.empty.to(device))
 
 
+class NotCached(LookupError):
+    """What is asked for must be computed by a model that is not here."""
+
+
+class BatchReader(Protocol):
+    """Reads encoded pairs; can be sent to another process."""
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The pairs with these indices, which are of one size. Raises NotCached."""
+        ...
+
+
 class Dataset(Protocol):
     """Encoded pairs of picture and hint, with prompts."""
 
@@ -38,6 +50,10 @@ class Dataset(Protocol):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The pairs with these indices, which are of one size."""
+        ...
+
+    def reader(self) -> BatchReader:
+        """What reads the same pairs without the base model, for threads and processes."""
         ...
 
 
@@ -61,6 +77,9 @@ class TensorDataset:
         vector = None if pairs.prompts.vector is None else pairs.prompts.vector[of]
         prompts = Prompt(pairs.prompts.context[of], vector)
         return Batch(pairs.latents[chosen].float(), _unit(pairs.hints[chosen]), prompts, pairs.empty)
+
+    def reader(self) -> BatchReader:
+        return self
 
 
 def _unit(hints: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from .base import BaseModel, Prompt, join_prompts
-from .batches import Batch
+from .batches import Batch, BatchReader, NotCached
 from .buckets import Cut, check_same_shape, cut_to_bucket
 from .cache import Cache, Tensors, cache_key
 from .layouts import Pair, read_folder
@@ -111,12 +112,37 @@ class PairDataset:
             encodings.prompt("", cut),
         )
 
+    def reader(self) -> BatchReader:
+        return PairDataset(self.pairs, self._encodings.without_models(), self.problems)
+
+
+@dataclass(frozen=True)
+class _AbsentModels:
+    """Stands for the base model and the hint maker where only the cache is read."""
+
+    fingerprint: str
+    name: str = ""
+
+    def compute(self, *inputs: object) -> Any:
+        raise NotCached
+
+    make = encode_images = encode_prompts = compute
+    device = torch.device("cpu")
+
 
 class CachedEncodings:
     """Latents, hints and prompts of pairs, each computed once."""
 
-    def __init__(self, base: BaseModel, preparation: Preparation, cache: Cache) -> None:
-        self._base, self._hint_maker, self._cache = base, preparation.hint_maker, cache
+    def __init__(
+        self, base: BaseModel | _AbsentModels, hint_maker: HintMaker | _AbsentModels | None, cache: Cache
+    ) -> None:
+        self._base, self._hint_maker, self._cache = base, hint_maker, cache
+
+    def without_models(self) -> "CachedEncodings":
+        """What of it is in the cache; the rest raises NotCached."""
+        fingerprint = self._base.fingerprint
+        maker = None if self._hint_maker is None else _AbsentModels(fingerprint, self._hint_maker.name)
+        return CachedEncodings(_AbsentModels(fingerprint), maker, self._cache)
 
     def latents(self, pair: PreparedPair) -> Tensor:
         """(C, h, w)."""
@@ -178,7 +204,7 @@ def prepare_pairs(
     """
     processes, report = processes or Processes(), report or (lambda done, total: None)
     base.prepare("encode")
-    encodings = CachedEncodings(base, preparation, cache)
+    encodings = CachedEncodings(base, preparation.hint_maker, cache)
     results: list[tuple[int, list[PreparedPair] | str]] = []
     share = range(processes.index, len(pairs), processes.count)
     for number in share:

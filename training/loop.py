@@ -6,7 +6,7 @@
     save_controlnet(path, trainer.weights(), ...)
 
 To continue later, build the same trainer and call `trainer.restore(load_state(path))` before `run`; on a CPU the
-result is bit-identical to that of an uninterrupted run. `dataset` is anything with the three methods of
+result is bit-identical to that of an uninterrupted run. `dataset` is anything with the methods of
 `batches.Dataset`. `setup.set_up` builds a trainer together with its data set and its files.
 """
 
@@ -26,6 +26,7 @@ from .objective import denoising_loss, draw
 from .order import Order
 from .processes import Processes
 from .progress import Meter
+from .reading import BatchStream
 from .settings import Settings
 
 __all__ = ["Trainer", "TrainingDiverged"]
@@ -47,7 +48,10 @@ class Trainer:
         self.callbacks, self.processes = callbacks or Callbacks(), processes or Processes()
         self._learner = Learner(control, settings, self.processes, base.device)
         sizes = [dataset.size(index) for index in range(len(dataset))]
-        self._order = Order(sizes, settings.batch * self.processes.count, settings.seed)
+        order = Order(sizes, settings.batch * self.processes.count, settings.seed)
+        part = range(self.processes.index * settings.batch, (self.processes.index + 1) * settings.batch)
+        self._group_size, self._part = settings.batch * self.processes.count, part
+        self._batches = BatchStream(dataset, order, part, settings.workers)
 
     @property
     def step(self) -> int:
@@ -69,6 +73,8 @@ class Trainer:
         except Interrupted:
             self.callbacks.save(self)
             return False
+        finally:
+            self._batches.close()
         return True
 
     def _train(self) -> None:
@@ -80,7 +86,7 @@ class Trainer:
         self.base.prepare("train")
         while self.step < settings.steps:
             loss = self._advance()
-            self.callbacks.stepped(meter.read(self.step, settings.steps, loss))
+            self.callbacks.stepped(meter.read(self.step, settings.steps, loss, self._batches.waited))
             if self._due(settings.save_every):
                 self.callbacks.save(self)
             if self._due(settings.sample_every):
@@ -109,10 +115,8 @@ class Trainer:
     def _loss(self, group_number: int) -> Tensor:
         """The loss of this process's part of a group."""
         settings, base, schedule = self.settings, self.base, self.base.schedule
-        group = self._order.group(group_number)
-        ours = range(self.processes.index * settings.batch, (self.processes.index + 1) * settings.batch)
-        batch = self.dataset.batch([group[i] for i in ours])
-        numbers = [group_number * len(group) + i for i in ours]
+        batch = self._batches.batch(group_number)
+        numbers = [group_number * self._group_size + place for place in self._part]
         timestep_count = len(schedule.alphas_cumprod)
         draws = draw(settings.objective, settings.seed, numbers, batch.latents.shape[1:], timestep_count)
         draws, batch = draws.to(base.device), batch.to(base.device)

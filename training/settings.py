@@ -22,7 +22,8 @@ class Settings:
     precision: of the computation; the trained weights are always float32. ema_decay: of the averaged weights, such as
     0.999; 0: no averaging. only_middle: the zero convolutions of the skip connections are not trained, so they stay
     zero in a new ControlNet (`only_mid_control` of the original).
-    save_every, sample_every: in steps; 0: only at the end.
+    save_every, sample_every: in steps; 0: only at the end. workers: processes that read pairs ahead of the step; 0: a
+    thread does.
 
     `sd_locked = False` of the original, which also trains the base model's decoder, is left out on purpose: the
     result would no longer be a ControlNet for the base model that others have, but a base model of its own.
@@ -44,12 +45,13 @@ class Settings:
     seed: int = 0
     save_every: int = 500
     sample_every: int = 100
+    workers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("warmup", "save_every", "sample_every", "max_grad_norm", "weight_decay"):
+        for name in ("warmup", "save_every", "sample_every", "max_grad_norm", "weight_decay", "workers"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, but it is {getattr(self, name)}.")
         if not self.learning_rate > 0:
