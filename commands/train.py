@@ -1,9 +1,8 @@
 """`zeroconv train run.toml`: train a ControlNet without the canvas, on one GPU or, by `accelerate launch`, several.
 
-With several: `accelerate launch -m zeroconv train run.toml`. Every process computes `batch` pairs, so the
-batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, distributed over the
-processes like gradients and optimizer (FSDP, which needs PyTorch 2.6). The format of run.toml is described in
-`training/plan.py`.
+With several: `accelerate launch --multi_gpu --num_processes 8 -m zeroconv train run.toml`. Every process computes
+`batch` pairs, so the batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, distributed over the
+processes like gradients and optimizer. The format of run.toml is described in `training/plan.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("plan", type=Path, help="the TOML file that describes the training")
-    parser.add_argument("--check", action="store_true", help="only read the plan and list the pairs")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="list the pairs, measure a few steps and say what all takes; nothing is written",
+    )
     parser.set_defaults(run=run)
 
 
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.dataset import Preparation, source_of_folder
     from ..training.plan import read_plan
     from ..training.processes import launched_processes
+    from ..training.rehearsal import rehearse
     from ..training.setup import Job, set_up
 
     plan = read_plan(args.plan)
@@ -51,11 +55,14 @@ def run(args: argparse.Namespace) -> int:
     processes = launched_processes()
     if processes.main:
         print(source.summary())
-    if args.check:
-        return 0
     base = _load_base(plan)
     source = source_of_folder(plan.dataset, replace(preparation, hint_maker=_hint_maker(plan)))
     job = Job(plan.name, plan.output, plan.output, plan.settings, plan.start, plan.resume, plan.license, plan.sampling)
+    if args.check:
+        rehearsal = rehearse(base, source, job, processes)
+        if processes.main:
+            print(rehearsal)
+        return processes.finish(0)
     display = ConsoleDisplay(speaks=processes.main)
     training = set_up(base, source, job, display, processes)
     trainer = training.trainer

@@ -143,6 +143,16 @@ def each_tensor(path: Path) -> Iterator[tuple[str, Tensor]]:
             yield key, _read(path, file, key, entry)
 
 
+def read_entries(path: Path, data: int, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
+    """Single tensors of a file whose header is known. data: where its tensors begin. Raises as `each_tensor`."""
+    tensors = {}
+    with path.open("rb") as file:
+        for key, entry in entries.items():
+            file.seek(data + entry.start)
+            tensors[key] = _read(path, file, key, entry)
+    return tensors
+
+
 def _read(path: Path, file: io.BufferedReader, key: str, entry: Entry) -> Tensor:
     dtype = DTYPES.get(entry.dtype)
     if dtype is None:

@@ -1,17 +1,15 @@
 """The cache of what a base model computes from pairs: latents, text embeddings, hints."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from ..storage.weights import read_header, read_weights
-from ..storage.writing import remove_abandoned_parts, write_safetensors
-
-Tensors = dict[str, Tensor]
-KEY = "zeroconv.key"
-"""Metadata of a cached file: its own key and the names in it, by which a file of other content is recognised."""
+from ..datasets.shards import Tensors, TensorShards
+from ..storage.writing import bytes_of
 
 
 def cache_key(*parts: object) -> str:
@@ -19,45 +17,42 @@ def cache_key(*parts: object) -> str:
     return hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=20).hexdigest()
 
 
+def halved(values: Tensor) -> Tensor:
+    """In half precision, whose rounding (1 / 2048) is far below the noise that training adds; huge values in single.
+
+    Latents and embeddings come from pictures in 256 levels and networks that run in half precision themselves.
+    """
+    half = values.half()
+    return half if bool(torch.isfinite(half).all()) else values.float()
+
+
 class Cache:
-    """Tensors by key, in memory or in a folder, which may be deleted at any time between trainings."""
+    """Tensors by key, in memory or in the shards of a folder, which may be deleted at any time between trainings."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """folder: None for memory."""
-        self._folder = folder
-        for each in () if folder is None else folder.glob("*/"):
-            remove_abandoned_parts(each)
-        self._memory: dict[str, Tensors] = {}
+        self._shards = TensorShards(folder)
+        self.made: Counter[str] = Counter()
+        """Bytes of what was computed, by kind."""
 
-    def has(self, key: str) -> bool:
-        return key in self._memory if self._folder is None else self._path(key).is_file()
+    @property
+    def shards(self) -> TensorShards:
+        """The storage itself."""
+        return self._shards
 
-    def get(self, key: str, make: Callable[[], Tensors]) -> Tensors:
-        """The tensors under the key, computed where they are missing, damaged or those of something else."""
-        if self._folder is None:
-            if key not in self._memory:
-                self._memory[key] = _plain(make())
-            return self._memory[key]
-        path = self._path(key)
-        try:
-            header = read_header(path)
-            if header.metadata.get(KEY) == _mark(key, header.shapes):
-                return read_weights(path)
-        except (OSError, ValueError):
-            pass  # missing, or cut off by a full disk
-        tensors = _plain(make())
-        write_safetensors(path, tensors, {KEY: _mark(key, tensors)})
+    def get(self, key: str, make: Callable[[], Tensors], kind: str = "") -> Tensors:
+        """The tensors under the key, computed where they are missing or damaged. kind: what they are, for `made`."""
+        tensors = self._shards.get(key)
+        if tensors is None:
+            self._shards.put(key, make())
+            tensors = self._shards.get(key) or {}
+            self.made[kind] += bytes_of(tensors)
         return tensors
 
-    def _path(self, key: str) -> Path:
-        if self._folder is None:
-            raise ValueError("This cache has no folder.")
-        return self._folder / key[:2] / f"{key}.safetensors"
+    def flush(self) -> None:
+        """Write what was computed. Raises OSError when the disk is full."""
+        self._shards.flush()
 
-
-def _mark(key: str, names: Iterable[str]) -> str:
-    return f"{key}: {', '.join(sorted(names))}"
-
-
-def _plain(tensors: Tensors) -> Tensors:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    def refresh(self) -> None:
+        """Find what other processes have computed."""
+        self._shards.refresh()

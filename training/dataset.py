@@ -1,5 +1,6 @@
 """Pairs made ready for training: cut into buckets, encoded once, read when needed."""
 
+import io
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,13 +10,18 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ..datasets.hint_files import HintFormat
+from ..preprocessors.running import to_bytes
 from .base import BaseModel, Prompt, join_prompts
 from .batches import Batch, BatchReader, NotCached
 from .buckets import Cut, check_same_shape, cut_to_bucket
-from .cache import Cache, Tensors, cache_key
+from .cache import Cache, Tensors, cache_key, halved
 from .layouts import Pair, read_folder
 from .pictures import to_tensor
 from .processes import Processes
+
+HINT_FORMAT = HintFormat("png")
+"""Made hints are kept as files are, several times smaller than their values."""
 
 ReportProgress = Callable[[int, int], None]
 """Called with what is done and what there is in all; may raise to stop."""
@@ -106,7 +112,7 @@ class PairDataset:
         chosen = [self.pairs[i] for i in indices]
         encodings, cut = self._encodings, chosen[0].cut
         return Batch(
-            torch.stack([encodings.latents(pair) for pair in chosen]),
+            torch.stack([encodings.latents(pair) for pair in chosen]).float(),
             torch.stack([encodings.hint(pair) for pair in chosen]).float() / 255,
             join_prompts([encodings.prompt(pair.pair.prompt, cut) for pair in chosen]),
             encodings.prompt("", cut),
@@ -145,14 +151,14 @@ class CachedEncodings:
         return CachedEncodings(_AbsentModels(fingerprint), maker, self._cache)
 
     def latents(self, pair: PreparedPair) -> Tensor:
-        """(C, h, w)."""
+        """(C, h, w), in half precision where that holds them."""
 
         def make() -> Tensors:
             image = self._shown(pair, pair.pair.target.open(), Image.Resampling.LANCZOS)
             pixels = to_tensor(image)[None].to(self._base.device).float() / 255
-            return {"latents": self._base.encode_images(pixels)[0].float()}
+            return {"latents": halved(self._base.encode_images(pixels)[0])}
 
-        return self._cache.get(self._key("latents", pair), make)["latents"]
+        return self._cache.get(self._key("latents", pair), make, "pair")["latents"]
 
     def hint(self, pair: PreparedPair) -> Tensor:
         """(3, H, W) uint8. A hint from a file is read again each time: it needs no model, and would need memory."""
@@ -165,20 +171,24 @@ class CachedEncodings:
         def make() -> Tensors:
             image = self._shown(pair, pair.pair.target.open(), Image.Resampling.LANCZOS)
             made = maker.make(to_tensor(image).permute(1, 2, 0)[None].float() / 255)
-            return {"hint": made[0].clamp(0, 1).mul(255).round().byte().permute(2, 0, 1)}
+            content = HINT_FORMAT.encode(to_bytes(made[0]))
+            return {"png": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
 
-        return self._cache.get(self._key(f"hint {maker.name}", pair), make)["hint"]
+        content = self._cache.get(self._key(f"hint {maker.name}", pair), make, "pair")["png"]
+        return decode_hint(content)
 
     def prompt(self, text: str, cut: Cut) -> Prompt:
         """The encoded prompt for pictures of a bucket: one row."""
 
         def make() -> Tensors:
             prompt = self._base.encode_prompts([text], cut.height, cut.width)
-            vector = {} if prompt.vector is None else {"vector": prompt.vector.float()}
-            return {"context": prompt.context.float(), **vector}
+            vector = {} if prompt.vector is None else {"vector": halved(prompt.vector)}
+            return {"context": halved(prompt.context), **vector}
 
-        tensors = self._cache.get(cache_key("prompt", self._base.fingerprint, cut.width, cut.height, text), make)
-        return Prompt(tensors["context"], tensors.get("vector"))
+        key = cache_key("prompt", self._base.fingerprint, cut.width, cut.height, text)
+        tensors = self._cache.get(key, make, "prompt")
+        vector = tensors.get("vector")
+        return Prompt(tensors["context"].float(), None if vector is None else vector.float())
 
     def _key(self, what: str, pair: PreparedPair) -> str:
         return cache_key(what, self._base.fingerprint, pair.digest, pair.cut, pair.mirrored)
@@ -186,6 +196,11 @@ class CachedEncodings:
     def _shown(self, pair: PreparedPair, image: Image.Image, filter: Image.Resampling) -> Image.Image:
         image = pair.cut.apply(image, filter)
         return ImageOps.mirror(image) if pair.mirrored else image
+
+
+def decode_hint(content: Tensor) -> Tensor:
+    """The bytes of a hint's file, (N,) uint8, to (3, H, W) uint8."""
+    return to_tensor(Image.open(io.BytesIO(content.numpy().tobytes())).convert("RGB"))
 
 
 def prepare_pairs(
@@ -207,12 +222,15 @@ def prepare_pairs(
     encodings = CachedEncodings(base, preparation.hint_maker, cache)
     results: list[tuple[int, list[PreparedPair] | str]] = []
     share = range(processes.index, len(pairs), processes.count)
-    for number in share:
-        try:
-            results.append((number, _encode(encodings, pairs[number], preparation)))
-        except ValueError as error:
-            results.append((number, f"{pairs[number].target.name}: {error}"))
-        report(len(results), len(share))
+    try:
+        for number in share:
+            try:
+                results.append((number, _encode(encodings, pairs[number], preparation)))
+            except ValueError as error:
+                results.append((number, f"{pairs[number].target.name}: {error}"))
+            report(len(results), len(share))
+    finally:
+        cache.flush()  # also what was encoded before an interrupt
     results = sorted(processes.gather(results), key=lambda result: result[0])
     prepared = [pair for _, result in results if not isinstance(result, str) for pair in result]
     problems = [result for _, result in results if isinstance(result, str)]
@@ -221,6 +239,9 @@ def prepare_pairs(
             f"No pair of {len(pairs)} can be used. First problems: {'; '.join(problems[:3]) or 'no pairs'}."
         )
     _encode_prompts(encodings, prepared, report, processes)
+    cache.flush()
+    processes.gather([])  # none goes on before all are there
+    cache.refresh()
     return PairDataset(prepared, encodings, problems)
 
 
@@ -248,4 +269,3 @@ def _encode_prompts(
     for number, (text, cut) in enumerate(share, 1):
         encodings.prompt(text, cut)
         report(number, len(share))
-    processes.gather([])  # none goes on before all are there

@@ -82,10 +82,10 @@ def set_up(
     paths = TrainingPaths.of(job.name, job.networks, job.trainings)
     if processes.main:
         paths.check_writable(job.resume)
-    control = _network(base, job)
+    control = new_network(base, job)
     cache = Cache(job.trainings / CACHE)
     dataset = prepare_pairs(base, source.pairs, source.preparation, cache, display.encoded, processes)
-    _reserve_memory(base, control, job.settings, dataset.largest(), processes)
+    reserve_memory(base, control, job.settings, dataset.largest(), processes)
     strip = Strip(base, take_examples(dataset), job.sampling)
     description = FileMetadata(base.family, base.fingerprint, len(dataset), 0, job.license)
     recorder = Recorder(paths, description, strip, source.preparation.hint_maker, display)
@@ -94,7 +94,7 @@ def set_up(
     return Training(trainer, recorder, resumed, [*source.problems, *dataset.problems])
 
 
-def _network(base: ManagedBaseModel, job: Job) -> ControlNet:
+def new_network(base: ManagedBaseModel, job: Job) -> ControlNet:
     """A new copy of the base model, or the ControlNet to continue from. Raises ValueError when that does not fit."""
     control = trainable_copy(base.unet_weights(), seed=job.settings.seed)
     if job.start is None:
@@ -114,7 +114,7 @@ def _network(base: ManagedBaseModel, job: Job) -> ControlNet:
     )
 
 
-def _reserve_memory(
+def reserve_memory(
     base: ManagedBaseModel, control: ControlNet, settings: Settings, size: tuple[int, int], processes: Processes
 ) -> None:
     """Raises ValueError when the training does not fit into the memory of its device."""

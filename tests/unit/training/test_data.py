@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from support.toy_base import ToyBase
+from zeroconv.training.base import Prompt
 from zeroconv.training.buckets import bucket_sizes, check_same_shape, cut_to_bucket
-from zeroconv.training.cache import Cache
+from zeroconv.training.cache import Cache, halved
 from zeroconv.training.dataset import HintMaker, Preparation, prepare_pairs, source_of_folder
 from zeroconv.training.layouts import Pair, read_folder
+from zeroconv.training.objective import Objective, denoising_loss, draw
 from zeroconv.training.pictures import FilePicture, TensorPicture, to_tensor
 
 
@@ -311,15 +313,40 @@ def test_the_summary_says_how_many_pairs_have_no_prompt(tmp_path: Path) -> None:
     assert "2 of them have no prompt" in source_of_folder(tmp_path, Preparation(64)).summary()
 
 
-def test_a_cached_file_of_other_content_is_made_again(tmp_path: Path) -> None:
-    def make() -> dict[str, torch.Tensor]:
-        return {"latents": torch.ones(2)}
+def test_a_cache_is_few_files_whatever_else_lies_in_its_folder(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for number in range(100):
+        cache.get(f"{number}", lambda number=number: {"latents": torch.full((2,), number)})
+    cache.flush()
+    (shard,) = tmp_path.iterdir()
+    shard.rename(tmp_path / "shard-renamed.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "shard-foreign.safetensors")
+    again = Cache(tmp_path)
+    assert all(torch.equal(again.get(f"{n}", dict)["latents"], torch.full((2,), n)) for n in range(100))
 
-    Cache(tmp_path).get("abcd", make)
-    Cache(tmp_path).get("efgh", lambda: {"latents": torch.zeros(2)})
-    one, other = sorted(tmp_path.rglob("*.safetensors"))
-    other.replace(one)
-    assert torch.equal(Cache(tmp_path).get("abcd", make)["latents"], torch.ones(2))
-    save_file({"x": torch.zeros(1)}, one)
-    assert torch.equal(Cache(tmp_path).get("abcd", make)["latents"], torch.ones(2))
-    assert torch.equal(Cache(tmp_path).get("abcd", dict)["latents"], torch.ones(2)), "kept from then on"
+
+def test_half_precision_of_latents_and_prompts_changes_the_loss_less_than_a_level_of_the_picture(tmp_path) -> None:
+    """Beside the rounding of a picture to 256 levels, which nobody notices: over several draws of noise."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(4, 3, 64, 64, generator=generator)
+    base, half, levels = ToyBase(), [], []
+    for seed in range(5):
+        draws = draw(Objective(), seed, range(4), (4, 8, 8), len(base.schedule.alphas_cumprod))
+        prompt = base.encode_prompts(["a", "b", "c", "d"], 64, 64)
+
+        def loss(latents, prompt=prompt, draws=draws) -> float:
+            x = base.schedule.add_noise(latents, draws.noise, draws.timesteps)
+            prediction = base.predict(x, draws.timesteps, prompt, None)
+            return denoising_loss(Objective(), base.schedule, prediction, latents, draws).item()
+
+        exact = loss(base.encode_images(pictures))
+        rounded = Prompt(halved(prompt.context).float())
+        half.append(abs(loss(halved(base.encode_images(pictures)).float(), rounded) - exact) / exact)
+        levels.append(abs(loss(base.encode_images((pictures * 255).round() / 255)) - exact) / exact)
+    assert sum(half) / 5 < 1e-4
+    assert sum(half) < 3 * sum(levels)
+
+
+def test_what_half_precision_cannot_hold_stays_as_it_is() -> None:
+    assert halved(torch.tensor([1e5, 1.0])).tolist() == [1e5, 1.0]
+    assert halved(torch.tensor([2.0])).dtype == torch.float16
