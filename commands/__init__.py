@@ -14,6 +14,7 @@ COMMANDS = {
     "convert": "write a ControlNet in another layout, number format or form",
     "fetch": "fetch weights of preprocessors",
     "preprocess": "make hints of a folder of images",
+    "dataset": "encode pictures and captions once, for many trainings",
 }
 """Module name and what it does, in the order of the help text."""
 

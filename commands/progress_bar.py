@@ -55,6 +55,31 @@ class ProgressBar:
         return f"{self._done} of {self._total} {self._unit}, {rate:.1f} a second, {left} left{failed}"
 
 
+class EncodingBar:
+    """The bar of the pairs that are encoded, then of the prompts. shown: only one of several processes speaks."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._bar: ProgressBar | None = None
+
+    def report(self, done: int, total: int) -> None:
+        """One more of `total` is done; it is the first of another kind when `done` is 1."""
+        if not self._shown:
+            return
+        if self._bar is None or done == 1:
+            self.close()
+            self._bar = ProgressBar(total, "encoded")
+        self._bar.advance()
+        if done == total:
+            self.close()
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
 def duration(seconds: float) -> str:
     """Hours, minutes and seconds: 1:02:03, or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)

@@ -1,8 +1,9 @@
 """`zeroconv train run.toml`: train a ControlNet without the canvas, on one GPU or, by `accelerate launch`, several.
 
 With several: `accelerate launch --multi_gpu --num_processes 8 -m zeroconv train run.toml`. Every process computes
-`batch` pairs, so the batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`, distributed over the
-processes like gradients and optimizer. The format of run.toml is described in `training/plan.py`.
+`batch` pairs, so the batch of a step is as many times larger. Weights are replicated (DDP)
+or, with `--use_fsdp`, distributed over the processes like gradients and optimizer. The format of run.toml is described
+in `training/plan.py`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .progress_bar import EncodingBar
+
 if TYPE_CHECKING:
     from PIL import Image
 
     from ..training.dataset import HintMaker
     from ..training.plan import Plan
     from ..training.progress import Progress
-
-REPORT_EVERY = 100
-"""Encoded pairs between two lines of text."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,11 +43,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Return 0 when the training is complete, 1 when it was stopped; its state is saved either way."""
-    from ..training.dataset import Preparation, source_of_folder
+    from ..training.dataset import Preparation
     from ..training.plan import read_plan
     from ..training.processes import launched_processes
     from ..training.rehearsal import rehearse
     from ..training.setup import Job, set_up
+    from ..training.sources import source_of_folder
 
     plan = read_plan(args.plan)
     preparation = Preparation(plan.resolution, plan.flip)
@@ -55,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     processes = launched_processes()
     if processes.main:
         print(source.summary())
-    base = _load_base(plan)
-    source = source_of_folder(plan.dataset, replace(preparation, hint_maker=_hint_maker(plan)))
+    base = load_base(plan)
+    source = source_of_folder(plan.dataset, replace(preparation, hint_maker=hint_maker_of(plan)))
     job = Job(plan.name, plan.output, plan.output, plan.settings, plan.start, plan.resume, plan.license, plan.sampling)
     if args.check:
         rehearsal = rehearse(base, source, job, processes)
@@ -80,14 +81,14 @@ class ConsoleDisplay:
 
     def __init__(self, speaks: bool) -> None:
         self._speaks, self._stop = speaks, False
+        self._encoding = EncodingBar(speaks)
 
     def stop_at_ctrl_c(self) -> None:
         """From now on Ctrl+C ends the training after its step, and saves it."""
         signal.signal(signal.SIGINT, self._interrupt)
 
     def encoded(self, done: int, total: int) -> None:
-        if self._speaks and (done % REPORT_EVERY == 0 or done == total):
-            print(f"encoded {done} of {total}", flush=True)
+        self._encoding.report(done, total)
 
     def stepped(self, progress: Progress) -> None:
         from ..training.progress import WINDOW
@@ -106,7 +107,7 @@ class ConsoleDisplay:
         self._stop = True
 
 
-def _load_base(plan: Plan) -> Any:
+def load_base(plan: Plan) -> Any:
     """The checkpoint, loaded by the ComfyUI that the plan names."""
     from ..host.start import start_comfyui
 
@@ -117,7 +118,8 @@ def _load_base(plan: Plan) -> Any:
     return ComfyBase(*load_checkpoint(plan.checkpoint), checkpointing=plan.settings.gradient_checkpointing)
 
 
-def _hint_maker(plan: Plan) -> HintMaker | None:
+def hint_maker_of(plan: Plan) -> HintMaker | None:
+    """The preprocessor that makes the hints; None where the pairs have them."""
     if not plan.hints:
         return None
     from ..host.training.pairs import hint_maker

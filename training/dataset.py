@@ -2,8 +2,7 @@
 
 import io
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from .base import BaseModel, Prompt, join_prompts
 from .batches import Batch, BatchReader, NotCached
 from .buckets import Cut, check_same_shape, cut_to_bucket
 from .cache import Cache, Tensors, cache_key, halved
-from .layouts import Pair, read_folder
-from .pictures import to_tensor
+from .layouts import Pair
+from .pictures import Picture, to_tensor
 from .processes import Processes
 
 HINT_FORMAT = HintFormat("png")
@@ -72,12 +71,15 @@ class TrainingSource:
             lines.append(f"... and {len(self.problems) - limit} more.")
         return "\n".join(lines)
 
-
-def source_of_folder(folder: Path, preparation: Preparation) -> TrainingSource:
-    """The pairs in a folder; with a hint maker its own hints are not used. Raises ValueError when it holds none."""
-    listing = read_folder(folder)
-    pairs = [replace(pair, hint=None) for pair in listing.pairs] if preparation.hint_maker else listing.pairs
-    return TrainingSource(pairs, preparation, listing.problems)
+    def prepare(
+        self,
+        base: BaseModel,
+        cache: Cache,
+        report: ReportProgress | None = None,
+        processes: Processes | None = None,
+    ) -> "PairDataset":
+        """Encode the pairs; as `prepare_pairs`."""
+        return prepare_pairs(base, self.pairs, self.preparation, cache, report, processes)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,20 @@ class PairDataset:
     def reader(self) -> BatchReader:
         return PairDataset(self.pairs, self._encodings.without_models(), self.problems)
 
+    def keys(self, index: int) -> dict[str, str]:
+        """The keys in the cache of all that a pair consists of: latents, hint, prompt, empty (prompt)."""
+        pair, encodings = self.pairs[index], self._encodings
+        return {
+            "latents": encodings.key("latents", pair),
+            "hint": encodings.hint_key(pair),
+            "prompt": encodings.prompt_key(pair.pair.prompt, pair.cut),
+            "empty": encodings.prompt_key("", pair.cut),
+        }
+
+    def store_hint(self, index: int) -> None:
+        """Put a pair's hint into the cache, also one that comes from a file."""
+        self._encodings.store_hint(self.pairs[index])
+
 
 @dataclass(frozen=True)
 class _AbsentModels:
@@ -158,12 +174,12 @@ class CachedEncodings:
             pixels = to_tensor(image)[None].to(self._base.device).float() / 255
             return {"latents": halved(self._base.encode_images(pixels)[0])}
 
-        return self._cache.get(self._key("latents", pair), make, "pair")["latents"]
+        return self._cache.get(self.key("latents", pair), make, "pair")["latents"]
 
     def hint(self, pair: PreparedPair) -> Tensor:
         """(3, H, W) uint8. A hint from a file is read again each time: it needs no model, and would need memory."""
         if pair.pair.hint is not None:
-            return to_tensor(self._shown(pair, pair.pair.hint.open(), Image.Resampling.BILINEAR))
+            return self._hint_of_file(pair, pair.pair.hint)
         maker = self._hint_maker
         if maker is None:
             raise ValueError(f"'{pair.pair.target.name}' has no hint. Choose a preprocessor that makes hints.")
@@ -171,11 +187,24 @@ class CachedEncodings:
         def make() -> Tensors:
             image = self._shown(pair, pair.pair.target.open(), Image.Resampling.LANCZOS)
             made = maker.make(to_tensor(image).permute(1, 2, 0)[None].float() / 255)
-            content = HINT_FORMAT.encode(to_bytes(made[0]))
-            return {"png": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+            return _encoded(made[0])
 
-        content = self._cache.get(self._key(f"hint {maker.name}", pair), make, "pair")["png"]
-        return decode_hint(content)
+        return decode_hint(self._cache.get(self.hint_key(pair), make, "pair")["png"])
+
+    def store_hint(self, pair: PreparedPair) -> None:
+        """Put the hint into the cache, also one that comes from a file."""
+        hint = pair.pair.hint
+        if hint is not None:
+            self._cache.get(self.hint_key(pair), lambda: _encoded(self._hint_of_file(pair, hint).permute(1, 2, 0)))
+
+    def hint_key(self, pair: PreparedPair) -> str:
+        """The hint's key: by its content, or by the method that makes it."""
+        if pair.pair.hint is not None:
+            return self.key(f"hint {pair.pair.hint.digest()}", pair)
+        return self.key(f"hint {self._hint_maker.name if self._hint_maker else ''}", pair)
+
+    def _hint_of_file(self, pair: PreparedPair, hint: Picture) -> Tensor:
+        return to_tensor(self._shown(pair, hint.open(), Image.Resampling.BILINEAR))
 
     def prompt(self, text: str, cut: Cut) -> Prompt:
         """The encoded prompt for pictures of a bucket: one row."""
@@ -185,17 +214,26 @@ class CachedEncodings:
             vector = {} if prompt.vector is None else {"vector": halved(prompt.vector)}
             return {"context": halved(prompt.context), **vector}
 
-        key = cache_key("prompt", self._base.fingerprint, cut.width, cut.height, text)
-        tensors = self._cache.get(key, make, "prompt")
+        tensors = self._cache.get(self.prompt_key(text, cut), make, "prompt")
         vector = tensors.get("vector")
         return Prompt(tensors["context"].float(), None if vector is None else vector.float())
 
-    def _key(self, what: str, pair: PreparedPair) -> str:
+    def prompt_key(self, text: str, cut: Cut) -> str:
+        """The key of a prompt: the same for all pictures of a bucket."""
+        return cache_key("prompt", self._base.fingerprint, cut.width, cut.height, text)
+
+    def key(self, what: str, pair: PreparedPair) -> str:
+        """The key of what is computed from a pair's picture."""
         return cache_key(what, self._base.fingerprint, pair.digest, pair.cut, pair.mirrored)
 
     def _shown(self, pair: PreparedPair, image: Image.Image, filter: Image.Resampling) -> Image.Image:
         image = pair.cut.apply(image, filter)
         return ImageOps.mirror(image) if pair.mirrored else image
+
+
+def _encoded(hint: Tensor) -> Tensors:
+    """A hint, (H, W, 3) uint8 or 0..1, as the bytes of a file."""
+    return {"png": torch.frombuffer(bytearray(HINT_FORMAT.encode(to_bytes(hint))), dtype=torch.uint8)}
 
 
 def decode_hint(content: Tensor) -> Tensor:

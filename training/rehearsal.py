@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..datasets.manifest import read_manifest
 from .buckets import cut_to_bucket
 from .cache import Cache
 from .callbacks import Callbacks
-from .dataset import TrainingSource, prepare_pairs
+from .dataset import PairDataset, TrainingSource, prepare_pairs
 from .layouts import Pair
 from .loop import Trainer
 from .order import Order
+from .prepared import PreparedDataset, PreparedSource
 from .processes import Processes
 from .progress import Progress
 from .settings import Settings
@@ -60,12 +62,17 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.1f} seconds"
 
 
-def rehearse(base: ManagedBaseModel, source: TrainingSource, job: Job, processes: Processes | None = None) -> Rehearsal:
+def rehearse(
+    base: ManagedBaseModel, source: TrainingSource | PreparedSource, job: Job, processes: Processes | None = None
+) -> Rehearsal:
     """Encode a batch of the most used bucket, and train on it for a few steps; nothing is written.
 
     Every process must call it. Raises ValueError when no pair can be used or the training does not fit into memory.
     """
-    processes, settings = processes or Processes(), job.settings
+    processes = processes or Processes()
+    if isinstance(source, PreparedSource):
+        return _rehearse_prepared(base, source, job, processes)
+    settings = job.settings
     sizes = _bucket_of_each(source)
     counts = dict(Counter(size for size in sizes if size).most_common())
     if not counts:
@@ -75,10 +82,7 @@ def rehearse(base: ManagedBaseModel, source: TrainingSource, job: Job, processes
     begin, cache = time.monotonic(), Cache()
     dataset = prepare_pairs(base, chosen, source.preparation, cache)
     encoding = (time.monotonic() - begin) / len(chosen)
-    control = new_network(base, job)
-    reserve_memory(base, control, settings, dataset.largest(), processes)
-    timer = _Timer()
-    Trainer(base, control, dataset, _few_steps(settings), timer, processes).run()
+    step_seconds = _time_steps(base, dataset, job, processes)
     views = 2 if source.preparation.flip else 1
     order = Order([size for size in sizes if size for _ in range(views)], group, settings.seed)
     scale = len(source.pairs) / len(sizes)
@@ -91,9 +95,35 @@ def rehearse(base: ManagedBaseModel, source: TrainingSource, job: Job, processes
         steps_per_epoch=scale * order.groups_per_epoch / settings.gradient_accumulation_steps,
         cache_bytes=made["pair"] / len(chosen) * len(source.pairs) + made["prompt"] / made_prompts * prompts,
         encoding_seconds=encoding * len(source.pairs) / processes.count,
-        step_seconds=timer.step_seconds(),
+        step_seconds=step_seconds,
         steps=settings.steps,
     )
+
+
+def _rehearse_prepared(base: ManagedBaseModel, source: PreparedSource, job: Job, processes: Processes) -> Rehearsal:
+    dataset = source.prepare(base, Cache())
+    sizes = [dataset.size(index) for index in range(len(dataset))]
+    order = Order(sizes, job.settings.batch * processes.count, job.settings.seed)
+    return Rehearsal(
+        pairs=len(dataset),
+        buckets=dict(Counter(sizes).most_common()),
+        steps_per_epoch=order.groups_per_epoch / job.settings.gradient_accumulation_steps,
+        cache_bytes=sum(size for size, _ in read_manifest(source.folder).files.values()),
+        encoding_seconds=0.0,
+        step_seconds=_time_steps(base, dataset, job, processes),
+        steps=job.settings.steps,
+    )
+
+
+def _time_steps(
+    base: ManagedBaseModel, dataset: PairDataset | PreparedDataset, job: Job, processes: Processes
+) -> float:
+    """Seconds of a step of a network that is then forgotten."""
+    control = new_network(base, job)
+    reserve_memory(base, control, job.settings, dataset.largest(), processes)
+    timer = _Timer()
+    Trainer(base, control, dataset, _few_steps(job.settings), timer, processes).run()
+    return timer.step_seconds()
 
 
 class _Timer(Callbacks):

@@ -9,10 +9,11 @@ from ..controlnet.networks.controlnet import ControlNet
 from .base import BaseModel
 from .cache import Cache
 from .copy import continue_from, trainable_copy
-from .dataset import TrainingSource, prepare_pairs
+from .dataset import TrainingSource
 from .export import FileMetadata
 from .loop import Trainer
 from .memory import check_fits
+from .prepared import PreparedSource
 from .processes import Processes
 from .recorder import Display, Recorder, SilentDisplay, TrainingPaths
 from .samples import Sampling, Strip, take_examples
@@ -68,7 +69,7 @@ class Training:
 
 def set_up(
     base: ManagedBaseModel,
-    source: TrainingSource,
+    source: TrainingSource | PreparedSource,
     job: Job,
     display: Display | None = None,
     processes: Processes | None = None,
@@ -84,7 +85,7 @@ def set_up(
         paths.check_writable(job.resume)
     control = new_network(base, job)
     cache = Cache(job.trainings / CACHE)
-    dataset = prepare_pairs(base, source.pairs, source.preparation, cache, display.encoded, processes)
+    dataset = source.prepare(base, cache, display.encoded, processes)
     reserve_memory(base, control, job.settings, dataset.largest(), processes)
     strip = Strip(base, take_examples(dataset), job.sampling)
     description = FileMetadata(base.family, base.fingerprint, len(dataset), 0, job.license)

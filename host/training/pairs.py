@@ -7,9 +7,11 @@ from torch import Tensor
 
 from ...preprocessors.catalogue import preprocessor_of
 from ...preprocessors.running import Options, preprocess
-from ...training.dataset import HintMaker, Preparation, TrainingSource, source_of_folder
+from ...training.dataset import HintMaker, Preparation, TrainingSource
 from ...training.layouts import Pair
 from ...training.pictures import TensorPicture
+from ...training.prepared import PreparedSource
+from ...training.sources import source_of_folder
 from ..preprocessing.networks import HostNetworks
 
 FROM_DATASET = "of the dataset"
@@ -22,7 +24,7 @@ def list_folders() -> list[str]:
     return sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
 
 
-def source_of_input_folder(name: str, preparation: Preparation) -> TrainingSource:
+def source_of_input_folder(name: str, preparation: Preparation) -> TrainingSource | PreparedSource:
     """The pairs in a sub-folder of the input folder. Raises ValueError when there is no such folder."""
     if name not in list_folders():
         raise ValueError(f"There is no folder '{name}' in ComfyUI's input folder. Put the dataset there.")

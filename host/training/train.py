@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...controlnet.formats import load_ldm_state_dict
 from ...training.dataset import TrainingSource
+from ...training.prepared import PreparedSource
 from ...training.progress import Progress
 from ...training.recorder import Display
 from ...training.settings import Settings
@@ -46,7 +47,7 @@ def training_job(name: str, settings: Settings, start: str | None, resume: bool,
     return Job(name, networks, trainings, settings, path, resume, license)
 
 
-def train_controlnet(parts: tuple[Any, Any, Any], source: TrainingSource, job: Job) -> Trained:
+def train_controlnet(parts: tuple[Any, Any, Any], source: TrainingSource | PreparedSource, job: Job) -> Trained:
     """Train, showing progress, and load the result. parts: MODEL, CLIP, VAE.
 
     Raises the host's interrupt after saving, when Cancel was pressed; ValueError for what cannot be done.
