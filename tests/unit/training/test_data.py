@@ -330,7 +330,7 @@ def test_a_cache_is_few_files_whatever_else_lies_in_its_folder(tmp_path: Path) -
     assert all(torch.equal(again.get(f"{n}", dict)["latents"], torch.full((2,), n)) for n in range(100))
 
 
-def test_half_precision_of_latents_and_prompts_changes_the_loss_less_than_a_level_of_the_picture(tmp_path) -> None:
+def test_half_precision_of_latents_and_prompts_changes_the_loss_less_than_256_levels_of_pictures_do(tmp_path) -> None:
     """Beside the rounding of a picture to 256 levels, which nobody notices: over several draws of noise."""
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(4, 3, 64, 64, generator=generator)
@@ -348,8 +348,7 @@ def test_half_precision_of_latents_and_prompts_changes_the_loss_less_than_a_leve
         rounded = Prompt(halved(prompt.context).float())
         half.append(abs(loss(halved(base.encode_images(pictures)).float(), rounded) - exact) / exact)
         levels.append(abs(loss(base.encode_images((pictures * 255).round() / 255)) - exact) / exact)
-    assert sum(half) / 5 < 1e-4
-    assert sum(half) < 3 * sum(levels)
+    assert sum(half) < sum(levels) / 6
 
 
 def test_what_half_precision_cannot_hold_stays_as_it_is() -> None:
