@@ -26,11 +26,10 @@ from ..preprocessors.running import Options
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
 from ..storage.names import printable
+from . import STOPPED
 from .folders import add_folder_argument, default_folder
 from .progress_bar import ProgressBar
 
-INTERRUPTED = 130
-"""The exit status of a program that Ctrl+C ended."""
 IMAGES_A_PROCESS = {False: 128, True: 8}
 """A process takes seconds to start: it is worth so many images, without networks and with them."""
 NETWORK_CORES = 4
@@ -176,7 +175,7 @@ def _end_at_once(tally: _Tally, total: int) -> NoReturn:
     tally.close()
     print(f"Stopped: {tally.made} made, {left} left. The same command goes on from here.", file=sys.stderr, flush=True)
     sys.stdout.flush()
-    os._exit(INTERRUPTED)
+    os._exit(STOPPED)
 
 
 def _summary(survey: Survey, tally: _Tally, there: int) -> int:

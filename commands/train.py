@@ -1,9 +1,9 @@
 """`zeroconv train run.toml`: train a ControlNet without the canvas, on one GPU or, by `accelerate launch`, several.
 
 With several: `accelerate launch --multi_gpu --num_processes 8 -m zeroconv train run.toml`. Every process computes
-`batch` pairs, so the batch of a step is as many times larger. Weights are replicated (DDP)
-or, with `--use_fsdp`, distributed over the processes like gradients and optimizer. The format of run.toml is described
-in `training/plan.py`.
+`batch` pairs, so the batch of a step is as many times larger. Weights are replicated (DDP) or, with `--use_fsdp`,
+distributed over the processes like gradients and optimizer (FSDP, which needs PyTorch 2.6). The format of run.toml is
+described in `training/plan.py`.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def make_over_cluster(recipe: Recipe, jobs: Sequence[Job], workers: int, report:
         Worker,
         fn_constructor_args=(recipe,),
         batch_size=FILES,
-        concurrency=workers or room,
+        compute=ray.data.ActorPoolStrategy(size=workers or room),
         num_gpus=gpu or None,
     )
     for row in made.iter_rows():
