@@ -31,6 +31,7 @@ def small_sdxl_model(width: int = 64, seed: int = 0):
 
 def _with_random_weights(config, seed: int):
     """The MODEL of a `comfy.supported_models` configuration."""
+    import comfy.model_management
     import comfy.model_patcher
 
     model = config.get_model({}, "", device=torch.device("cpu"))
@@ -39,4 +40,5 @@ def _with_random_weights(config, seed: int):
         for parameter in model.diffusion_model.parameters():
             scale = 1.0 if parameter.dim() == 1 else parameter[0].numel() ** -0.5
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-    return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+    device = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(model, device, torch.device("cpu"))

@@ -1,0 +1,176 @@
+"""Every kind of control on a GPU: the latents of the CPU, alone, in chains, and with all that shapes them."""
+
+from collections.abc import Callable
+
+import comfy.controlnet
+import comfy.model_management
+import pytest
+import torch
+from support.checkpoints import SD15
+from support.formats import tensors
+from support.hosted import Vae
+from support.layouts import adapter, animatediff, control_lora, ctrlora_full, lllite, sparse_ctrl, union
+from support.sampling import Run, core_network, hint, prompts, sdxl_prompts
+from support.scenes import WIDTH, Scene, base_model, distance, on_cpu, on_gpu, weights
+from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
+from zeroconv.controlnet.caching.step_cache import StepCacheSettings
+from zeroconv.controlnet.formats import recognise
+from zeroconv.controlnet.hint.fit import Fit
+from zeroconv.controlnet.strength.block_weights import Listed
+from zeroconv.controlnet.strength.control_mode import CfgWeights
+from zeroconv.controlnet.strength.factors import StrengthFactors
+from zeroconv.controlnet.strength.per_item import ItemStrengths
+from zeroconv.controlnet.strength.schedule import Schedule
+from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.controls.control import Control
+from zeroconv.host.controls.union import add_union_hint, set_union_type
+from zeroconv.host.loading.load import control_from_tensors, unet_weights
+from zeroconv.host.sampling.step_cache import with_step_cache
+from zeroconv.host.settings import with_fit, with_record, with_run_interval
+
+WEIGHTS = {seed: weights(seed) for seed in (1, 2)}
+"""ControlNets, which all tests share."""
+THREE = Run(steps=3, batch=3)
+SIX_STEPS = Run(steps=6)
+
+
+def ours(seed: int = 1, **settings) -> Control:
+    """settings: of the control."""
+    return control_from_tensors(dict(WEIGHTS[seed])).with_settings(**settings)
+
+
+def shaped(seed: int = 1, **factors) -> Control:
+    return ours(seed, factors=StrengthFactors(**factors))
+
+
+def core(seed: int = 1) -> comfy.controlnet.ControlNet:
+    """Core's own ControlNet of the same weights."""
+    network = core_network(width=WIDTH)
+    network.load_state_dict(WEIGHTS[seed])
+    return comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device())
+
+
+def of_file(state: dict[str, torch.Tensor], family: str = "SD1.5") -> Control:
+    """A control from the tensors of a file, in whatever form."""
+    form = recognise({key: tuple(value.shape) for key, value in state.items()})
+    base = unet_weights(base_model(family)) if form.needs_base else None
+    return control_from_tensors(form.convert(state, base), form.label, form=form)
+
+
+def mask(count: int = 1) -> torch.Tensor:
+    values = torch.zeros(count, 64, 64)
+    for index in range(count):
+        values[index, 8 * index : 40, 10:50] = 0.7
+    return values
+
+
+def areas() -> tuple[list, list]:
+    positive, negative = prompts()
+    placed = {"area": (5, 8, 3, 0), "strength": 1.0}
+    return [*positive, [positive[0][0].roll(1, 2), placed]], negative
+
+
+def applied(prompt: list, *units: Unit) -> list:
+    for unit in units:
+        prompt, _ = apply_unit(unit, prompt, [])
+    return prompt
+
+
+def positive_only() -> tuple[list, list]:
+    positive, negative = prompts()
+    return applied(positive, Unit(ours(), hint())), negative
+
+
+def other_chains() -> tuple[list, list]:
+    """Two prompts with chains of their own, which go through one pass."""
+    positive, negative = prompts()
+    first = applied(positive, Unit(ours(), hint()), Unit(ours(2), hint(seed=2), 0.5))
+    return first, applied(negative, Unit(ours(2), hint(seed=3), 0.8))
+
+
+def shared_network() -> list[Unit]:
+    control = ours()
+    return [Unit(control, hint(seed=seed), 0.6) for seed in (1, 2)]
+
+
+def cached(method: str, n: int = 2) -> Callable:
+    return lambda model: with_step_cache(model, StepCacheSettings(method, EveryNthStep(n)))
+
+
+def united() -> list[Unit]:
+    control = set_union_type(of_file(tensors(union(8, 64)(), seed=4)), "depth")
+    return [Unit(add_union_hint(control, "lines", hint(seed=2), 0.7), hint())]
+
+
+CURVE = Schedule.parse("0: 1, 0.5: 0.4 ease, 1: 0.8")
+ITEMS = ItemStrengths.parse("0: 1, 1: 0, 2: 0.5")
+
+SCENES: dict[str, Scene] = {
+    "plain": Scene(),
+    "one": Scene(lambda: [Unit(ours(), hint(), 0.8)]),
+    "a chain with core": Scene(
+        lambda: [Unit(ours(), hint()), Unit(core(2), hint(seed=2)), Unit(ours(2), hint(seed=3))]
+    ),
+    "core outermost": Scene(lambda: [Unit(ours(), hint()), Unit(core(2), hint(seed=2))]),
+    "a hint for each picture": Scene(lambda: [Unit(ours(), hint(3))], run=THREE),
+    "hint and mask on the GPU": Scene(lambda: [Unit(ours(), here(hint()), mask=here(mask()))]),
+    "mask": Scene(lambda: [Unit(ours(), hint(), mask=mask())]),
+    "a mask for each picture": Scene(lambda: [Unit(ours(), hint(), mask=mask(3))], run=THREE),
+    "schedule over the timesteps": Scene(lambda: [Unit(ours(), hint(), schedule=CURVE)]),
+    "schedule over the steps": Scene(
+        lambda: [Unit(ours(), hint(), schedule=Schedule.parse("0: 1, 0.5: 0.3", "steps"))]
+    ),
+    "a range": Scene(lambda: [Unit(ours(), hint(), start=0.2, end=0.7)]),
+    "block weights": Scene(lambda: [Unit(ours(), hint(), block_weights=Listed((1.0, 0.5, 0.2)))]),
+    "positive prompt only": Scene(lambda: [Unit(shaped(cfg_weights=CfgWeights(1, 0)), hint())]),
+    "weights of the prompts": Scene(lambda: [Unit(shaped(cfg_weights=CfgWeights(1, 0.5)), hint())]),
+    "items": Scene(lambda: [Unit(shaped(items=ITEMS), hint(3), mask=mask(3))], run=THREE),
+    "areas": Scene(lambda: [Unit(ours(), hint())], areas),
+    "areas with their parts": Scene(
+        lambda: [Unit(with_fit(ours(), Fit(), "one each", own_region=True), hint(), mask=mask())], areas
+    ),
+    "a control of one prompt": Scene(prompt=positive_only),
+    "two chains": Scene(prompt=other_chains),
+    "joint hints": Scene(shared_network),
+    "fewer runs": Scene(lambda: [Unit(with_run_interval(ours(), EveryNthStep(2)), hint())], run=SIX_STEPS),
+    "fewer runs, adaptive": Scene(
+        lambda: [Unit(with_run_interval(ours(seed), Adaptive(0.5)), hint(seed=seed)) for seed in (1, 2)], run=SIX_STEPS
+    ),
+    "recorded": Scene(lambda: [Unit(with_record(ours()), hint())]),
+    "deep cache": Scene(lambda: [Unit(ours(), hint())], run=SIX_STEPS, change=cached("deep cache")),
+    "encoder propagation": Scene(lambda: [Unit(ours(), hint())], run=SIX_STEPS, change=cached("encoder propagation")),
+    "a step cache without control": Scene(run=SIX_STEPS, change=cached("deep cache")),
+    "edges": Scene(lambda: [Unit(with_fit(ours(), Fit("fit inside", "edges"), "one each"), hint())]),
+    "another size and sampler": Scene(
+        lambda: [Unit(ours(), hint())], run=Run(steps=3, sampler="dpmpp_2m", height=72, width=104)
+    ),
+    "core": Scene(lambda: [Unit(core(), hint())]),
+    "Control-LoRA": Scene(lambda: [Unit(of_file(tensors(control_lora(SD15)(), seed=3)), hint())]),
+    "CtrLoRA": Scene(lambda: [Unit(of_file(tensors(ctrlora_full(SD15)(), seed=3)), hint(), vae=Vae(4))]),
+    "SparseCtrl": Scene(
+        lambda: [Unit(of_file(tensors(animatediff(sparse_ctrl(False))(), seed=3)), hint(2))], run=THREE
+    ),
+    "SparseCtrl of latents": Scene(
+        lambda: [Unit(of_file(tensors(animatediff(sparse_ctrl(True))(), seed=3)), hint(), vae=Vae(4))], run=THREE
+    ),
+    "T2I-Adapter": Scene(lambda: [Unit(of_file(tensors(adapter(192)(), seed=3)), hint(), 0.7), Unit(ours(), hint())]),
+    "union": Scene(united, sdxl_prompts, family="SDXL"),
+    "LLLite": Scene(
+        lambda: [Unit(of_file(tensors(lllite(128, {4: 1, 5: 1, 7: 2, 8: 2}, 2)(), seed=6)), hint(), mask=mask())],
+        sdxl_prompts,
+        family="SDXL",
+    ),
+}
+
+
+def here(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(comfy.model_management.get_torch_device())
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_gpu_gives_the_latents_of_the_cpu(name):
+    scene = SCENES[name]
+    cpu, gpu = on_cpu(scene), on_gpu(scene)
+    assert torch.isfinite(cpu.latents).all()
+    assert distance(gpu.latents, cpu.latents) <= 1e-5
+    assert not gpu.whole.on_cpu, "nothing heavy is left to the CPU"
