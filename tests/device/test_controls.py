@@ -1,21 +1,29 @@
 """Every kind of control on a GPU: the latents of the CPU, alone, in chains, and with all that shapes them."""
 
+import functools
 from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from support.comfy_host import TWO_LEVELS, import_host
+
+import_host()
 
 import comfy.controlnet
 import comfy.model_management
-import pytest
-import torch
 from support.checkpoints import SD15
 from support.formats import tensors
 from support.hosted import Vae
 from support.layouts import adapter, animatediff, control_lora, ctrlora_full, lllite, sparse_ctrl, union
 from support.sampling import Run, core_network, hint, prompts, sdxl_prompts
-from support.scenes import WIDTH, Scene, base_model, distance, on_cpu, on_gpu, weights
+from support.scenes import WIDTH, Outcome, Scene, base_model, caused_by_us, distance, on_cpu, on_gpu, weights
+from zeroconv.controlnet.caching.constants import Constants
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.caching.step_cache import StepCacheSettings
 from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.hint.fit import Fit
+from zeroconv.controlnet.networks.controlnet import ControlNet
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.control_mode import CfgWeights
 from zeroconv.controlnet.strength.factors import StrengthFactors
@@ -23,6 +31,7 @@ from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.control import Control
+from zeroconv.host.controls.controlnet import ControlNetRunner
 from zeroconv.host.controls.union import add_union_hint, set_union_type
 from zeroconv.host.loading.load import control_from_tensors, unet_weights
 from zeroconv.host.sampling.step_cache import with_step_cache
@@ -45,7 +54,7 @@ def shaped(seed: int = 1, **factors) -> Control:
 
 def core(seed: int = 1) -> comfy.controlnet.ControlNet:
     """Core's own ControlNet of the same weights."""
-    network = core_network(width=WIDTH)
+    network = core_network(width=WIDTH, **TWO_LEVELS)
     network.load_state_dict(WEIGHTS[seed])
     return comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device())
 
@@ -144,16 +153,28 @@ SCENES: dict[str, Scene] = {
     "another size and sampler": Scene(
         lambda: [Unit(ours(), hint())], run=Run(steps=3, sampler="dpmpp_2m", height=72, width=104)
     ),
-    "core": Scene(lambda: [Unit(core(), hint())]),
-    "Control-LoRA": Scene(lambda: [Unit(of_file(tensors(control_lora(SD15)(), seed=3)), hint())]),
-    "CtrLoRA": Scene(lambda: [Unit(of_file(tensors(ctrlora_full(SD15)(), seed=3)), hint(), vae=Vae(4))]),
+    "a chain": Scene(lambda: [Unit(ours(seed), hint(seed=seed)) for seed in (1, 2)]),
+    "a chain of core": Scene(lambda: [Unit(core(seed), hint(seed=seed)) for seed in (1, 2)]),
+    "core": Scene(lambda: [Unit(core(), hint(), 0.8)]),
+    "Control-LoRA": Scene(lambda: [Unit(of_file(tensors(control_lora(SD15)(), seed=3)), hint())], family="SD1.5"),
+    "CtrLoRA": Scene(
+        lambda: [Unit(of_file(tensors(ctrlora_full(SD15)(), seed=3)), hint(), vae=Vae(4))], family="SD1.5"
+    ),
     "SparseCtrl": Scene(
-        lambda: [Unit(of_file(tensors(animatediff(sparse_ctrl(False))(), seed=3)), hint(2))], run=THREE
+        lambda: [Unit(of_file(tensors(animatediff(sparse_ctrl(False))(), seed=3)), hint(2))], run=THREE, family="SD1.5"
     ),
     "SparseCtrl of latents": Scene(
-        lambda: [Unit(of_file(tensors(animatediff(sparse_ctrl(True))(), seed=3)), hint(), vae=Vae(4))], run=THREE
+        lambda: [Unit(of_file(tensors(animatediff(sparse_ctrl(True))(), seed=3)), hint(), vae=Vae(4))],
+        run=THREE,
+        family="SD1.5",
     ),
-    "T2I-Adapter": Scene(lambda: [Unit(of_file(tensors(adapter(192)(), seed=3)), hint(), 0.7), Unit(ours(), hint())]),
+    "T2I-Adapter": Scene(
+        lambda: [
+            Unit(of_file(tensors(adapter(192)(), seed=3)), hint(), 0.7),
+            Unit(of_file(tensors(adapter(64)(), seed=2)), hint(seed=2)),
+        ],
+        family="SD1.5",
+    ),
     "union": Scene(united, sdxl_prompts, family="SDXL"),
     "LLLite": Scene(
         lambda: [Unit(of_file(tensors(lllite(128, {4: 1, 5: 1, 7: 2, 8: 2}, 2)(), seed=6)), hint(), mask=mask())],
@@ -167,10 +188,83 @@ def here(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(comfy.model_management.get_torch_device())
 
 
+@functools.cache
+def sampled(name: str) -> Outcome:
+    return on_gpu(SCENES[name])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emptied():
+    yield
+    sampled.cache_clear()
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_a_gpu_gives_the_latents_of_the_cpu(name):
-    scene = SCENES[name]
-    cpu, gpu = on_cpu(scene), on_gpu(scene)
+    cpu, gpu = on_cpu(SCENES[name]), sampled(name)
     assert torch.isfinite(cpu.latents).all()
     assert distance(gpu.latents, cpu.latents) <= 1e-5
-    assert not gpu.whole.on_cpu, "nothing heavy is left to the CPU"
+    assert not [event for evaluation in gpu.evaluations for event in evaluation.on_cpu], "nothing is left to the CPU"
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_cpu_reads_one_value_a_pass_for_a_whole_chain(name):
+    """Also at the first step, also with a step cache, and also where two chains go through one pass."""
+    passes = 2 if name.startswith("areas") else 1  # areas of two sizes
+    for evaluation in sampled(name).evaluations:
+        assert len(caused_by_us(evaluation.reads)) <= passes
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_nothing_is_copied_from_the_cpu_after_the_first_step(name):
+    others = sampled(name).evaluations[1:]
+    late = others[1:] if name == "a range" else others  # where the network runs for the first time at the second step
+    assert not [event for evaluation in late for event in caused_by_us(evaluation.copies)]
+
+
+@pytest.mark.parametrize("name", ["one", "a chain"])
+def test_a_step_launches_no_more_than_core_does(name):
+    theirs = sampled("core" if name == "one" else "a chain of core")
+    for own, other in zip(sampled(name).evaluations, theirs.evaluations, strict=True):
+        assert own.launches <= other.launches
+
+
+def leave_hints_on_the_cpu(monkeypatch):
+    prepare = ControlNetRunner.prepare_hint
+    monkeypatch.setattr(
+        ControlNetRunner, "prepare_hint", lambda self, view: prepare(self, replace(view, device=torch.device("cpu")))
+    )
+
+
+def copy_numbers_at_every_step(monkeypatch):
+    monkeypatch.setattr(Constants, "get", lambda self, numbers, *kind: torch.tensor(numbers).to(kind[1], kind[0]))
+
+
+def read_a_value_more(monkeypatch):
+    strength = Control._strength
+    monkeypatch.setattr(Control, "_strength", lambda self, step: strength(self, step) + 0 * step.context.sum().item())
+
+
+def compute_in_another_dtype(monkeypatch):
+    embed = ControlNet.embed_hint
+    monkeypatch.setattr(ControlNet, "embed_hint", lambda self, hint: embed(self, hint.half()))
+
+
+def test_a_tensor_that_is_left_on_the_cpu_is_refused(monkeypatch):
+    leave_hints_on_the_cpu(monkeypatch)
+    with pytest.raises(RuntimeError, match="two devices"):
+        on_gpu(SCENES["one"])
+
+
+def test_a_wrong_dtype_is_refused(monkeypatch):
+    compute_in_another_dtype(monkeypatch)
+    with pytest.raises(RuntimeError, match=r"dtype|type"):
+        on_gpu(SCENES["one"])
+
+
+def test_a_copy_and_a_read_more_are_seen(monkeypatch):
+    copy_numbers_at_every_step(monkeypatch)
+    read_a_value_more(monkeypatch)
+    late = on_gpu(SCENES["items"]).evaluations[1]
+    assert caused_by_us(late.copies)
+    assert len(caused_by_us(late.reads)) == 2

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from support.comfy_host import import_host
+from support.comfy_host import FOUR_LEVELS, import_host
 from support.networks import dimensions, random_network
 
 import_host()
@@ -39,12 +39,14 @@ def ours(seed: int) -> Control:
     return control_from_tensors(weights(seed))
 
 
-def core_network(kind: type | None = None, width: int = 64) -> torch.nn.Module:
+def core_network(
+    kind: type | None = None, width: int = 64, levels: dict[str, list[int]] = FOUR_LEVELS
+) -> torch.nn.Module:
     """Core's network, or one that inherits from it, of so many channels: core itself only makes official widths."""
     import comfy.cldm.cldm
     import comfy.ops
 
-    config = unet_config("SD1.5", width, hint_channels=3, operations=comfy.ops.disable_weight_init)
+    config = unet_config("SD1.5", width, hint_channels=3, operations=comfy.ops.disable_weight_init, **changes)
     del config["out_channels"]
     return (kind or comfy.cldm.cldm.ControlNet)(**config)
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import comfy.model_management
-import comfy.model_patcher
-from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 from zeroconv.benchmarks.machine import attending_by
 from zeroconv.host.conditioning import Unit
 
-from support.comfy_host import small_model, small_sdxl_model
-from support.gpu import Ledger, pretended_gpu
+from support.comfy_host import TWO_LEVELS, import_host, small_model, small_sdxl_model
+
+import_host()
+
+import comfy.model_management
+from comfy.patcher_extension import WrappersMP
+
+from support.gpu import Event, Ledger, pretended_gpu
 from support.networks import dimensions, random_network
 from support.sampling import Run, prompts, sample
 
 WIDTH = 32
 THREE_STEPS = Run(steps=3)
+MODELS: dict[str, Callable[[], Any]] = {
+    "two levels": functools.partial(small_model, WIDTH, **TWO_LEVELS),
+    "SD1.5": functools.partial(small_model, WIDTH),
+    "SDXL": small_sdxl_model,
+}
 _MODELS: dict[tuple[str, str], Any] = {}
 """The base models by family and device, made once; their weights are on the CPU between two scenes."""
 
@@ -43,7 +52,7 @@ class Scene:
     units: Callable[[], list[Unit]] = list
     prompt: Callable[[], tuple[list, list]] = prompts
     run: Run = THREE_STEPS
-    family: str = "SD1.5"
+    family: str = "two levels"
     change: Callable[[Any], Any] = lambda model: model
 
 
@@ -52,8 +61,7 @@ def base_model(family: str) -> Any:
     device = comfy.model_management.get_torch_device()
     key = family, device.type
     if key not in _MODELS:
-        made = {"SD1.5": small_model, "SDXL": small_sdxl_model}[family](WIDTH if family == "SD1.5" else 64)
-        _MODELS[key] = made
+        _MODELS[key] = MODELS[family]()
     return _MODELS[key].clone()
 
 
@@ -104,7 +112,21 @@ def added(own: list[Any], plain: list[Any]) -> list[str]:
     return more
 
 
+def caused_by_us(events: list[Event]) -> list[str]:
+    """The events that this package caused, directly or through a layer or a function of the host that it called."""
+    return [str(event) for event in events if _is_ours(event)]
+
+
+def _is_ours(event: Event) -> bool:
+    for line in event.lines:
+        if line.startswith(("host/", "controlnet/", "preprocessors/", "training/")):
+            return True
+        if line.startswith(("comfy/model_base", "comfy/controlnet", "comfy/samplers")):
+            return False
+    return False
+
+
 def weights(seed: int) -> dict[str, Tensor]:
-    """A ControlNet for the small SD1.5 model, that acts strongly."""
-    state = dict(random_network(dimensions("SD1.5", WIDTH), seed).state_dict())
+    """A ControlNet for the model of two levels, that acts strongly."""
+    state = dict(random_network(dimensions("SD1.5, two levels", WIDTH), seed).state_dict())
     return {k: v * (3.0 if k.startswith(("zero_convs", "middle_block_out")) else 1.0) for k, v in state.items()}

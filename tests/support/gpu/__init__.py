@@ -6,5 +6,6 @@ launches, reads of a value by the CPU, copies from the CPU, bytes alive. `with_a
 """
 
 from support.gpu.host import pretended_gpu as pretended_gpu
+from support.gpu.ledger import Event as Event
 from support.gpu.ledger import Ledger as Ledger
 from support.gpu.tensors import GPU as GPU

@@ -68,6 +68,8 @@ class GpuDispatch(TorchDispatchMode):
         self._operations: dict[Any, Operation] = {}
         self.depth = 0
         """Calls of PyTorch with a tensor of the GPU that are going on: what they make is on the GPU."""
+        self.leaving = False
+        """Whether a tensor is to go to the CPU; PyTorch's own code asks for that device where it means the GPU."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -94,6 +96,15 @@ class GpuDispatch(TorchDispatchMode):
             yield
         finally:
             self.depth -= of_gpu
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Around a call without such a tensor, inside one with."""
+        depth, self.depth = self.depth, 0
+        try:
+            yield
+        finally:
+            self.depth = depth
 
     def _run(self, operation: Operation, func: Any, args: Any, kwargs: Any) -> Any:
         name = operation.name
@@ -129,10 +140,17 @@ class GpuDispatch(TorchDispatchMode):
 
     def _gives_ours(self, device: torch.device | None, ours: list[GpuTensor], theirs: list[Tensor]) -> bool:
         """Whether the result is on the GPU. device: that was asked for."""
-        if device is None:
+        if device is None or (device.type == "cpu" and ours and not self.leaving):
             return bool(ours)
-        made_inside = self.depth > 0 and not ours and not theirs  # by PyTorch's own code, which takes it for the CPU
+        made_inside = self.depth > 0 and not ours and not theirs
         return made_inside or device.type == "cuda"
+
+    def to_cpu(self, tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        self.leaving = True
+        try:
+            return torch.ops.aten._to_copy(tensor, dtype=dtype, device=torch.device("cpu"))
+        finally:
+            self.leaving = False
 
     def _compute(self, name: str, func: Any, args: Any, kwargs: Any, to_gpu: bool) -> Any:
         """The operation on the tensors inside."""

@@ -20,16 +20,27 @@ class GpuFunctions(TorchFunctionMode):
     def __init__(self, dispatch: GpuDispatch, autocast: Autocast) -> None:
         super().__init__()
         self._dispatch, self._autocast = dispatch, autocast
+        self._own: dict[Any, Callable[..., Any]] = {
+            Tensor.data.__set__: _set_data,  # pyright: ignore[reportFunctionMemberAccess]
+            Tensor.to: self._to,
+            Tensor.type_as: lambda tensor, other: self._move(tensor, other.device, other.dtype),
+            Tensor.cpu: lambda tensor, *_, **__: dispatch.to_cpu(tensor),
+            Tensor.cuda: lambda tensor, *_, **__: tensor,
+            Tensor.tolist: lambda tensor: dispatch.to_cpu(tensor).tolist(),
+            Tensor.numpy: _numpy,
+            Tensor.__array__: _numpy,
+            Tensor.new_tensor: _new_tensor,
+            Tensor.is_pinned: lambda tensor: False,
+        }
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        ours = _has_ours((*args, *kwargs.values()))
-        if not ours:
-            return args[0] if func is Tensor.pin_memory else func(*args, **kwargs)
-        if func is Tensor.backward:
-            with self:  # what is computed again in it is to be seen, too
-                return _backward(*args, **kwargs)
-        own = _OWN.get(func)
+        if not _has_ours((*args, *kwargs.values())):
+            if func is Tensor.pin_memory:
+                return args[0]
+            with self._dispatch.outside():
+                return func(*args, **kwargs)
+        own = self._own.get(func)
         if own is not None:
             return own(*args, **kwargs)
         if torch.is_autocast_enabled("cuda"):
@@ -37,38 +48,39 @@ class GpuFunctions(TorchFunctionMode):
         with self._dispatch.inside("device" not in kwargs):
             return func(*args, **kwargs)
 
+    def _move(
+        self, tensor: Tensor, device: torch.device | None, dtype: torch.dtype | None, copy: bool = False
+    ) -> Tensor:
+        """To a device, which PyTorch's own code would take for the CPU."""
+        if not isinstance(tensor, GpuTensor):
+            return tensor.to(device, dtype, copy=copy) if device is not None else tensor.to(dtype, copy=copy)
+        if device is not None and device.type == "cpu":
+            return self._dispatch.to_cpu(tensor, dtype)
+        if dtype in (None, tensor.dtype):
+            return tensor.clone() if copy else tensor
+        return torch.ops.aten._to_copy(tensor, dtype=dtype)
+
+    def _to(self, tensor: Tensor, *args: Any, copy: bool = False, **kwargs: Any) -> Tensor:
+        """`Tensor.to`, in all its forms; what it is to be like comes first."""
+        other = args[0] if args else kwargs.get("other")
+        if isinstance(other, Tensor):
+            return self._move(tensor, other.device, other.dtype, copy)
+        if len([value for value in args if isinstance(value, bool)]) == 2:
+            args, copy = args[:-1], args[-1]
+        device, dtype, _, memory_format = torch._C._nn._parse_to(*args, **kwargs)
+        moved = self._move(tensor, device, dtype, copy)
+        return moved if memory_format is None else moved.contiguous(memory_format=memory_format)
+
+    def run_backward(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The engine's pass back through the graph; what is computed again in it is to be seen, too."""
+        with self, self._dispatch.inside(True):
+            return run(*args, **kwargs)
+
 
 def _has_ours(values: Any) -> bool:
     return any(
         isinstance(value, GpuTensor) or (isinstance(value, (list, tuple)) and _has_ours(value)) for value in values
     )
-
-
-def _move(tensor: Tensor, device: torch.device | None, dtype: torch.dtype | None, copy: bool) -> Tensor:
-    """To a device, which PyTorch's own code would take for the CPU."""
-    if device is not None and device.type == "cpu" and isinstance(tensor, GpuTensor):
-        return torch.ops.aten._to_copy(tensor, dtype=dtype, device=device)
-    if not isinstance(tensor, GpuTensor):
-        return tensor.to(device, dtype, copy=copy) if device is not None else tensor.to(dtype, copy=copy)
-    if dtype in (None, tensor.dtype):
-        return tensor.clone() if copy else tensor
-    return torch.ops.aten._to_copy(tensor, dtype=dtype)
-
-
-def _to(tensor: Tensor, *args: Any, copy: bool = False, **kwargs: Any) -> Tensor:
-    """`Tensor.to`, in all its forms; what it is to be like comes first."""
-    other = args[0] if args else kwargs.get("other")
-    if isinstance(other, Tensor):
-        return _move(tensor, other.device, other.dtype, copy)
-    if args and isinstance(args[-1], bool) and len([a for a in args if isinstance(a, bool)]) == 2:
-        args, copy = args[:-1], args[-1]
-    device, dtype, _, memory_format = torch._C._nn._parse_to(*args, **kwargs)
-    moved = _move(tensor, device, dtype, copy)
-    return moved if memory_format is None else moved.contiguous(memory_format=memory_format)
-
-
-def _to_list(tensor: Tensor) -> Any:
-    return _move(tensor, torch.device("cpu"), None, False).tolist()
 
 
 def _numpy(tensor: Tensor, *_: Any, **__: Any) -> Any:
@@ -90,23 +102,3 @@ def _set_data(tensor: Tensor, data: Tensor) -> None:
         if isinstance(tensor, torch.nn.Parameter):
             moved = torch.nn.Parameter(moved, tensor.requires_grad)
     torch.utils.swap_tensors(tensor, moved)
-
-
-def _backward(
-    tensor: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
-) -> None:
-    torch.autograd.backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
-
-
-_OWN: dict[Any, Callable[..., Any]] = {
-    Tensor.data.__set__: _set_data,  # pyright: ignore[reportFunctionMemberAccess]
-    Tensor.to: _to,
-    Tensor.type_as: lambda tensor, other: _move(tensor, other.device, other.dtype, False),
-    Tensor.cpu: lambda tensor, *_, **__: _move(tensor, torch.device("cpu"), None, False),
-    Tensor.cuda: lambda tensor, *_, **__: tensor,
-    Tensor.tolist: _to_list,
-    Tensor.numpy: _numpy,
-    Tensor.__array__: _numpy,
-    Tensor.new_tensor: _new_tensor,
-    Tensor.is_pinned: lambda tensor: False,
-}

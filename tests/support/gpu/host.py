@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
@@ -45,7 +46,9 @@ def pretended_gpu(
         stack.callback(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
         torch._C._set_only_lift_cpu_tensors(True)
         stack.enter_context(dispatch)
-        stack.enter_context(GpuFunctions(dispatch, autocast))
+        functions = stack.enter_context(GpuFunctions(dispatch, autocast))
+        engine = functools.partial(functions.run_backward, torch.autograd._engine_run_backward)
+        stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", engine))
         stack.callback(management.unload_all_models)
         yield ledger
 
