@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..caching.constants import Constants, is_range
+from ..constants import Constants, is_range
 from ..hint.region import Region
 from ..residuals import Residuals
 from .mask import Mask

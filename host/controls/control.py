@@ -16,9 +16,9 @@ import torch
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
-from ...controlnet.caching.constants import Constants
 from ...controlnet.caching.run_interval import RunCache
 from ...controlnet.caching.tensor_cache import TensorCache
+from ...controlnet.constants import Constants
 from ...controlnet.hint.fit import Fit
 from ...controlnet.hint.image import as_rgb_hint
 from ...controlnet.hint.order import hint_indices, spread_hints

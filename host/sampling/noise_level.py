@@ -23,7 +23,7 @@ class NoiseLevel:
         self._waiting: list[Tensor] = []
         self.sigma = 0.0
         self.levels: tuple[float, ...] = ()
-        """Of all steps of the sampling, falling."""
+        """Those of all steps of the sampling, falling."""
 
     def begin(self, sigma: Tensor, levels: Tensor | None) -> None:
         """A new evaluation. sigma: (rows,). levels: of all steps, where the host tells them."""

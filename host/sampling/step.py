@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...controlnet.caching.constants import Constants
+from ...controlnet.constants import Constants
 from .device_copies import DeviceCopies
 from .hint_batching import HintBatches
 from .noise_level import NOISE_LEVEL_OPTION, NoiseLevel

@@ -18,9 +18,9 @@ from support.hosted import Vae
 from support.layouts import adapter, animatediff, control_lora, ctrlora_full, lllite, sparse_ctrl, union
 from support.sampling import Run, core_network, hint, prompts, sdxl_prompts
 from support.scenes import WIDTH, Outcome, Scene, base_model, caused_by_us, distance, on_cpu, on_gpu, weights
-from zeroconv.controlnet.caching.constants import Constants
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.caching.step_cache import StepCacheSettings
+from zeroconv.controlnet.constants import Constants
 from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.networks.controlnet import ControlNet

@@ -5,6 +5,7 @@ launches, reads of a value by the CPU, copies from the CPU, bytes alive. `with_a
 (meta tensors), so that memory can be counted at the size of real models.
 """
 
+from support.gpu.host import GIB as GIB
 from support.gpu.host import pretended_gpu as pretended_gpu
 from support.gpu.ledger import Event as Event
 from support.gpu.ledger import Ledger as Ledger

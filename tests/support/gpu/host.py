@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
@@ -56,6 +57,7 @@ def pretended_gpu(
 def _torch_patches(ledger: Ledger, memory: int, autocast: Autocast) -> list[tuple[Any, str, Any]]:
     cuda = torch.cuda
     foreach = torch.utils._foreach_utils
+    optimizers = importlib.import_module("torch.optim.optimizer")
     properties = SimpleNamespace(major=8, minor=9, total_memory=memory, name="pretended", multi_processor_count=1)
     numbers = ("active_bytes.all.current", "reserved_bytes.all.current", "allocated_bytes.all.current")
     return [
@@ -85,8 +87,22 @@ def _torch_patches(ledger: Ledger, memory: int, autocast: Autocast) -> list[tupl
         (cuda, "stream", lambda stream: nullcontext()),
         (cuda, "Event", Event),
         (torch, "clear_autocast_cache", autocast.clear),
+        (importlib.import_module("torch.fx.experimental._config"), "meta_nonzero_assume_all_nonzero", True),
+        (torch._C, "_group_tensors_by_device_and_dtype", _group_tensors),
+        (optimizers, "_foreach_supported_types", [torch.Tensor, torch.nn.Parameter, GpuTensor]),
         (foreach, "_foreach_supported_types", [*foreach._foreach_supported_types, GpuTensor]),
     ]
+
+
+_group = torch._C._group_tensors_by_device_and_dtype
+
+
+def _group_tensors(lists: Any, with_indices: bool = False) -> Any:
+    """PyTorch's own code finds tensors of the GPU on the CPU."""
+    return {
+        (GPU if isinstance(tensors[0][0], GpuTensor) else device, dtype): (tensors, indices)
+        for (device, dtype), (tensors, indices) in _group(lists, with_indices).items()
+    }
 
 
 def _host_patches(half: bool, low_vram: bool) -> list[tuple[Any, str, Any]]:
