@@ -22,7 +22,8 @@ from ..training.copy import trainable_copy
 from ..training.loop import Trainer
 from ..training.memory import estimate
 from ..training.settings import Settings
-from .models import CONTEXT, POOL, UNETS
+from .models import CONTEXT, POOL
+from .unets import unet_config
 from .workloads import Family
 
 SIZES: dict[Family, int] = {"SD1.5": 512, "SDXL": 1024}
@@ -77,7 +78,7 @@ class _Base(ComfyBase):
 
 def _unet(family: Family, weights: torch.device) -> comfy.model_patcher.ModelPatcher:
     kind = {"SD1.5": comfy.supported_models.SD15, "SDXL": comfy.supported_models.SDXL}[family]
-    config, management = kind(UNETS[family] | {"model_channels": 320}), comfy.model_management
+    config, management = kind(unet_config(family, 320)), comfy.model_management
     device = management.get_torch_device()
     dtype = management.unet_dtype(device=device, supported_dtypes=config.supported_inference_dtypes)
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device))

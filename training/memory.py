@@ -22,7 +22,7 @@ LAYER_FLOATS = 29
 """The same for a transformer layer, per pixel and channel: 16 for the gated feed-forward, 13 for norms, projections and
 attention, whose fused form keeps no matrix."""
 MIXED_BYTES = 2.6
-"""Size of a number that is kept under autocast: norms give float32, and what convolutions take is kept in 16 bits beside it."""
+"""Size of a number that is kept under autocast: norms give float32, and convolutions keep 16 bits beside it."""
 FROZEN_SHARE = 0.89
 """What the frozen decoder keeps of that: the inputs of its layers are needed for no weight's gradient."""
 BASE_BYTES = 2

@@ -11,27 +11,21 @@ def import_host() -> None:
     start_comfyui(comfyui_directory(), cpu=True)
 
 
-FOUR_LEVELS = {
-    "num_res_blocks": [2, 2, 2, 2],
-    "channel_mult": [1, 2, 4, 4],
-    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-}
 TWO_LEVELS = {
     "num_res_blocks": [1, 1],
     "channel_mult": [1, 2],
     "transformer_depth": [1, 1],
     "transformer_depth_output": [1, 1, 1, 1],
 }
-"""Of SD1.5, and of a UNet with a quarter of its layers, for tests that run many samplings."""
+"""What makes a UNet with a quarter of SD1.5's layers, for tests that run many samplings."""
 
 
-def small_model(width: int = 64, seed: int = 0, levels: dict[str, list[int]] = FOUR_LEVELS):
-    """A MODEL of the SD1.5 family with random weights: `width` channels, four levels."""
+def small_model(width: int = 64, seed: int = 0, **changes: list[int]):
+    """A MODEL of the SD1.5 family with random weights: `width` channels, four levels unless changed."""
     import_host()
     import comfy.supported_models
 
-    return _with_random_weights(comfy.supported_models.SD15(unet_config("SD1.5", width)), seed)
+    return _with_random_weights(comfy.supported_models.SD15(unet_config("SD1.5", width, **changes)), seed)
 
 
 def small_sdxl_model(width: int = 64, seed: int = 0):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from support.comfy_host import FOUR_LEVELS, import_host
+from support.comfy_host import import_host
 from support.networks import dimensions, random_network
 
 import_host()
@@ -39,9 +39,7 @@ def ours(seed: int) -> Control:
     return control_from_tensors(weights(seed))
 
 
-def core_network(
-    kind: type | None = None, width: int = 64, levels: dict[str, list[int]] = FOUR_LEVELS
-) -> torch.nn.Module:
+def core_network(kind: type | None = None, width: int = 64, **changes: list[int]) -> torch.nn.Module:
     """Core's network, or one that inherits from it, of so many channels: core itself only makes official widths."""
     import comfy.cldm.cldm
     import comfy.ops
