@@ -16,7 +16,7 @@ import torch
 from ..controlnet.networks.controlnet import ControlNet
 from ..controlnet.networks.dimensions import Dimensions
 from ..host.training.base_model import ComfyBase
-from ..training.base import Prompt, Schedule
+from ..training.base import NoiseSchedule, Prompt
 from ..training.batches import Batch, TensorDataset
 from ..training.copy import trainable_copy
 from ..training.loop import Trainer
@@ -72,7 +72,7 @@ class _Base(ComfyBase):
 
     def __init__(self, model: comfy.model_patcher.ModelPatcher, checkpointing: bool) -> None:
         self._patcher, self._checkpointing, self._reserved, self._unet = model, checkpointing, 0, None
-        self.schedule, self.device = Schedule(torch.linspace(1, 0.01, TIMESTEPS)), model.load_device
+        self.schedule, self.device = NoiseSchedule(torch.linspace(1, 0.01, TIMESTEPS)), model.load_device
         self.fingerprint = self.family = "measured"
 
 
