@@ -23,7 +23,6 @@ from ..host.preprocessing.run import run_preprocessor
 from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.running import Options
 from ..training.settings import Settings as TrainingSettings
-from .counting import Tally
 from .machine import Precision, computing_in, device
 from .measure import Settings, measure, plans_of
 from .models import CONTEXT, Models
@@ -31,7 +30,7 @@ from .official_weights import golden_state_dict
 from .peak_memory import STATE_DICTS, network_of
 from .sampling import sample_in_turn
 from .sides import ADVANCED, CORE, OURS, PLAIN, Side
-from .timing import Spread, paired, steps_of
+from .timing import Spread, Stopwatch, paired, steps_of
 from .training import SIZES, measure_training
 from .workloads import WORKLOADS, Family, Scale, Workload
 
@@ -52,6 +51,8 @@ class Size:
     rounds: int = 2
     values: bool = True
     """Whether weights have values; without them only shapes are computed."""
+    names: tuple[str, ...] = tuple(WORKLOADS)
+    """Workloads."""
 
 
 def run_part(name: str, write: Path, size: Size = Size()) -> list[Row]:
@@ -68,8 +69,8 @@ def correctness(size: Size) -> Iterator[Row]:
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
     for precision in precisions:
         models = Models("SD1.5", SMALL.width, precision)
-        for name in CORRECT:
-            workload = WORKLOADS[name].scaled(SMALL, 4)
+        for name in [name for name in CORRECT if name in size.names]:
+            workload = WORKLOADS[name].scaled(SMALL, min(4, size.steps))
             row: Row = {"workload": workload.title, "precision": precision}
             with computing_in(precision):
                 own, theirs = (_latents(workload, models, side) for side in (OURS, CORE))
@@ -93,8 +94,8 @@ def on_cpu() -> Iterator[None]:
 def _latents(workload: Workload, models: Models, side: Side) -> Tensor:
     """The end of the workload's last sampling."""
     prepared = side.prepare(workload, models)
-    plans, tally = plans_of(workload, models), Tally(prepared.networks)
-    tracks = [sample_in_turn({side.name: prepared}, plan, tally, plan.steps, device())[side.name] for plan in plans]
+    plans, watch = plans_of(workload, models), Stopwatch(device())
+    tracks = [sample_in_turn({side.name: prepared}, plan, watch, plan.steps, device())[side.name] for plan in plans]
     return tracks[-1].x.cpu().double()
 
 
@@ -105,7 +106,7 @@ def _shown(value: Tensor, reference: Tensor) -> str:
 def workloads(size: Size) -> Iterator[Row]:
     """W1 to W10 beside core and, where its folder is given, Advanced-ControlNet."""
     models: Models | None = None
-    for workload in WORKLOADS.values():
+    for workload in (WORKLOADS[name] for name in size.names):
         scale = Scale(size.width, LATENTS[workload.family] if size.width == 320 else SMALL.latent, SMALL.rank)
         scaled = workload.scaled(scale, size.steps)
         if models is None or (models.family, models.precision) != (scaled.family, scaled.precision):

@@ -30,7 +30,7 @@ from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ...controlnet.strength.timeline import SamplingTimeline, Span
 from ..sampling.chain_sum import chain_sum
 from ..sampling.lazy_residuals import HostResiduals, known_length, lazy_residuals
-from ..sampling.noise_level import without_device
+from ..sampling.noise_level import on_device, without_device
 from ..sampling.patches import add_patch
 from ..sampling.regions import read_regions
 from ..sampling.request import FrameWindow, StepRequest, active_rows, read_rows
@@ -153,7 +153,8 @@ class Control(AdvancedApply, ControlBase):
         self._release()
         self.runner.begin(model)
         self.record = Record(self.settings.measured)
-        self._percent_to_sigma, self._model_sampling = percent_to_sigma, model.model_sampling
+        self._percent_to_sigma = percent_to_sigma
+        self._model_sampling = on_device(model.model_sampling, self.runner.loaded.load_device)
         self._searched = without_device(model.model_sampling, percent_to_sigma)
         self._own_range = self.timestep_range
         when_sampling_ends(model, f"zeroconv {id(self)}", self.cleanup)

@@ -56,3 +56,13 @@ def without_device(model_sampling: Any, percent_to_sigma: Callable[[float], floa
     on_cpu = functools.cache(copy.deepcopy(model_sampling).to("cpu").percent_to_sigma)
     same = math.isclose(on_cpu(MIDDLE), percent_to_sigma(MIDDLE), rel_tol=1e-4)
     return on_cpu if same else percent_to_sigma
+
+
+def on_device(model_sampling: Any, device: torch.device) -> Any:
+    """The host's `model_sampling` with its tables on the device: a base model that does not fit leaves them on the CPU,
+    and every look into them would read a value."""
+    if not isinstance(model_sampling, torch.nn.Module):
+        return model_sampling
+    if all(buffer.device == device for buffer in model_sampling.buffers()):
+        return model_sampling
+    return copy.deepcopy(model_sampling).to(device)

@@ -13,7 +13,7 @@ from zeroconv.benchmarks import on_gpu
 from zeroconv.benchmarks.on_gpu_parts import PARTS, Size, run_part
 from zeroconv.comfy_client.server import comfyui_directory
 
-COMPUTING = Size(width=64, steps=3, rounds=1)
+COMPUTING = Size(width=64, steps=2, rounds=1, names=("W1",))
 SHAPES = Size(width=64, steps=3, rounds=1, values=False)
 
 
