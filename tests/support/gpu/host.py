@@ -86,6 +86,8 @@ def _torch_patches(ledger: Ledger, memory: int, autocast: Autocast) -> list[tupl
         (cuda, "Stream", Stream),
         (cuda, "stream", lambda stream: nullcontext()),
         (cuda, "Event", Event),
+        (cuda, "CUDAGraph", Graph),
+        (cuda, "graph", lambda graph: nullcontext()),
         (torch, "clear_autocast_cache", autocast.clear),
         (importlib.import_module("torch.fx.experimental._config"), "meta_nonzero_assume_all_nonzero", True),
         (torch._C, "_group_tensors_by_device_and_dtype", _group_tensors),
@@ -140,6 +142,12 @@ class Stream:
 
     def query(self) -> bool:
         return True
+
+
+class Graph:
+    """A recording, whose results are those of the call that was recorded."""
+
+    def replay(self) -> None: ...
 
 
 class Event:
