@@ -161,11 +161,12 @@ def _seconds(work: Callable[[], object]) -> float:
 def train(size: Size) -> Iterator[Row]:
     """Steps a second, and memory beside what the estimate says."""
     weights = torch.device("cpu" if size.values else "meta")
-    for family, settings in (
+    trainings: tuple[tuple[Family, TrainingSettings], ...] = (
         ("SD1.5", TrainingSettings(batch=4, precision="bfloat16")),
         ("SD1.5", TrainingSettings(batch=4, precision="bfloat16", gradient_checkpointing=True)),
         ("SDXL", TrainingSettings(batch=1, precision="bfloat16", gradient_checkpointing=True)),
-    ):
+    )
+    for family, settings in trainings:
         measured = measure_training(family, settings, weights, steps=4 if size.values else 2)
         yield {
             "family": f"{family} at {SIZES[family]} px",

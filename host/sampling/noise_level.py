@@ -53,7 +53,8 @@ def without_device(model_sampling: Any, percent_to_sigma: Callable[[float], floa
     buffers = list(model_sampling.buffers())
     if all(buffer.device.type == "cpu" for buffer in buffers):
         return percent_to_sigma
-    on_cpu = functools.cache(copy.deepcopy(model_sampling).to("cpu").percent_to_sigma)
+    twin: Any = copy.deepcopy(model_sampling).to("cpu")
+    on_cpu = functools.cache(twin.percent_to_sigma)
     same = math.isclose(on_cpu(MIDDLE), percent_to_sigma(MIDDLE), rel_tol=1e-4)
     return on_cpu if same else percent_to_sigma
 
