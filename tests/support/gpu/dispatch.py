@@ -203,6 +203,8 @@ def _shapes_only(name: str, func: Any, args: list[Any], named: dict[str, Any], t
     if name == "_local_scalar_dense":
         kind = args[0].dtype
         return True if kind == torch.bool else 1.0 if kind.is_floating_point else 1
+    if name == "equal":
+        return True
     if name == "_to_copy" and not to_gpu:
         return torch.ones(args[0].shape, dtype=named.get("dtype") or args[0].dtype)
     if name == "copy_" and args[0].device.type == "cpu":

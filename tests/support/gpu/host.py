@@ -114,7 +114,7 @@ def _host_patches(half: bool, low_vram: bool) -> list[tuple[Any, str, Any]]:
         (management, "cpu_state", management.CPUState.GPU),
         (management, "vram_state", state),
         (management, "get_torch_device", lambda: GPU),
-        (management, "should_use_fp16", lambda *_, **__: half),
+        (management, "should_use_fp16", lambda *_, **__: half and management.cpu_state == management.CPUState.GPU),
         (management, "should_use_bf16", lambda *_, **__: False),
         (management, "ENABLE_PYTORCH_ATTENTION", True),
         (management, "MIN_WEIGHT_MEMORY_RATIO", 0.0),
