@@ -39,10 +39,11 @@ def megabytes(field: str) -> float:
     return int(found[1]) / 1024
 
 
-def network_of(row: str) -> nn.Module:
+def network_of(row: str, state_dict: dict[str, torch.Tensor] | None = None) -> nn.Module:
+    """The network of a row, with random weights or those given."""
     module, _, builder = weights_of(row).network.partition(":")
     build = getattr(importlib.import_module(f"..preprocessors.networks.{module}", __package__), builder or "build")
-    state_dict = random_state_dict(STATE_DICTS.get(row, row))
+    state_dict = state_dict or random_state_dict(STATE_DICTS.get(row, row))
     return build({"model": state_dict} if row == "zoe" else state_dict)
 
 

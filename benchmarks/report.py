@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from .explanations import EXPLANATIONS
@@ -45,6 +47,16 @@ sampling's own tensors hold at once. Error: relative L2 distance to core's resul
 final latent.
 """
 
+GPU = """\
+## What a step costs a GPU
+
+Counted on a GPU that is not there (`tests/support/gpu`), at a step after the first, beyond a step without control:
+launches of kernels, reads of a value by the CPU, and copies from it, each of which the CPU waits for. A small UNet of
+SD1.5's kind, of two levels. The tests hold these numbers down (`tests/device/test_controls.py`).
+"""
+GPU_COUNTS = Path(__file__).with_name("gpu_counts.json")
+KINDS_OF_COUNTS = ("launches", "reads", "copies")
+
 Cell = Callable[[str], str]
 
 
@@ -54,9 +66,19 @@ def write_report(document: Mapping[str, Any], plot: str | None) -> str:
     parts = [INTRODUCTION, "## Time with control by time without\n", SUMMARY, _summary(workloads)]
     if plot:
         parts.append(f"![Bars of the table above]({plot})\n")
-    parts += ["## Workloads\n", WORK]
+    parts += [GPU, gpu_table(), "## Workloads\n", WORK]
     parts += [_section(label, entry) for label, entry in workloads.items()]
     return "\n".join(parts)
+
+
+def gpu_table() -> str:
+    """Core's counts and ours for every way to wire controls."""
+    recorded = json.loads(GPU_COUNTS.read_text(encoding="utf-8"))
+    rows = [
+        [title, *(f"{counts['core'][kind]} / {counts['ours'][kind]}" for kind in KINDS_OF_COUNTS)]
+        for title, counts in recorded.items()
+    ]
+    return _table(["core / ours", *KINDS_OF_COUNTS], rows)
 
 
 def _summary(workloads: Mapping[str, Any]) -> str:

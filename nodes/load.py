@@ -62,7 +62,8 @@ class ZeroConvLoad(io.ComfyNode):
                     tooltip=(
                         "Numbers that the ControlNet computes with, whatever the base model does. auto: as ComfyUI "
                         "chooses. bf16 and fp16 take half the memory of fp32; fp8 keeps the weights in a quarter, "
-                        "clearly less exactly."
+                        "clearly less exactly. On a CPU with AMX or AVX512-BF16, bf16 takes less than half the time up "
+                        "to 256 px."
                     ),
                 ),
                 io.Combo.Input(

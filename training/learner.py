@@ -57,7 +57,9 @@ class Learner:
         control.zero_convs.requires_grad_(not settings.only_middle)
         self._model = processes.prepare(ForwardPass(control))
         self._parameters = [p for p in control.parameters() if p.requires_grad]
-        self._optimizer = make_optimizer(self._parameters, settings)
+        self._optimizer = make_optimizer(
+            self._parameters, settings, fused=device.type == "cuda" and not processes.sharded
+        )
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         self._ema = Ema(control, settings.ema_decay) if settings.ema_decay else None
 
@@ -166,11 +168,14 @@ class Learner:
         return {**state, "state": moments}
 
 
-def make_optimizer(parameters: Iterable[Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """AdamW as in the paper, or its 8-bit form. Raises ValueError when `bitsandbytes` is needed and not installed."""
+def make_optimizer(parameters: Iterable[Parameter], settings: Settings, fused: bool = False) -> torch.optim.Optimizer:
+    """AdamW as in the paper, or its 8-bit form. Raises ValueError when `bitsandbytes` is needed and not installed.
+
+    fused: one kernel a tensor, on a GPU. PyTorch's default there makes a temporary copy as large as all weights.
+    """
     options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, **options)
+        return torch.optim.AdamW(parameters, fused=fused or None, **options)
     try:
         import bitsandbytes.optim as eight_bit  # optional, and slow to import
     except ImportError as error:

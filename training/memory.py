@@ -1,9 +1,13 @@
-"""Memory that a training needs on its device, and the options to change when it does not fit."""
+"""Memory that a training needs on its device, and the options to change when it does not fit.
 
-from collections.abc import Iterator
+Held beside measurements of whole steps at the real sizes (`tests/device/test_training.py`).
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from ..controlnet.networks.controlnet import ControlNet
 from ..controlnet.networks.dimensions import Block, Dimensions
@@ -17,32 +21,55 @@ RESIDUAL_FLOATS = (3, 4)
 LAYER_FLOATS = 29
 """The same for a transformer layer, per pixel and channel: 16 for the gated feed-forward, 13 for norms, projections and
 attention, whose fused form keeps no matrix."""
+MIXED_BYTES = 2.6
+"""Size of a number that is kept under autocast: norms give float32, and convolutions keep 16 bits beside it."""
+FROZEN_SHARE = 0.89
+"""What the frozen decoder keeps of that: the inputs of its layers are needed for no weight's gradient."""
+BASE_BYTES = 2
+"""Size of a number in the base model, which computes in 16 bits on a GPU."""
 
 
 @dataclass(frozen=True)
 class Need:
     """Bytes on the device.
 
-    weights: of the ControlNet in float32, their gradients, averaged weights and copies in half precision.
-    optimizer: its moments. base: the frozen UNet. activations: what is kept for the gradient. reserve: the rest.
+    weights: of the ControlNet in float32, and averaged weights. optimizer: its moments. base: the frozen UNet. step:
+    gradients, activations and copies in half precision at the worst moment of a step. reserve: the rest.
     """
 
     weights: float
     optimizer: float
     base: float
-    activations: float
+    step: float
     reserve: float = RESERVE
 
     @property
     def total(self) -> float:
-        return self.weights + self.optimizer + self.base + self.activations + self.reserve
+        return self.weights + self.optimizer + self.base + self.step + self.reserve
 
     def __str__(self) -> str:
         return (
-            f"{self.total / 1e9:.1f} GB (weights and gradients {self.weights / 1e9:.1f}, optimizer "
-            f"{self.optimizer / 1e9:.1f}, base model {self.base / 1e9:.1f}, activations {self.activations / 1e9:.1f}, "
-            f"reserve {self.reserve / 1e9:.1f})"
+            f"{self.total / 1e9:.1f} GB (weights {self.weights / 1e9:.1f}, optimizer {self.optimizer / 1e9:.1f}, base "
+            f"model {self.base / 1e9:.1f}, gradients and activations {self.step / 1e9:.1f}, reserve "
+            f"{self.reserve / 1e9:.1f})"
         )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a pass, in bytes. entering: what goes into it. inside: all that it keeps for its gradient. gradients:
+    of its weights. copies: of its weights in half precision. checkpointed: whether `inside` is computed again."""
+
+    entering: float
+    inside: float
+    gradients: float = 0.0
+    copies: float = 0.0
+    checkpointed: bool = False
+
+    @property
+    def kept(self) -> float:
+        """From its forward pass to its gradient."""
+        return self.entering if self.checkpointed else self.inside + self.copies
 
 
 def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base_bytes: float, shards: int = 1) -> Need:
@@ -51,17 +78,57 @@ def estimate(dims: Dimensions, settings: Settings, height: int, width: int, base
     base_bytes: of the frozen UNet on the device. shards: processes that share weights, gradients and optimizer (FSDP);
     during a pass each still holds all weights, and all gradients before they are exchanged.
     """
-    parameters = _parameters(dims)
-    half = settings.dtype != torch.float32
-    whole = 8 + (4 if settings.ema_decay else 0)
-    weights = parameters * (whole / shards + (2 if half else 0) + (8 if shards > 1 else 0))
+    with torch.device("meta"):
+        control = ControlNet(dims)
+    parameters = _count(control)
+    weights = parameters * (4 + (4 if settings.ema_decay else 0)) / shards + (4 * parameters if shards > 1 else 0)
     optimizer = parameters * (8 if settings.optimizer == "adamw" else 2) / shards
     if settings.optimizer.startswith("paged"):
         optimizer = 0
     pixels = settings.batch * height * width // 64
-    number_bytes = 2 if half else 4
-    activations = _activations(dims, pixels, settings.gradient_checkpointing) * number_bytes
-    return Need(weights, optimizer, base_bytes, activations)
+    whole_gradients = 4 * parameters
+    in_pass = _worst_moment(_parts(dims, control, settings, pixels))
+    if settings.gradient_accumulation_steps > 1 or shards > 1:  # those of the passes before are there all the time
+        in_pass = whole_gradients + _worst_moment(_parts(dims, control, settings, pixels), gradients=False)
+    return Need(weights, optimizer, base_bytes, max(in_pass, whole_gradients))
+
+
+def _parts(dims: Dimensions, control: ControlNet, settings: Settings, pixels: int) -> list[_Part]:
+    """The parts of a pass in the order of the forward: hint encoder, encoder and middle, the base model's decoder."""
+    half = settings.dtype != torch.float32
+    number, checkpointing = (MIXED_BYTES if half else 4.0), settings.gradient_checkpointing
+
+    def trained(entering: float, inside: float, modules: Sequence[nn.Module], checkpointed: bool) -> _Part:
+        count = sum(map(_count, modules))
+        plain = 2.0 if half else 4.0
+        return _Part(entering * plain, inside * number, 4 * count, 2 * count if half else 0, checkpointed)
+
+    first = [control.input_hint_block, control.time_embed, *([control.label_emb] if dims.adm_channels else [])]
+    parts = [trained(0, _hint_floats(dims, pixels), first, False)]
+    blocks = [*control.input_blocks[1:], control.middle_block]
+    ends = [*control.zero_convs[1:], control.middle_block_out]
+    for (entering, inside), block, end in zip(_encoder(dims, pixels), blocks, ends, strict=True):
+        parts.append(trained(entering, inside, [block, end], checkpointing))
+    for entering, inside in _decoder(dims, pixels):
+        kept = FROZEN_SHARE * inside
+        parts.append(_Part(entering * BASE_BYTES, kept * BASE_BYTES, checkpointed=checkpointing))
+    return parts
+
+
+def _worst_moment(parts: Sequence[_Part], gradients: bool = True) -> float:
+    """The most bytes at a time: all parts are kept until the gradient goes back through them, from the last to the
+    first, and each then leaves the gradients of its weights. gradients: whether these count."""
+    worst = sum(part.kept for part in parts) + sum(part.copies for part in parts if part.checkpointed)
+    kept, done = sum(part.kept for part in parts), 0.0
+    for part in reversed(parts):
+        again = part.inside + part.copies if part.checkpointed else 0
+        worst = max(worst, kept + again + done + part.gradients * gradients)
+        kept, done = kept - part.kept, done + part.gradients * gradients
+    return worst
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def advise(dims: Dimensions, settings: Settings, height: int, width: int) -> list[str]:
@@ -97,23 +164,6 @@ def check_fits(
     options = advise(dims, settings, *size)
     advice = f"Turn on, in this order: {', '.join(options)}." if options else "Use a smaller base model."
     raise ValueError(f"This training needs {need}, but only {free / 1e9:.1f} GB are free. {advice}")
-
-
-def _parameters(dims: Dimensions) -> int:
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in ControlNet(dims).parameters())
-
-
-def _activations(dims: Dimensions, pixels: int, checkpointing: bool) -> float:
-    """Numbers kept for the gradient by the ControlNet and by the base model's decoder, which it passes through.
-
-    With checkpointing: the input of every block, and all of the one block that is being computed again.
-    """
-    blocks = [*_encoder(dims, pixels), *_decoder(dims, pixels)]
-    hint = _hint_floats(dims, pixels)
-    if checkpointing:
-        return hint + sum(entering for entering, _ in blocks) + max(inside for _, inside in blocks)
-    return hint + sum(inside for _, inside in blocks)
 
 
 def _encoder(dims: Dimensions, pixels: int) -> Iterator[tuple[float, float]]:

@@ -41,7 +41,7 @@ def timestep_embedding(timesteps: Tensor, channels: int, max_period: int = 10000
     rates = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
     angles = timesteps[:, None].float() * torch.exp(rates * -torch.log(torch.tensor(float(max_period))))
     embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
-    return nn.functional.pad(embedding, (0, channels % 2))
+    return nn.functional.pad(embedding, (0, 1)) if channels % 2 else embedding
 
 
 def repeat_rows(values: Tensor, rows: int) -> Tensor:

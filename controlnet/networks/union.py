@@ -75,6 +75,7 @@ class UnionControlNet(ControlNet):
         self.task_embedding = nn.Parameter(torch.empty(dims.union_types, channels))
         self.transformer_layes = nn.ModuleList([TokenBlock(channels, ops)])
         self.spatial_ch_projs = ops.Linear(channels, channels)
+        self._last_flags: tuple[object, Tensor] | None = None
         wide = TYPE_EMBEDDING_WIDTH * dims.union_types
         self.control_add_embedding = nn.ModuleDict(
             {"linear_1": ops.Linear(wide, time), "linear_2": ops.Linear(time, time)}
@@ -107,10 +108,16 @@ class UnionControlNet(ControlNet):
                 "Choose one of these, or load the ProMax version."
             )
 
+    def _flags(self, inputs: Inputs) -> Tensor:
+        """Sinusoids that tell which kinds are in use; those of the last call are kept, as they repeat at every step."""
+        key = inputs.union_types, inputs.x.device, inputs.x.dtype
+        if self._last_flags is None or self._last_flags[0] != key:
+            used = torch.tensor([float(kind in inputs.union_types) for kind in range(self.dims.union_types)])
+            flags = timestep_embedding(used, TYPE_EMBEDDING_WIDTH).flatten()
+            self._last_flags = key, flags.to(inputs.x.device, inputs.x.dtype)
+        return self._last_flags[1]
+
     def _embed_time(self, inputs: Inputs) -> Tensor:
-        used = torch.zeros(self.dims.union_types, device=inputs.x.device)
-        for kind in inputs.union_types:
-            used[kind] = 1.0
-        flags = timestep_embedding(used, TYPE_EMBEDDING_WIDTH).flatten().to(inputs.x.dtype)
+        flags = self._flags(inputs)
         wide = nn.functional.silu(self.control_add_embedding["linear_1"](flags[None]))
         return super()._embed_time(inputs) + self.control_add_embedding["linear_2"](wide)

@@ -1,5 +1,6 @@
 """Where in the picture a control acts."""
 
+import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -72,10 +73,17 @@ class Mask:
         if regions not in self._cuts:
             height, width = regions[0].whole
             whole = resize_mask(self.values, (height * CUT_SCALE, width * CUT_SCALE))
-            self._cuts[regions] = Mask(torch.cat([region.cut(whole, CUT_SCALE) for region in regions]))
+            self._cuts[regions] = self._part(torch.cat([region.cut(whole, CUT_SCALE) for region in regions]))
             if len(self._cuts) > MAX_GRIDS:
                 self._cuts.popitem(last=False)
         return self._cuts[regions]
+
+    def _part(self, values: Tensor) -> "Mask":
+        """A mask of checked values, whose numbers nobody looks at: they may be on a GPU, which would have to wait."""
+        part = copy.copy(self)
+        part.values, part.is_zero, part.is_one = values, False, False
+        part._grids, part._cuts = OrderedDict(), OrderedDict()
+        return part
 
     def _resized(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size, like.device, like.dtype)

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from ..constants import Constants, is_range
 from ..hint.region import Region
 from ..residuals import Residuals
 from .mask import Mask
@@ -18,7 +19,7 @@ class Scales:
 
     strength: for all. blocks: one for each residual, in order of depth. rows: one for
     each row of the batch. mask: laid over the picture; `mask_rows` says which of its pictures each row takes, and
-    `latent_size` is height and width of the latent.
+    `latent_size` is height and width of the latent. constants: of the sampling, so that its steps share them.
     """
 
     strength: float = 1.0
@@ -27,6 +28,7 @@ class Scales:
     mask: Mask | None = None
     mask_rows: tuple[int, ...] = ()
     latent_size: tuple[int, int] = (0, 0)
+    constants: Constants = field(default_factory=Constants, compare=False)
 
     def in_regions(self, regions: tuple[Region, ...]) -> "Scales":
         """With the parts of the mask in the regions: one for each group of rows, or none for the whole mask."""
@@ -77,13 +79,11 @@ def _scale(residual: Tensor, multiplier: Tensor | float, onto: Tensor | None, in
 class _Multipliers:
     """Numbers, or small tensors that broadcast over a residual's channels.
 
-    Rows and mask are joined once for each grid, and copied to the device once: every copy makes the CPU wait.
+    Rows and mask are joined once for each grid.
     """
 
     def __init__(self, scales: Scales) -> None:
         self._scales = scales
-        self._rows: Tensor | None = None
-        self._mask_rows: Tensor | None = None
         self._grids: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, residual: Tensor, factor: float) -> Tensor | float:
@@ -95,23 +95,31 @@ class _Multipliers:
         return self._grids[grid] if factor == 1 else self._grids[grid] * factor
 
     def _join(self, residual: Tensor) -> Tensor:
-        scales, joined = self._scales, residual.new_ones(())
+        scales, mask, rows = self._scales, None, None
         if scales.mask is not None:
-            joined = scales.mask.for_residual(residual, scales.latent_size)
-            if joined.shape[0] > 1:
-                if self._mask_rows is None:
-                    self._mask_rows = torch.tensor(scales.mask_rows, device=residual.device)
-                joined = joined.index_select(0, self._mask_rows)
+            mask = scales.mask.for_residual(residual, scales.latent_size)
+            if mask.shape[0] > 1:
+                mask = scales.constants.rows(mask, scales.mask_rows)
         if scales.rows is not None:
-            if self._rows is None:
-                self._rows = residual.new_tensor(scales.rows)
-            joined = joined * self._rows.view(-1, *(1,) * (residual.dim() - 1))
-        return joined
+            factors = scales.constants.get(scales.rows, residual.dtype, residual.device)
+            rows = factors.view(-1, *(1,) * (residual.dim() - 1))
+        factors = [factor for factor in (mask, rows) if factor is not None]
+        return factors[0] if len(factors) == 1 else factors[0] * factors[1]
 
 
-def spread_rows(residuals: Residuals, active: Sequence[int], row_count: int) -> Residuals:
-    """Put residuals of the `active` rows alone back into a batch of `row_count`; zeros elsewhere."""
-    if not residuals.count:
-        return residuals
-    index = torch.tensor(active, dtype=torch.int64).to(residuals.flat[0].device)
-    return residuals.map(lambda t: t.new_zeros(row_count, *t.shape[1:]).index_copy_(0, index, t))
+def spread_rows(
+    residuals: Residuals, active: Sequence[int], row_count: int, constants: Constants | None = None
+) -> Residuals:
+    """Put residuals of the `active` rows alone back into a batch of `row_count`; zeros elsewhere.
+
+    constants: of the sampling, so that its steps share them.
+    """
+
+    def spread(residual: Tensor) -> Tensor:
+        rows = residual.new_zeros(row_count, *residual.shape[1:])
+        if is_range(active):
+            rows[active[0] : active[-1] + 1] = residual
+            return rows
+        return rows.index_copy_(0, (constants or Constants()).get(active, torch.int64, residual.device), residual)
+
+    return residuals.map(spread)

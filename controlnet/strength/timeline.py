@@ -56,11 +56,13 @@ class SamplingTimeline:
 
     sigmas: the noise levels of this run, falling, one more than steps (the last is where it ends, mostly 0). A
     second pass (start_at_step, denoise < 1) has the sigmas from its own start on, and counts its own steps.
-    percent_to_sigma: the host's function from the fraction of timesteps behind (0..1) to a sigma.
+    percent_to_sigma: the host's function from the fraction of timesteps behind (0..1) to a sigma. searched: the same
+    function where it costs less and may round in another way, to find the fraction of a sigma; None: the host's.
     """
 
     sigmas: tuple[float, ...]
     percent_to_sigma: Callable[[float], float]
+    searched: Callable[[float], float] | None = None
 
     @property
     def steps(self) -> int:
@@ -98,10 +100,11 @@ class SamplingTimeline:
 
     def _percent(self, sigma: float) -> float:
         """Inverse of `percent_to_sigma`, which falls, by halving."""
+        percent_to_sigma = self.searched or self.percent_to_sigma
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            low, high = (middle, high) if float(self.percent_to_sigma(middle)) > sigma else (low, middle)
+            low, high = (middle, high) if float(percent_to_sigma(middle)) > sigma else (low, middle)
         return round((low + high) / 2, DECIMALS)
 
 

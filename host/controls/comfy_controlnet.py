@@ -120,8 +120,9 @@ class ComfyControlNetRunner(ResidualRunner):
                 continue
             if isinstance(value, Tensor):
                 by_rows = value.dim() and value.shape[0] == request.row_count
+                value = request.condition(value)
                 value = request.select(value) if by_rows else value
-                value = value.to(request.x.device, self.loaded.dtype if value.is_floating_point() else value.dtype)
+                value = value.to(self.loaded.dtype) if value.is_floating_point() else value
             chosen[name] = value
         return chosen
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...controlnet.caching.run_interval import RunCache
 from ...controlnet.caching.tensor_cache import TensorCache
+from ...controlnet.constants import Constants
 from ...controlnet.hint.fit import Fit
 from ...controlnet.hint.image import as_rgb_hint
 from ...controlnet.hint.order import hint_indices, spread_hints
@@ -29,11 +30,12 @@ from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ...controlnet.strength.timeline import SamplingTimeline, Span
 from ..sampling.chain_sum import chain_sum
 from ..sampling.lazy_residuals import HostResiduals, known_length, lazy_residuals
+from ..sampling.noise_level import on_device, without_device
 from ..sampling.patches import add_patch
 from ..sampling.regions import read_regions
 from ..sampling.request import FrameWindow, StepRequest, active_rows, read_rows
 from ..sampling.skip_sizes import SIZES_OPTION, SkipSizes
-from ..sampling.step import STEP_OPTION, Step, StepReader
+from ..sampling.step import STEP_OPTION, STEP_READ_OPTION, Question, Step, StepReader
 from ..sampling.step_wrapper import conditioning_hooks, step_hooks, when_sampling_ends
 from .advanced_controlnet import AdvancedApply
 from .control_settings import ControlSettings
@@ -66,6 +68,7 @@ class Control(AdvancedApply, ControlBase):
         self._steps = StepReader()
         self._model_sampling: Any = None
         self._percent_to_sigma: Callable[[float], float] = float
+        self._searched: Callable[[float], float] = float
         self._timeline: SamplingTimeline | None = None
         self._own_range: Any = None
 
@@ -150,7 +153,9 @@ class Control(AdvancedApply, ControlBase):
         self._release()
         self.runner.begin(model)
         self.record = Record(self.settings.measured)
-        self._percent_to_sigma, self._model_sampling = percent_to_sigma, model.model_sampling
+        self._percent_to_sigma = percent_to_sigma
+        self._model_sampling = on_device(model.model_sampling, self.runner.loaded.load_device)
+        self._searched = without_device(model.model_sampling, percent_to_sigma)
         self._own_range = self.timestep_range
         when_sampling_ends(model, f"zeroconv {id(self)}", self.cleanup)
 
@@ -174,7 +179,8 @@ class Control(AdvancedApply, ControlBase):
     ) -> HostResiduals | None:
         """Residuals of this control and of those before it, computed when one is taken; None when none acts."""
         outer: Step | None = transformer_options.get(STEP_OPTION)
-        step = outer or self._steps.read(x_noisy, t, cond, batched_number, transformer_options)
+        step = outer or transformer_options.get(STEP_READ_OPTION)
+        step = step or self._steps.read(x_noisy, t, cond, batched_number, transformer_options)
         previous = None
         if self.previous_controlnet is not None:
             options = {**transformer_options, STEP_OPTION: step}
@@ -192,6 +198,12 @@ class Control(AdvancedApply, ControlBase):
         sizes = None if outer else transformer_options.get(SIZES_OPTION)
         return lazy_residuals(functools.partial(self._add, request, previous, sizes), self._lengths(request, previous))
 
+    def ask_step(
+        self, x: Tensor, t: Tensor, cond: dict[str, Any], group_count: int, options: dict[str, Any]
+    ) -> Question:
+        """What a step has to know, for those who read it together with that of others; arguments of `get_control`."""
+        return self._steps.ask(x, t, cond, group_count, options)
+
     def _request(
         self, step: Step, x: Tensor, t: Tensor, cond: dict[str, Any], group_count: int, options: dict[str, Any]
     ) -> StepRequest:
@@ -205,7 +217,7 @@ class Control(AdvancedApply, ControlBase):
             t,
             cond,
             rows,
-            strength=self._strength(step, options),
+            strength=self._strength(step),
             needed=factors.needed(abilities.residual_count),
             active_groups=groups,
             active_items=tuple(range(rows.item_count)) if abilities.frames else items,
@@ -220,16 +232,13 @@ class Control(AdvancedApply, ControlBase):
             return None
         return FrameWindow(tuple(self.sub_idxs), self.full_latent_length or None)
 
-    def _strength(self, step: Step, options: dict[str, Any]) -> float:
+    def _strength(self, step: Step) -> float:
         """The strength at this step; 0 outside the range."""
         factors = self.settings.factors
         if self.strength == 0 or factors.is_zero:
             return 0.0
         if self._timeline is None:
-            sigmas = options.get("sample_sigmas")
-            counts = factors.counts_steps or self.settings.run_interval is not None
-            levels = tuple(sigmas.tolist()) if sigmas is not None and counts else ()
-            self._timeline = SamplingTimeline(levels, self._percent_to_sigma)
+            self._timeline = SamplingTimeline(step.levels, self._percent_to_sigma, self._searched)
         start, end = self.timestep_percent_range
         if self.timestep_range is not self._own_range:  # another pack gave noise levels of its own
             start, end = 0.0, 1.0
@@ -255,7 +264,8 @@ class Control(AdvancedApply, ControlBase):
         """
         residuals, ran = self._residuals(request)
         if request.active_rows is not None:
-            residuals = spread_rows(residuals, request.active_rows, request.row_count)
+            constants = request.step.kept.constants
+            residuals = spread_rows(residuals, request.active_rows, request.row_count, constants)
         if self.global_average_pooling:
             residuals = residuals.map(_pool)
         scales = self._scales(request, residuals.count)
@@ -297,7 +307,7 @@ class Control(AdvancedApply, ControlBase):
         )
         if scales.blocks is not None and count is not None:
             scales = replace(scales, blocks=scales.blocks[:count])
-        return scales.in_regions(request.regions)
+        return replace(scales, constants=request.step.kept.constants).in_regions(request.regions)
 
     def _lengths(self, request: StepRequest, previous: HostResiduals | None) -> dict[str, int | None]:
         """How long the lists will be; None where only the network tells."""
@@ -362,7 +372,7 @@ class Control(AdvancedApply, ControlBase):
         if order is None:
             indices = self.hint_index_per_item(image.shape[0], request.rows)
             order = tuple(indices[item] for item in request.active_items)
-        return _choose(hint, order)
+        return _choose(hint, order, request.step.kept.constants)
 
     def _fits(self, hint: Tensor | None, size: tuple[int, int]) -> bool:
         """Whether a hint has the size at which the network sees such a latent, as core asks it of `cond_hint`."""
@@ -370,12 +380,12 @@ class Control(AdvancedApply, ControlBase):
         return hint is not None and tuple(hint.shape[-2:]) == (size[0] * ratio, size[1] * ratio)
 
 
-def _choose(hint: PreparedHint, order: tuple[int, ...]) -> PreparedHint:
+def _choose(hint: PreparedHint, order: tuple[int, ...], constants: Constants) -> PreparedHint:
     """The rows of a prepared hint in this order; a single hint stands for all."""
     count = hint[0].shape[0]
     if count == 1 or order == tuple(range(count)):
         return hint
-    return tuple(tensor[list(order)] for tensor in hint)
+    return tuple(constants.rows(tensor, [index % count for index in order]) for tensor in hint)
 
 
 def _pool(residual: Tensor) -> Tensor:

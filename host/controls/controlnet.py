@@ -101,7 +101,7 @@ class ControlNetRunner(ResidualRunner):
         inputs = Inputs(
             x=request.model_sampling.calculate_input(t, x).to(loaded.dtype),
             timesteps=request.model_sampling.timestep(t),
-            y=None if y is None else select(y).to(x.device, loaded.dtype),
+            y=None if y is None else select(request.condition(y)).to(loaded.dtype),
             groups=group_count,
             shared=request.shared,
             shared_y=step.shared_y,

@@ -55,7 +55,8 @@ class AttentionPatch(ControlPatch):
             )
         shift = Residuals((module(self.request.select(tokens).to(self.loaded.dtype), hint).to(tokens.dtype),), ())
         if self.request.active_rows is not None:
-            shift = spread_rows(shift, self.request.active_rows, self.request.row_count)
+            constants = self.request.step.kept.constants
+            shift = spread_rows(shift, self.request.active_rows, self.request.row_count, constants)
         blocks = self.scales.blocks
         factor = None if blocks is None else (blocks[network.blocks.index((part, block))],)
         return scale_residuals(shift, replace(self.scales, blocks=factor), [tokens]).output[0]

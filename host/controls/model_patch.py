@@ -54,7 +54,8 @@ class TokenPatch(ControlPatch):
         """Add a residual to the first tokens, in place. index: of the residual, in order of depth."""
         residuals = Residuals((residual,), ())
         if self.request.active_rows is not None:
-            residuals = spread_rows(residuals, self.request.active_rows, self.request.row_count)
+            constants = self.request.step.kept.constants
+            residuals = spread_rows(residuals, self.request.active_rows, self.request.row_count, constants)
         factors = None if self.scales.blocks is None else (self.factor(index),)
         scaled = scale_residuals(residuals, replace(self.scales, blocks=factors)).output[0]
         tokens[:, : scaled.shape[1]] += scaled

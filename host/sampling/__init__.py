@@ -6,7 +6,7 @@ Around the step, once for all prompts (`step_wrapper.py`):
 3. Prompts with different controls get one control, so that they share one pass        joint_control.py
 
 For each pass, `Control.get_control` (`../controls/control.py`) is asked for residuals:
-4. What is equal for a whole chain is read from the device, once                       step.py
+4. What is equal for a whole chain is read from the device, once                       step.py, noise_level.py
 5. The controls before it in the chain are asked in the same way                       ../controls/control.py
 6. Which rows it acts on, how strongly, and how much of the network that needs         request.py
 7. Its hint, as the network takes it, for each item of the batch                       ../controls/control.py
@@ -17,5 +17,6 @@ When the base model takes the first residual, and not before:
 10. Residuals are scaled by all factors and added to those of the chain before         chain_sum.py
 11. At the end of the sampling, also of a cancelled one, everything is let go          step_wrapper.py
 
+What every step needs on the device again is kept there (`device_copies.py`, `controlnet/constants.py`).
 Beside it stand two files for the base model: parts of the UNet (`unet_parts.py`) and the step cache (`step_cache.py`).
 """

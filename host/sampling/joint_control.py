@@ -6,6 +6,7 @@ which asks each of theirs for its own rows.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from ...controlnet.residuals import PARTS
 from ..compat import has_device_clones
 from .lazy_residuals import HostResiduals, known_length, lazy_residuals
+from .step import STEP_READ_OPTION, Question, read_together
 
 Conditionings = list[list[dict[str, Any]] | None]
 """The host's conditionings of one step: a list for each prompt, or None."""
@@ -96,20 +98,55 @@ class JointControl(ControlBase):
         owners = [self._controls[identity] for identity in identities]
         given: list[HostResiduals | None] = [None] * batched_number
         positions = [0] * batched_number
+        shares: list[_Share] = []
         for control in {id(owner): owner for owner in owners if owner is not None}.values():
             groups = [group for group, owner in enumerate(owners) if owner is control]
             own = {key: _rows(value, groups, batched_number) for key, value in cond.items()}
             of_groups = {"uuids": [identities[g] for g in groups], "cond_or_uncond": [marks[g] for g in groups]}
             x, sigmas = _rows(x_noisy, groups, batched_number), _rows(t, groups, batched_number)
-            residuals = control.get_control(x, sigmas, own, len(groups), {**transformer_options, **of_groups})
-            if residuals is not None and len(groups) == batched_number:
+            shares.append(_Share(control, groups, x, sigmas, own, {**transformer_options, **of_groups}))
+        _read_steps(shares, x_noisy.device)
+        for share in shares:
+            residuals = share.residuals()
+            if residuals is not None and len(share.groups) == batched_number:
                 return residuals
-            for position, group in enumerate(groups):
+            for position, group in enumerate(share.groups):
                 given[group], positions[group] = residuals, position
         if not any(residuals is not None for residuals in given):
             return None
         item_count = x_noisy.shape[0] // batched_number
         return lazy_residuals(lambda: _join_rows(given, positions, item_count), _lengths(given))
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one of the controls is asked for: its groups of rows, with its part of everything."""
+
+    control: Any
+    groups: list[int]
+    x: Tensor
+    t: Tensor
+    cond: dict[str, Any]
+    options: dict[str, Any]
+
+    def ask(self) -> Question | None:
+        """The question of its step; None for a chain without one of our controls."""
+        control = self.control
+        while control is not None and not hasattr(control, "ask_step"):
+            control = control.previous_controlnet
+        return control and control.ask_step(self.x, self.t, self.cond, len(self.groups), self.options)
+
+    def residuals(self) -> HostResiduals | None:
+        return self.control.get_control(self.x, self.t, self.cond, len(self.groups), self.options)
+
+
+def _read_steps(shares: Sequence[_Share], device: torch.device) -> None:
+    """Find out with one read what all the controls would read one by one, and hand it to them."""
+    questions = [share.ask() for share in shares]
+    steps = iter(read_together([question for question in questions if question is not None], device))
+    for share, question in zip(shares, questions, strict=True):
+        if question is not None:
+            share.options[STEP_READ_OPTION] = next(steps)
 
 
 def _rows(value: Any, groups: Sequence[int], count: int) -> Any:

@@ -74,8 +74,12 @@ class StepRequest:
         return None if len(active) == self.row_count else active
 
     def select(self, values: Tensor) -> Tensor:
-        """The active rows of values for every row."""
-        return values if self.active_rows is None else values[list(self.active_rows)]
+        """The active rows of values for every row; not to be changed."""
+        return values if self.active_rows is None else self.step.kept.constants.rows(values, self.active_rows)
+
+    def condition(self, value: Tensor) -> Tensor:
+        """A tensor of the host's conditioning, which it may hand over on the CPU, on the device."""
+        return self.step.kept.copies.get(value, self.x.device)
 
 
 def read_rows(x: Tensor, group_count: int, options: dict[str, Any], window: FrameWindow | None) -> StepRows:

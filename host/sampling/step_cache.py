@@ -15,6 +15,7 @@ from torch import Tensor
 from ...controlnet.caching.step_cache import Features, StepCache, StepCacheSettings
 from ...controlnet.strength.timeline import SamplingTimeline
 from .lazy_residuals import HostResiduals
+from .noise_level import NOISE_LEVEL_OPTION, NoiseLevel
 from .unet_parts import Capture, UnetCall, check_unet, run_decoder, run_outer_blocks
 
 NAME = "zeroconv_step_cache"
@@ -47,15 +48,27 @@ class _Sampling:
         self.settings = settings
         self.cache: StepCache[Features] = StepCache(settings.run_interval)
         self.ready = False
+        self.noise_level = NoiseLevel()
         self._percent_to_sigma = functools.cache(percent_to_sigma)
         self._progress: SamplingTimeline | None = None
+        self._begun = False
+        for percent in (settings.start, settings.end):  # before the first step: the host reads them from the device
+            self._percent_to_sigma(percent)
 
-    def begin(self, sigma: float, sigmas: Tensor | None) -> None:
+    def begin(self, sigma: Tensor, levels: Tensor | None) -> None:
+        """A new evaluation. sigma: (rows,), levels: of all steps."""
+        self.noise_level.begin(sigma, levels)
+        self.ready, self._begun = True, False
+
+    def note_evaluation(self) -> None:
+        """Called when the UNet is: by then a control has read the noise level, if there is one."""
+        if self._begun:
+            return
+        sigma = self.noise_level.read()
         if self._progress is None:
-            levels = () if sigmas is None else tuple(sigmas.tolist())
-            self._progress = SamplingTimeline(levels, self._percent_to_sigma)
+            self._progress = SamplingTimeline(self.noise_level.levels, self._percent_to_sigma)
         self.cache.begin(self._progress.step(sigma), self._progress.inside(sigma, self.settings.span))
-        self.ready = True
+        self._begun = True
 
 
 def _around_sampling(settings: StepCacheSettings, sample: Any, *arguments: Any, **named: Any) -> Any:
@@ -64,7 +77,9 @@ def _around_sampling(settings: StepCacheSettings, sample: Any, *arguments: Any, 
     own = guider.model_options
     sampling = _Sampling(settings, guider.model_patcher.get_model_object("model_sampling").percent_to_sigma)
     guider.model_options = comfy.model_patcher.create_model_options_clone(own)
-    guider.model_options.setdefault("transformer_options", {})[NAME] = sampling
+    guider.model_options.setdefault("transformer_options", {}).update(
+        {NAME: sampling, NOISE_LEVEL_OPTION: sampling.noise_level}
+    )
     try:
         return sample(*arguments, **named)
     finally:
@@ -79,7 +94,7 @@ def _before_evaluation(
     options = model_options.get("transformer_options", {})
     sampling = options.get(NAME)
     if sampling is not None:
-        sampling.begin(float(timestep.flatten()[0]), options.get("sample_sigmas"))
+        sampling.begin(timestep, options.get("sample_sigmas"))
     return predict(x, timestep, model_options, *rest)
 
 
@@ -97,6 +112,7 @@ def _around_unet(
     sampling: _Sampling | None = options.get(NAME)
     if sampling is None or not sampling.ready:
         return run(x, timesteps, context, y, control, options, **named)
+    sampling.note_evaluation()
     unet, method = run.class_obj, sampling.settings.method
 
     def whole() -> tuple[Tensor, Features | None]:

@@ -11,12 +11,21 @@ def import_host() -> None:
     start_comfyui(comfyui_directory(), cpu=True)
 
 
-def small_model(width: int = 64, seed: int = 0):
-    """A MODEL of the SD1.5 family with random weights: `width` channels, four levels."""
+TWO_LEVELS = {
+    "num_res_blocks": [1, 1],
+    "channel_mult": [1, 2],
+    "transformer_depth": [1, 1],
+    "transformer_depth_output": [1, 1, 1, 1],
+}
+"""What makes a UNet with a quarter of SD1.5's layers, for tests that run many samplings."""
+
+
+def small_model(width: int = 64, seed: int = 0, **changes: list[int]):
+    """A MODEL of the SD1.5 family with random weights: `width` channels, four levels unless changed."""
     import_host()
     import comfy.supported_models
 
-    return _with_random_weights(comfy.supported_models.SD15(unet_config("SD1.5", width)), seed)
+    return _with_random_weights(comfy.supported_models.SD15(unet_config("SD1.5", width, **changes)), seed)
 
 
 def small_sdxl_model(width: int = 64, seed: int = 0):
@@ -31,6 +40,7 @@ def small_sdxl_model(width: int = 64, seed: int = 0):
 
 def _with_random_weights(config, seed: int):
     """The MODEL of a `comfy.supported_models` configuration."""
+    import comfy.model_management
     import comfy.model_patcher
 
     model = config.get_model({}, "", device=torch.device("cpu"))
@@ -39,4 +49,5 @@ def _with_random_weights(config, seed: int):
         for parameter in model.diffusion_model.parameters():
             scale = 1.0 if parameter.dim() == 1 else parameter[0].numel() ** -0.5
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-    return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+    device = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(model, device, torch.device("cpu"))

@@ -15,6 +15,9 @@ def dimensions(family: str, width: int) -> Dimensions:
         stages += (Block(b, downsample=True), Block(c, 1), Block(c, 1), Block(c, downsample=True), Block(c), Block(c))
         context, linear = (768, False) if family == "SD1.5" else (1024, True)
         return Dimensions(4, 3, HINT_WIDTHS, width, stages, Block(c, 1), context, None, linear)
+    if family == "SD1.5, two levels":
+        stages = (Block(a, 1), Block(a, downsample=True), Block(b, 1))
+        return Dimensions(4, 3, HINT_WIDTHS, width, stages, Block(b, 1), 768, None, False)
     depth = {"SDXL": (2, 10, 10), "SDXL mid": (None, 1, 1), "SDXL small": (None, None, 0)}[family]
     stages = (Block(a), Block(a), Block(a, downsample=True), Block(b, depth[0]), Block(b, depth[0]))
     stages += (Block(b, downsample=True), Block(c, depth[1]), Block(c, depth[1]))

@@ -39,12 +39,12 @@ def ours(seed: int) -> Control:
     return control_from_tensors(weights(seed))
 
 
-def core_network(kind: type | None = None) -> torch.nn.Module:
-    """Core's network, or one that inherits from it, of 64 channels: core itself only makes official widths."""
+def core_network(kind: type | None = None, width: int = 64, **changes: list[int]) -> torch.nn.Module:
+    """Core's network, or one that inherits from it, of so many channels: core itself only makes official widths."""
     import comfy.cldm.cldm
     import comfy.ops
 
-    config = unet_config("SD1.5", 64, hint_channels=3, operations=comfy.ops.disable_weight_init)
+    config = unet_config("SD1.5", width, hint_channels=3, operations=comfy.ops.disable_weight_init, **changes)
     del config["out_channels"]
     return (kind or comfy.cldm.cldm.ControlNet)(**config)
 

@@ -38,10 +38,11 @@ LAYERS: dict[str, dict[str, set[str]]] = {
     "controlnet": {
         "residuals": set(),
         "notation": set(),
+        "constants": set(),
         "networks": {"residuals"},
         "formats": {"networks"},
         "hint": {"notation"},
-        "strength": {"hint", "notation", "residuals"},
+        "strength": {"constants", "hint", "notation", "residuals"},
         "caching": {"networks", "residuals", "strength"},
         "report": {"residuals"},
     },

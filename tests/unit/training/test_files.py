@@ -402,11 +402,11 @@ def test_activation_estimate_is_what_autograd_keeps(family: str) -> None:
     assert 4 * computed == pytest.approx(sum(kept.values()), rel=0.1)
 
 
-def test_stable_diffusion_1_5_at_512_trains_within_ten_gigabytes() -> None:
+def test_stable_diffusion_1_5_at_512_trains_within_nine_gigabytes() -> None:
     dims = dimensions("SD1.5", 320)
     plain = Settings(batch=1, precision="bfloat16", gradient_checkpointing=True)
     need = estimate(dims, plain, 512, 512, base_bytes=1.72e9)
-    assert 8.5e9 < need.total < 10e9
+    assert 8e9 < need.total < 9e9
     assert estimate(dims, dataclasses.replace(plain, optimizer="adamw8bit"), 512, 512, 1.72e9).total < 7.5e9
 
 
