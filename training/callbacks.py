@@ -44,7 +44,7 @@ class Callbacks:
         """Called after every step."""
 
     def sample(self, training: RunningTraining) -> None:
-        """Called every `sample_every` steps, before the first and after the last; where that is 0, only after the last."""
+        """Called every `sample_every` steps, before the first and after the last; where that is 0, only at the end."""
 
     def lacks_sample(self, step: int) -> bool:
         """Whether a training that goes on at a step for which `sample` is due was ended before it."""
