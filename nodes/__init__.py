@@ -9,7 +9,8 @@ from ..host.routes import serve_step_positions
 from .checked import checked
 from .compat import offer_replacements
 from .errors import with_printable_errors
-from .replacements import REPLACEMENTS
+from .stand_ins import STAND_INS
+from .stand_ins.registering import serve_stand_ins
 
 TOPICS = (
     "load",
@@ -48,7 +49,7 @@ class ZeroConvExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         nodes = {node.define_schema().node_id: node for node in await self.get_node_list()}
-        await offer_replacements(REPLACEMENTS, nodes)
+        await offer_replacements(STAND_INS, nodes)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes. Folders and routes are registered here, once: ComfyUI 0.3.75 does not call `on_load`."""
@@ -56,5 +57,6 @@ class ZeroConvExtension(ComfyExtension):
             self._registered = True
             register_folders()
             serve_step_positions()
+            serve_stand_ins()
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)
         return [with_printable_errors(checked(node)) for module in modules for node in module.NODES]

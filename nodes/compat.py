@@ -8,7 +8,8 @@ from typing import Any
 import comfy_api.latest
 from comfy_api.latest import io
 
-from .replacements import Replacement, mappings
+from .stand_ins.replacing import mappings
+from .stand_ins.row import StandIn
 
 SPELLINGS = {"control_net": "ControlNet", "vae": "VAE", "clip": "CLIP", "ema": "EMA", "snr": "SNR", "lora": "LoRA"}
 """Words of input names that are not written in lower case."""
@@ -33,7 +34,7 @@ def label(name: str) -> str:
     return spelled[:1].upper() + spelled[1:]
 
 
-async def offer_replacements(table: Iterable[Replacement], nodes: Mapping[str, type[io.ComfyNode]]) -> None:
+async def offer_replacements(table: Iterable[StandIn], nodes: Mapping[str, type[io.ComfyNode]]) -> None:
     """Let the host put our nodes in the place of missing ones of other packs (ComfyUI 0.12 and later).
 
     nodes: ours by id.
@@ -42,13 +43,16 @@ async def offer_replacements(table: Iterable[Replacement], nodes: Mapping[str, t
     if replace_type is None:
         return
     registry = comfy_api.latest.ComfyAPI().node_replacement
-    for replacement in table:
+    for row in table:
+        replacement = row.replacement
+        if replacement is None:
+            continue
         await registry.register(
             replace_type(
-                new_node_id=replacement.new,
-                old_node_id=replacement.old,
-                old_widget_ids=list(replacement.widgets),
-                input_mapping=mappings(replacement, widget_defaults(nodes[replacement.new])),
+                new_node_id=replacement.node,
+                old_node_id=row.id,
+                old_widget_ids=row.widgets,
+                input_mapping=mappings(replacement, widget_defaults(nodes[replacement.node])),
                 output_mapping=[{"new_idx": new, "old_idx": old} for old, new in enumerate(replacement.outputs)],
             )
         )

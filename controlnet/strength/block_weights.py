@@ -54,6 +54,33 @@ class Listed(BlockWeights):
 
 
 @dataclass(frozen=True)
+class Numbered(BlockWeights):
+    """Factors by the number of the residual, for whatever network: the middle has one of its own, which is the last.
+
+    Skips behind the listed ones have the factor 1 (Advanced-ControlNet's custom weights).
+    """
+
+    skips: tuple[float, ...]
+    middle: float = 1.0
+
+    def factors(self, count: int) -> tuple[float, ...]:
+        listed = self.skips[: count - 1]
+        return (*listed, *(1.0,) * (count - 1 - len(listed)), self.middle)
+
+
+@dataclass(frozen=True)
+class MiddleTimes(BlockWeights):
+    """Other weights, the middle's multiplied."""
+
+    weights: BlockWeights
+    factor: float
+
+    def factors(self, count: int) -> tuple[float, ...]:
+        *skips, middle = self.weights.factors(count)
+        return (*skips, middle * self.factor)
+
+
+@dataclass(frozen=True)
 class Curve(BlockWeights):
     """A curve over the depth: position 0 is the shallowest residual, 1 the deepest."""
 

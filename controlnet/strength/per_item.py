@@ -39,11 +39,14 @@ class ItemStrengths:
     """Factor for every item of a batch, written `0: 1, 1:3 = 0.5, -1: 0`; later entries overrule earlier ones.
 
     interpolated: items between named ones change evenly from one to the other (frames of a video); before the
-    first and after the last named one they stay. Otherwise items that are not named have the factor 1.
+    first and after the last named one they stay. others: the factor of items that are not named, where those between
+    are not interpolated. missing_allowed: pass over items that the batch does not have.
     """
 
     entries: tuple[ItemStrength, ...]
     interpolated: bool = False
+    others: float = 1.0
+    missing_allowed: bool = False
 
     @classmethod
     def parse(cls, text: str, interpolated: bool = False) -> "ItemStrengths":
@@ -62,14 +65,18 @@ class ItemStrengths:
         """`count` factors. Raises ValueError, with the count, for an item that is not there."""
         named: dict[int, float] = {}
         for entry in self.entries:
-            named.update(dict.fromkeys(entry.indices(count), entry.strength))
+            try:
+                named.update(dict.fromkeys(entry.indices(count), entry.strength))
+            except ValueError:
+                if not self.missing_allowed:
+                    raise
         if not self.interpolated or not named:
-            return tuple(named.get(index, 1.0) for index in range(count))
+            return tuple(named.get(index, self.others) for index in range(count))
         return tuple(_between(sorted(named.items()), index) for index in range(count))
 
     @property
     def is_one(self) -> bool:
-        return all(entry.strength == 1 for entry in self.entries)
+        return self.others == 1 and all(entry.strength == 1 for entry in self.entries)
 
     def at_frames(self, frames: Sequence[int], total: int | None = None) -> tuple[float, ...]:
         """Factors of some frames of a video. total: how many it has; without it, none can be counted from its end.

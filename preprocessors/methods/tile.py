@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..description import Hint, Inputs, Parameter, Preprocessor
-from ..pixels import map_floats
+from ..pixels import map_bytes, map_floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,22 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     import cv2
 
     return map_floats(images, lambda rgb: cv2.GaussianBlur(rgb, (0, 0), sigma))
+
+
+def pyramid(images: Tensor, levels: int) -> Tensor:
+    """Halve BHWC 0..1 so many times and double it again, each time smoothed: its sides become multiples of 64.
+
+    comfyui_controlnet_aux `TileDetector`; there as here, a picture is at least a pixel at its smallest.
+    """
+    return map_bytes(images, lambda rgb: _pyramid(rgb, levels))
+
+
+def resample_then_blur(images: Tensor, rate: float, strength: float) -> Tensor:
+    """Shrink BHWC 0..1 by `rate`, enlarge it again and blur it. strength: pixels of the blur's window, 1 to 10.
+
+    TTPlanet `TTP_tile_preprocessor_v5`: the window is odd, sigma half of the strength.
+    """
+    return map_bytes(images, lambda rgb: _resampled_and_blurred(rgb, rate, strength))
 
 
 def guided_filter(image: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
@@ -75,6 +91,27 @@ def _resample(rgb: np.ndarray, rate: float) -> np.ndarray:
         return rgb
     shrunk = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
     return np.clip(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def _pyramid(rgb: np.ndarray, levels: int) -> np.ndarray:
+    import cv2
+
+    height, width = (max(1, round(side / 64)) * 64 // 2**levels or 1 for side in rgb.shape[:2])
+    picture = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+    for _ in range(levels):
+        picture = cv2.pyrUp(picture)
+    return picture
+
+
+def _resampled_and_blurred(rgb: np.ndarray, rate: float, strength: float) -> np.ndarray:
+    import cv2
+
+    height, width = rgb.shape[:2]
+    small = (max(1, int(width / rate)), max(1, int(height / rate)))
+    shrunk = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
+    window = int(strength) | 1
+    enlarged = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LANCZOS4)
+    return cv2.GaussianBlur(enlarged, (window, window), strength / 2)
 
 
 def _run_resample(inputs: Inputs) -> Hint:

@@ -1,0 +1,305 @@
+"""comfyui_controlnet_aux: its preprocessors, by ours. Ids, inputs, defaults and choices as in its version 1.1.5.
+
+An input that a saved node lacks takes the default of the pack's function, which now and then is not the widget's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ...host.preprocessing.run import run_preprocessor
+from ...preprocessors.catalogue import preprocessors
+from ...preprocessors.methods.inpaint import MARKS, mark_masked
+from ...preprocessors.methods.threshold import LUMA, OTSU
+from ...preprocessors.methods.tile import pyramid, resample_then_blur
+from ...preprocessors.pose.keypoints import to_pose_keypoint
+from ...preprocessors.running import Options
+from .row import Input, Replacement, StandIn, choice, image, number, socket, switch, whole
+
+PACK = "comfyui_controlnet_aux"
+PICTURE = (("IMAGE", "IMAGE"),)
+POSE = (("IMAGE", "IMAGE"), ("POSE_KEYPOINT", "POSE_KEYPOINT"))
+
+SMALLEST, USUAL, LARGEST = 64, 512, 16384
+RESOLUTION = whole("resolution", USUAL, SMALLEST, LARGEST, 64, optional=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The value of one of our settings. old: the input it comes from. convert: what it means here."""
+
+    old: str
+    convert: Callable[[Any], Any]
+
+
+def _enabled(word: str) -> bool:
+    return word == "enable"
+
+
+def _is(word: str) -> Setting:
+    return Setting(word, _enabled)
+
+
+def _preprocessor(
+    old: str,
+    label: str,
+    method: str | Callable[[Mapping[str, Any]], str],
+    *inputs: Input,
+    settings: Mapping[str, str | Setting] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    resized: bool = True,
+    difference: str = "",
+) -> StandIn:
+    """The row of a preprocessor.
+
+    method: id of ours, or what chooses it by the inputs. settings: of ours, by the old input. fixed: settings with a
+    value of their own. resized: whether the pack heeds `resolution`; some of its nodes have the widget only.
+    """
+    named, settings, fixed = method if isinstance(method, str) else method({}), settings or {}, fixed or {}
+    preprocessor = preprocessors()[named]
+    parameters = {parameter.name for parameter in preprocessor.parameters}
+
+    def run(**values: Any) -> tuple[Any, ...]:
+        chosen = preprocessors()[method if isinstance(method, str) else method(values)]
+        given = {
+            name: values[source] if isinstance(source, str) else source.convert(values[source.old])
+            for name, source in settings.items()
+        }
+        resolution = _resolution(values.get("resolution")) if resized else 0
+        own = {name: value for name, value in {**given, **fixed}.items() if name in parameters}
+        hint = run_preprocessor(chosen, values["image"], own, Options(resolution))
+        return (hint.image,) if hint.poses is None else (hint.image, to_pose_keypoint(hint.poses))
+
+    carried = {name: source for name, source in settings.items() if isinstance(source, str)}
+    with_resolution = resized and any(item.id == "resolution" for item in inputs)
+    converted = _usual_settings(settings, inputs) | dict(fixed)
+    replacement = Replacement(
+        preprocessor.node_id,
+        {"image": "image", **({"resolution": "resolution"} if with_resolution else {}), **carried},
+        converted,
+    )
+    outputs = POSE if preprocessor.gives_poses else PICTURE
+    return StandIn(
+        old, label, PACK, (image(), *inputs), outputs, run, replacement, difference, weights=preprocessor.weights
+    )
+
+
+def _usual_settings(settings: Mapping[str, str | Setting], inputs: tuple[Input, ...]) -> dict[str, Any]:
+    """Our values for the old defaults of the inputs whose values are written differently here."""
+    defaults = {item.id: item.default for item in inputs}
+    return {
+        name: source.convert(defaults[source.old])
+        for name, source in settings.items()
+        if isinstance(source, Setting)
+    }
+
+
+def _resolution(given: Any) -> int:
+    """The pack takes its usual resolution in place of one that is too small."""
+    return given if isinstance(given, int) and given >= SMALLEST else USUAL
+
+
+def _words(name: str, *words: str) -> Input:
+    return choice(name, *words, optional=True)
+
+
+def _on(name: str) -> Input:
+    return _words(name, "enable", "disable")
+
+
+def _off(name: str) -> Input:
+    return _words(name, "disable", "enable")
+
+
+def _byte(name: str, default: int) -> Input:
+    return whole(name, default, 0, 255, optional=True)
+
+
+BYTES = "The pack cuts grey levels off to whole ones where ours are rounded or kept: at most one level apart."
+BOUNDARY = "Pictures are mirrored where the pack repeats their last line, at sizes that the network cannot take."
+
+SOFT_EDGES = (
+    _preprocessor("HEDPreprocessor", "HED Soft-Edge Lines", "hed", _on("safe"), RESOLUTION,
+                  settings={"safe": _is("safe")}, difference=BOUNDARY),
+    _preprocessor("FakeScribblePreprocessor", "Fake Scribble Lines (aka scribble_hed)", "scribble_hed", _on("safe"),
+                  RESOLUTION, settings={"safe": _is("safe")}, difference=BOUNDARY),
+    _preprocessor("PiDiNetPreprocessor", "PiDiNet Soft-Edge Lines", "pidinet", _on("safe"), RESOLUTION,
+                  settings={"safe": _is("safe")}, difference=BOUNDARY),
+    _preprocessor("Scribble_PiDiNet_Preprocessor", "Scribble PiDiNet Lines", "scribble_pidinet", _on("safe"),
+                  RESOLUTION, settings={"safe": _is("safe")}, difference=BOUNDARY),
+    _preprocessor("TEEDPreprocessor", "TEED Soft-Edge Lines", "teed", whole("safe_steps", 2, 0, 10, optional=True),
+                  RESOLUTION, settings={"safe_steps": "safe_steps"}, difference=BOUNDARY),
+    _preprocessor(
+        "AnyLineArtPreprocessor_aux", "AnyLine Lineart", "anyline",
+        _words("merge_with_lineart", "lineart_standard", "lineart_realisitic", "lineart_anime", "manga_line"),
+        whole("resolution", 1280, SMALLEST, LARGEST, 8, optional=True, absent=USUAL),
+        number("lineart_lower_bound", 0, 0, 1, optional=True), number("lineart_upper_bound", 1, 0, 1, optional=True),
+        whole("object_min_size", 36, 1, LARGEST, optional=True),
+        whole("object_connectivity", 1, 1, LARGEST, optional=True),
+        settings={
+            "merge_with": Setting("merge_with_lineart", {
+                "lineart_standard": "lineart_standard", "lineart_realisitic": "lineart_realistic",
+                "lineart_anime": "lineart_anime", "manga_line": "lineart_manga",
+            }.__getitem__),
+            "lower_bound": "lineart_lower_bound", "upper_bound": "lineart_upper_bound",
+            # The pack counts each pixel once for red, green and blue.
+            "speck_size": Setting("object_min_size", lambda size: min(10000, max(1, -(-int(size) // 3)))),
+            "diagonal": Setting("object_connectivity", lambda steps: steps > 1),
+        },
+        difference=BOUNDARY,
+    ),
+)  # fmt: skip
+
+LINES = (
+    _preprocessor("CannyEdgePreprocessor", "Canny Edge", "canny", _byte("low_threshold", 100),
+                  _byte("high_threshold", 200), RESOLUTION,
+                  settings={"low_threshold": "low_threshold", "high_threshold": "high_threshold"}),
+    _preprocessor("PyraCannyPreprocessor", "PyraCanny", "canny_pyramid", _byte("low_threshold", 64),
+                  _byte("high_threshold", 128), RESOLUTION, difference=BYTES,
+                  settings={"low_threshold": "low_threshold", "high_threshold": "high_threshold"}),
+    _preprocessor("M-LSDPreprocessor", "M-LSD Lines", "mlsd",
+                  number("score_threshold", 0.1, 0.01, 2.0, optional=True),
+                  number("dist_threshold", 0.1, 0.01, 20.0, optional=True), RESOLUTION,
+                  # Scores end at 1: above it the pack finds nothing.
+                  settings={"score_threshold": Setting("score_threshold", lambda score: min(score, 1.0)),
+                            "distance_threshold": "dist_threshold"},
+                  difference="Larger pictures may have more than 200 lines. " + BOUNDARY),
+    _preprocessor("LineArtPreprocessor", "Realistic Lineart",
+                  lambda values: "lineart_coarse" if values.get("coarse") == "enable" else "lineart_realistic",
+                  _off("coarse"), RESOLUTION, difference=BOUNDARY),
+    _preprocessor("AnimeLineArtPreprocessor", "Anime Lineart", "lineart_anime", RESOLUTION, difference=BOUNDARY),
+    _preprocessor("Manga2Anime_LineArt_Preprocessor", "Manga Lineart (aka lineart_anime_denoise)", "lineart_manga",
+                  RESOLUTION, difference=BOUNDARY),
+    _preprocessor("LineartStandardPreprocessor", "Standard Lineart", "lineart_standard",
+                  number("guassian_sigma", 6.0, 0, 100.0, optional=True),
+                  whole("intensity_threshold", 8, 0, 16, optional=True), RESOLUTION,
+                  settings={"sigma": Setting("guassian_sigma", lambda sigma: max(sigma, 0.1)),
+                            "intensity_threshold": "intensity_threshold"},
+                  difference="The pack counts its padding in the median of the intensities. " + BYTES),
+)  # fmt: skip
+
+DEPTH_MODELS = {"s": "small", "b": "base", "l": "large", "g": "giant"}
+FLATNESS = number("a", 6.283185307179586, 0.0, 15.707963267948966, optional=True)
+BACKGROUND = number("bg_threshold", 0.1, 0, 1, optional=True)
+
+
+def _model_size(file: str) -> str:
+    """depth_anything_v2_vitl.pth -> large."""
+    return DEPTH_MODELS[file.rpartition("vit")[2][0]]
+
+
+DEPTH_AND_NORMALS = (
+    _preprocessor("MiDaS-DepthMapPreprocessor", "MiDaS Depth Map", "midas_depth", FLATNESS, BACKGROUND, RESOLUTION,
+                  difference="The pack's depth heeds neither a nor bg_threshold. " + BYTES),
+    _preprocessor("MiDaS-NormalMapPreprocessor", "MiDaS Normal Map", "midas_normals", FLATNESS, BACKGROUND, RESOLUTION,
+                  settings={"flatness": Setting("a", lambda a: max(a, 0.01)), "background_threshold": "bg_threshold"},
+                  difference=BYTES),
+    _preprocessor("BAE-NormalMapPreprocessor", "BAE Normal Map", "normal_bae", RESOLUTION, difference=BYTES),
+    _preprocessor("Zoe-DepthMapPreprocessor", "Zoe Depth Map", "zoe_depth", RESOLUTION, difference=BYTES),
+    _preprocessor("DepthAnythingPreprocessor", "Depth Anything", "depth_anything",
+                  _words("ckpt_name", *(f"depth_anything_vit{size}14.pth" for size in "lbs")), RESOLUTION,
+                  settings={"model": Setting("ckpt_name", _model_size)}, difference=BYTES),
+    _preprocessor("DepthAnythingV2Preprocessor", "Depth Anything V2 - Relative", "depth_anything_v2",
+                  choice("ckpt_name", *(f"depth_anything_v2_vit{size}.pth" for size in "glbs"),
+                         default="depth_anything_v2_vitl.pth", optional=True), RESOLUTION,
+                  settings={"model": Setting("ckpt_name", _model_size)}, difference=BYTES),
+)  # fmt: skip
+
+HANDS_BODY_FACE = (_on("detect_hand"), _on("detect_body"), _on("detect_face"))
+DRAWN = {"hands": _is("detect_hand"), "body": _is("detect_body"), "face": _is("detect_face")}
+THICK = {"thick_limbs": _is("scale_stick_for_xinsr_cn")}
+DETECTORS = ("None", "yolox_l.torchscript.pt", "yolox_l.onnx")
+DETECTORS += tuple(f"yolo_nas_{size}_fp16.onnx" for size in "lms")
+
+PEOPLE = (
+    _preprocessor("OpenposePreprocessor", "OpenPose Pose", "openpose", *HANDS_BODY_FACE, RESOLUTION,
+                  _off("scale_stick_for_xinsr_cn"), settings={**DRAWN, **THICK}),
+    _preprocessor("DWPreprocessor", "DWPose Estimator", "dwpose", *HANDS_BODY_FACE, RESOLUTION,
+                  choice("bbox_detector", *DETECTORS, default="yolox_l.onnx", optional=True),
+                  choice("pose_estimator", "dw-ll_ucoco_384_bs5.torchscript.pt", "dw-ll_ucoco_384.onnx",
+                         "dw-ll_ucoco.onnx", default="dw-ll_ucoco_384_bs5.torchscript.pt", optional=True),
+                  _off("scale_stick_for_xinsr_cn"), settings={**DRAWN, **THICK},
+                  difference="People are found by YOLOX and posed by dw-ll_ucoco_384, whichever file is chosen."),
+)  # fmt: skip
+
+SEGMENTS = tuple(
+    _preprocessor(old, label, method, RESOLUTION, difference=difference)
+    for old, label, method, difference in (
+        ("UniFormer-SemSegPreprocessor", "UniFormer Segmentor", "uniformer_segmentation", ""),
+        ("SemSegPreprocessor", "Semantic Segmentor (legacy, alias for UniFormer)", "uniformer_segmentation", ""),
+        ("OneFormer-ADE20K-SemSegPreprocessor", "OneFormer ADE20K Segmentor", "oneformer_ade20k", ""),
+        ("OneFormer-COCO-SemSegPreprocessor", "OneFormer COCO Segmentor", "oneformer_coco", ""),
+    )
+)
+
+GAMMA = number("gamma_correction", 1.0, 0.1, 2.0, optional=True)
+RATE = number("scale_factor", 1.0, 1.0, 8.0, optional=True)
+BLUR = number("blur_strength", 2.0, 1.0, 10.0, optional=True)
+
+PICTURES = (
+    _preprocessor("Scribble_XDoG_Preprocessor", "Scribble XDoG Lines", "scribble_xdog",
+                  whole("threshold", 32, 1, 64, optional=True), RESOLUTION, settings={"threshold": "threshold"},
+                  difference="The strongest lines stay, which drop out of the pack's arithmetic in 8 bits."),
+    _preprocessor("ColorPreprocessor", "Color Pallete", "color_grid", RESOLUTION, fixed={"reference_behavior": True},
+                  difference=BYTES),
+    _preprocessor("ShufflePreprocessor", "Content Shuffle", "shuffle", RESOLUTION,
+                  whole("seed", 0, 0, 0xFFFFFFFFFFFFFFFF, optional=True),
+                  settings={"seed": Setting("seed", lambda seed: seed % 2**32)},
+                  difference="Seed 0 is a seed like others, where the pack draws anew each time; pictures whose sides "
+                  "are not multiples of 64 are disordered otherwise, since the pack disorders its padding too."),
+    _preprocessor("ImageLuminanceDetector", "Image Luminance", "recolor_luminance", GAMMA, RESOLUTION,
+                  settings={"gamma": "gamma_correction"}, fixed={"reference_behavior": True}, difference=BYTES),
+    _preprocessor("ImageIntensityDetector", "Image Intensity", "recolor_intensity", GAMMA, RESOLUTION,
+                  settings={"gamma": "gamma_correction"}, difference=BYTES),
+    _preprocessor("TTPlanet_TileGF_Preprocessor", "TTPlanet Tile GuidedFilter", "tile_guided_filter", RATE, BLUR,
+                  whole("radius", 7, 1, 20, optional=True), number("eps", 0.01, 0.001, 0.1, 0.001, optional=True),
+                  RESOLUTION, resized=False,
+                  settings={"rate": "scale_factor", "blur": "blur_strength", "radius": "radius", "epsilon": "eps"},
+                  difference="The filter looks at every pixel, the pack's at a smaller copy of the picture."),
+)  # fmt: skip
+
+
+def _scribble(image: torch.Tensor, resolution: int) -> tuple[Any, ...]:
+    """Ink stays black on white, where our node makes it white on black."""
+    found = run_preprocessor(preprocessors()["scribble"], image, {}, Options(_resolution(resolution)))
+    return (1 - found.image,)
+
+
+def _binary(image: torch.Tensor, bin_threshold: int, resolution: int) -> tuple[Any, ...]:
+    measure = OTSU if bin_threshold in (0, 255) else LUMA
+    settings = {"threshold": bin_threshold, "measure": measure}
+    return (run_preprocessor(preprocessors()["threshold"], image, settings, Options(_resolution(resolution))).image,)
+
+
+def _tile(image: torch.Tensor, pyrUp_iters: int, resolution: int) -> tuple[Any, ...]:
+    return (pyramid(image[..., :3].float().clamp(0, 1), int(pyrUp_iters)),)
+
+
+def _simple_tile(image: torch.Tensor, scale_factor: float, blur_strength: float) -> tuple[Any, ...]:
+    return (resample_then_blur(image[..., :3].float().clamp(0, 1), scale_factor, blur_strength),)
+
+
+def _inpaint(image: torch.Tensor, mask: torch.Tensor, black_pixel_for_xinsir_cn: bool) -> tuple[Any, ...]:
+    marks = list(MARKS.values())
+    pictures = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    fitted = torch.nn.functional.interpolate(pictures, image.shape[1:3], mode="bilinear")[:, 0]
+    return (mark_masked(image[..., :3], fitted, marks[bool(black_pixel_for_xinsir_cn)]),)
+
+
+OTHERS = (
+    StandIn("ScribblePreprocessor", "Scribble Lines", PACK, (image(), RESOLUTION), PICTURE, _scribble),
+    StandIn("BinaryPreprocessor", "Binary Lines", PACK, (image(), _byte("bin_threshold", 100), RESOLUTION), PICTURE,
+            _binary, Replacement("ZeroConvThreshold", {
+                "image": "image", "threshold": "bin_threshold", "resolution": "resolution"}, {"measure": LUMA})),
+    StandIn("TilePreprocessor", "Tile", PACK, (image(), whole("pyrUp_iters", 3, 1, 10, optional=True), RESOLUTION),
+            PICTURE, _tile),
+    StandIn("TTPlanet_TileSimple_Preprocessor", "TTPlanet Tile Simple", PACK, (image(), RATE, BLUR), PICTURE,
+            _simple_tile),
+    StandIn("InpaintPreprocessor", "Inpaint Preprocessor", PACK,
+            (image(), socket("mask", "MASK"), switch("black_pixel_for_xinsir_cn", False, optional=True)), PICTURE,
+            _inpaint, Replacement("ZeroConvInpaint", {"image": "image", "mask": "mask"})),
+)  # fmt: skip
+
+PREPROCESSORS = (*SOFT_EDGES, *LINES, *DEPTH_AND_NORMALS, *PEOPLE, *SEGMENTS, *PICTURES, *OTHERS)
