@@ -1,10 +1,12 @@
 """Other packs in the same ComfyUI: nodes that are registered once all of them are loaded."""
 
+import importlib
 import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import folder_paths
@@ -47,8 +49,7 @@ def register_missing(nodes: Mapping[str, type[Any]], names: Mapping[str, str], b
 
     names: to show, by id. beside: id of a node of ours, to whose pack the host shall count them.
     """
-    import nodes as host
-
+    host = _node_tables()
     ours = host.NODE_CLASS_MAPPINGS.get(beside)
     free = [node_id for node_id in nodes if node_id not in host.NODE_CLASS_MAPPINGS]
     for node_id in free:
@@ -60,9 +61,12 @@ def register_missing(nodes: Mapping[str, type[Any]], names: Mapping[str, str], b
 
 def is_registered(node_id: str) -> bool:
     """Whether any pack has a node of that id."""
-    import nodes as host
+    return node_id in _node_tables().NODE_CLASS_MAPPINGS
 
-    return node_id in host.NODE_CLASS_MAPPINGS
+
+def _node_tables() -> ModuleType:
+    """The host's module of nodes, which shares its name with our room."""
+    return importlib.import_module("nodes")
 
 
 def read_setting(name: str, usual: bool) -> bool:

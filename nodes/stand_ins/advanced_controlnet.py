@@ -181,7 +181,10 @@ POOLED = "A shuffle ControlNet acts on the positive prompt only, as Load Control
 
 
 def _loader(id: str, difference: bool, file: str, keyframes: str) -> StandIn:
-    inputs = ((socket("model", "MODEL"),) if difference else ()) + (_file(file), _optional(keyframes, "TIMESTEP_KEYFRAME"))
+    inputs = ((socket("model", "MODEL"),) if difference else ()) + (
+        _file(file),
+        _optional(keyframes, "TIMESTEP_KEYFRAME"),
+    )
     carried = {"control_net": file, **(WITH_MODEL if difference else {})}
     label = "Load Advanced ControlNet Model" + (" (diff)" if difference else "")
     run = partial(_load, file, keyframes)
@@ -207,7 +210,9 @@ def _load_sparse(sparsectrl_name: str, **values: Any) -> Any:
 
 def _spread(spread: str) -> tuple[int, ...]:
     if spread != "uniform":
-        raise ValueError(f"spread is '{spread}'; ZeroConv spreads evenly. Name the frames with SparseCtrl Index Method.")
+        raise ValueError(
+            f"spread is '{spread}'; ZeroConv spreads evenly. Name the frames with SparseCtrl Index Method."
+        )
     return ()
 
 
@@ -251,13 +256,15 @@ LOADERS = (
          (_file("sparsectrl_name"), switch("use_motion", True), number("motion_strength", 1.0, 0.0, 10.0, 0.001),
           number("motion_scale", 1.0, 0.0, 10.0, 0.001), _optional("sparse_method", "SPARSE_METHOD"),
           _optional("tk_optional", "TIMESTEP_KEYFRAME"), choice("context_aware", "nearest_hint", "off", optional=True),
-          *(number(f"sparse_{name}_mult", 1.0, 0.0, 10.0, 0.001, optional=True) for name in ("hint", "nonhint", "mask"))),
+          *(number(f"sparse_{part}_mult", 1.0, 0.0, 10.0, 0.001, optional=True)
+            for part in ("hint", "nonhint", "mask"))),
          CONTROL, _load_sparse, replacement=Replacement("ZeroConvLoad", {"control_net": "sparsectrl_name"}),
          difference="A motion module inside the file is left out; frames without a hint get none in any window."),
     _row("ACN_SparseCtrlIndexMethodNode", "SparseCtrl Index Method", (Input("indexes", "STRING", "0"),),
          (("SPARSE_METHOD", "SPARSE_METHOD"),), lambda indexes: parse_frames(indexes)),
     _row("ACN_SparseCtrlSpreadMethodNode", "SparseCtrl Spread Method",
-         (choice("spread", "uniform", "starting", "ending", "center"),), (("SPARSE_METHOD", "SPARSE_METHOD"),), _spread),
+         (choice("spread", "uniform", "starting", "ending", "center"),), (("SPARSE_METHOD", "SPARSE_METHOD"),),
+         _spread),
     _row("ACN_SparseCtrlRGBPreprocessor", "RGB SparseCtrl",
          (image(), socket("vae", "VAE"), socket("latent_size", "LATENT")), (("IMAGE", "proc_IMAGE"),),
          lambda image, vae, latent_size: _WithVae(image, vae)),
@@ -453,7 +460,8 @@ ITEM = partial(whole, default=0, low=-FARTHEST, high=FARTHEST)
 KEYFRAME_NODES = (
     _row("TimestepKeyframe", "Timestep Keyframe",
          (START, *BEFORE, number("strength", 1.0, 0.0, 10.0, 0.001, optional=True), *HELD, *INHERITED,
-          whole("guarantee_steps", 1, 0, FARTHEST, optional=True), MASK), KEYFRAMES, _keyframe, difference=SINGLE_STEPS),
+          whole("guarantee_steps", 1, 0, FARTHEST, optional=True), MASK), KEYFRAMES, _keyframe,
+         difference=SINGLE_STEPS),
     _row("ACN_TimestepKeyframeInterpolation", "Timestep Keyframe Interp.",
          (START, END, number("strength_start", 1.0, 0.0, 10.0, 0.001), number("strength_end", 1.0, 0.0, 10.0, 0.001),
           choice("interpolation", *EASINGS), whole("intervals", 50, 2, 100), *BEFORE, *HELD, *INHERITED, MASK, PRINTED),
@@ -470,7 +478,8 @@ KEYFRAME_NODES = (
     _row("LatentKeyframeBatchedGroup", "Latent Keyframe From List", (STRENGTHS, LATENT_BEFORE, PRINTED), LATENTS,
          _latents_from_list),
     _row("LatentKeyframeGroup", "Latent Keyframe Group",
-         (Input("index_strengths", "STRING", ""), LATENT_BEFORE, _optional("latent_optional", "LATENT"), PRINTED), LATENTS,
+         (Input("index_strengths", "STRING", ""), LATENT_BEFORE, _optional("latent_optional", "LATENT"), PRINTED),
+         LATENTS,
          _latents_from_text),
 )  # fmt: skip
 

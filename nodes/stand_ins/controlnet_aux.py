@@ -14,15 +14,16 @@ from ...preprocessors.catalogue import preprocessors
 from ...preprocessors.methods.inpaint import MARKS, mark_masked
 from ...preprocessors.methods.threshold import LUMA, OTSU
 from ...preprocessors.methods.tile import pyramid, resample_then_blur
-from ...preprocessors.pose.keypoints import to_pose_keypoint
 from ...preprocessors.running import Options
+from ...preprocessors.sizes import as_rgb_on_white
+from .framing import LARGEST, SMALLEST, USUAL, Framing
 from .row import Input, Replacement, StandIn, choice, image, number, socket, switch, whole
 
 PACK = "comfyui_controlnet_aux"
 PICTURE = (("IMAGE", "IMAGE"),)
 POSE = (("IMAGE", "IMAGE"), ("POSE_KEYPOINT", "POSE_KEYPOINT"))
 
-SMALLEST, USUAL, LARGEST = 64, 512, 16384
+PADDED = Framing()
 RESOLUTION = whole("resolution", USUAL, SMALLEST, LARGEST, 64, optional=True)
 
 
@@ -49,13 +50,15 @@ def _preprocessor(
     *inputs: Input,
     settings: Mapping[str, str | Setting] | None = None,
     fixed: Mapping[str, Any] | None = None,
-    resized: bool = True,
+    framing: Framing = PADDED,
+    output: str = "IMAGE",
     difference: str = "",
 ) -> StandIn:
     """The row of a preprocessor.
 
     method: id of ours, or what chooses it by the inputs. settings: of ours, by the old input. fixed: settings with a
-    value of their own. resized: whether the pack heeds `resolution`; some of its nodes have the widget only.
+    value of their own. framing: how the pack brings pictures to a resolution.
+    output: name of the hint.
     """
     named, settings, fixed = method if isinstance(method, str) else method({}), settings or {}, fixed or {}
     preprocessor = preprocessors()[named]
@@ -67,20 +70,15 @@ def _preprocessor(
             name: values[source] if isinstance(source, str) else source.convert(values[source.old])
             for name, source in settings.items()
         }
-        resolution = _resolution(values.get("resolution")) if resized else 0
         own = {name: value for name, value in {**given, **fixed}.items() if name in parameters}
-        hint = run_preprocessor(chosen, values["image"], own, Options(resolution))
-        return (hint.image,) if hint.poses is None else (hint.image, to_pose_keypoint(hint.poses))
+        return framing.run(chosen, values["image"], values["resolution"], own)
 
     carried = {name: source for name, source in settings.items() if isinstance(source, str)}
-    with_resolution = resized and any(item.id == "resolution" for item in inputs)
     converted = _usual_settings(settings, inputs) | dict(fixed)
     replacement = Replacement(
-        preprocessor.node_id,
-        {"image": "image", **({"resolution": "resolution"} if with_resolution else {}), **carried},
-        converted,
+        preprocessor.node_id, {"image": "image", "resolution": "resolution", **carried}, converted
     )
-    outputs = POSE if preprocessor.gives_poses else PICTURE
+    outputs = POSE if preprocessor.gives_poses else (("IMAGE", output),)
     return StandIn(
         old, label, PACK, (image(), *inputs), outputs, run, replacement, difference, weights=preprocessor.weights
     )
@@ -90,15 +88,8 @@ def _usual_settings(settings: Mapping[str, str | Setting], inputs: tuple[Input, 
     """Our values for the old defaults of the inputs whose values are written differently here."""
     defaults = {item.id: item.default for item in inputs}
     return {
-        name: source.convert(defaults[source.old])
-        for name, source in settings.items()
-        if isinstance(source, Setting)
+        name: source.convert(defaults[source.old]) for name, source in settings.items() if isinstance(source, Setting)
     }
-
-
-def _resolution(given: Any) -> int:
-    """The pack takes its usual resolution in place of one that is too small."""
-    return given if isinstance(given, int) and given >= SMALLEST else USUAL
 
 
 def _words(name: str, *words: str) -> Input:
@@ -117,20 +108,20 @@ def _byte(name: str, default: int) -> Input:
     return whole(name, default, 0, 255, optional=True)
 
 
-BYTES = "The pack cuts grey levels off to whole ones where ours are rounded or kept: at most one level apart."
-BOUNDARY = "Pictures are mirrored where the pack repeats their last line, at sizes that the network cannot take."
+BYTES = "Grey levels are kept where the pack cuts them off to whole ones: at most one level apart."
 
 SOFT_EDGES = (
     _preprocessor("HEDPreprocessor", "HED Soft-Edge Lines", "hed", _on("safe"), RESOLUTION,
-                  settings={"safe": _is("safe")}, difference=BOUNDARY),
+                  settings={"safe": _is("safe")}),
     _preprocessor("FakeScribblePreprocessor", "Fake Scribble Lines (aka scribble_hed)", "scribble_hed", _on("safe"),
-                  RESOLUTION, settings={"safe": _is("safe")}, difference=BOUNDARY),
+                  RESOLUTION, settings={"safe": _is("safe")}),
     _preprocessor("PiDiNetPreprocessor", "PiDiNet Soft-Edge Lines", "pidinet", _on("safe"), RESOLUTION,
-                  settings={"safe": _is("safe")}, difference=BOUNDARY),
+                  settings={"safe": _is("safe")}),
     _preprocessor("Scribble_PiDiNet_Preprocessor", "Scribble PiDiNet Lines", "scribble_pidinet", _on("safe"),
-                  RESOLUTION, settings={"safe": _is("safe")}, difference=BOUNDARY),
+                  RESOLUTION, settings={"safe": _is("safe")},
+                  difference="The pack makes a scribble of the scribble: it thins and thickens its lines twice."),
     _preprocessor("TEEDPreprocessor", "TEED Soft-Edge Lines", "teed", whole("safe_steps", 2, 0, 10, optional=True),
-                  RESOLUTION, settings={"safe_steps": "safe_steps"}, difference=BOUNDARY),
+                  RESOLUTION, settings={"safe_steps": "safe_steps"}),
     _preprocessor(
         "AnyLineArtPreprocessor_aux", "AnyLine Lineart", "anyline",
         _words("merge_with_lineart", "lineart_standard", "lineart_realisitic", "lineart_anime", "manga_line"),
@@ -148,7 +139,7 @@ SOFT_EDGES = (
             "speck_size": Setting("object_min_size", lambda size: min(10000, max(1, -(-int(size) // 3)))),
             "diagonal": Setting("object_connectivity", lambda steps: steps > 1),
         },
-        difference=BOUNDARY,
+        output="image",
     ),
 )  # fmt: skip
 
@@ -165,19 +156,20 @@ LINES = (
                   # Scores end at 1: above it the pack finds nothing.
                   settings={"score_threshold": Setting("score_threshold", lambda score: min(score, 1.0)),
                             "distance_threshold": "dist_threshold"},
-                  difference="Larger pictures may have more than 200 lines. " + BOUNDARY),
+                  difference="Larger pictures may have more than 200 lines."),
     _preprocessor("LineArtPreprocessor", "Realistic Lineart",
                   lambda values: "lineart_coarse" if values.get("coarse") == "enable" else "lineart_realistic",
-                  _off("coarse"), RESOLUTION, difference=BOUNDARY),
-    _preprocessor("AnimeLineArtPreprocessor", "Anime Lineart", "lineart_anime", RESOLUTION, difference=BOUNDARY),
+                  _off("coarse"), RESOLUTION),
+    _preprocessor("AnimeLineArtPreprocessor", "Anime Lineart", "lineart_anime", RESOLUTION,
+                  framing=Framing(stretched=256)),
     _preprocessor("Manga2Anime_LineArt_Preprocessor", "Manga Lineart (aka lineart_anime_denoise)", "lineart_manga",
-                  RESOLUTION, difference=BOUNDARY),
+                  RESOLUTION, framing=Framing(step=256)),
     _preprocessor("LineartStandardPreprocessor", "Standard Lineart", "lineart_standard",
                   number("guassian_sigma", 6.0, 0, 100.0, optional=True),
                   whole("intensity_threshold", 8, 0, 16, optional=True), RESOLUTION,
                   settings={"sigma": Setting("guassian_sigma", lambda sigma: max(sigma, 0.1)),
                             "intensity_threshold": "intensity_threshold"},
-                  difference="The pack counts its padding in the median of the intensities. " + BYTES),
+                  difference=BYTES),
 )  # fmt: skip
 
 DEPTH_MODELS = {"s": "small", "b": "base", "l": "large", "g": "giant"}
@@ -196,7 +188,8 @@ DEPTH_AND_NORMALS = (
     _preprocessor("MiDaS-NormalMapPreprocessor", "MiDaS Normal Map", "midas_normals", FLATNESS, BACKGROUND, RESOLUTION,
                   settings={"flatness": Setting("a", lambda a: max(a, 0.01)), "background_threshold": "bg_threshold"},
                   difference=BYTES),
-    _preprocessor("BAE-NormalMapPreprocessor", "BAE Normal Map", "normal_bae", RESOLUTION, difference=BYTES),
+    _preprocessor("BAE-NormalMapPreprocessor", "BAE Normal Map", "normal_bae", RESOLUTION, fixed={"network_size": 0},
+                  difference=BYTES),
     _preprocessor("Zoe-DepthMapPreprocessor", "Zoe Depth Map", "zoe_depth", RESOLUTION, difference=BYTES),
     _preprocessor("DepthAnythingPreprocessor", "Depth Anything", "depth_anything",
                   _words("ckpt_name", *(f"depth_anything_vit{size}14.pth" for size in "lbs")), RESOLUTION,
@@ -204,7 +197,8 @@ DEPTH_AND_NORMALS = (
     _preprocessor("DepthAnythingV2Preprocessor", "Depth Anything V2 - Relative", "depth_anything_v2",
                   choice("ckpt_name", *(f"depth_anything_v2_vit{size}.pth" for size in "glbs"),
                          default="depth_anything_v2_vitl.pth", optional=True), RESOLUTION,
-                  settings={"model": Setting("ckpt_name", _model_size)}, difference=BYTES),
+                  framing=Framing(afterwards=True), settings={"model": Setting("ckpt_name", _model_size)},
+                  difference=BYTES),
 )  # fmt: skip
 
 HANDS_BODY_FACE = (_on("detect_hand"), _on("detect_body"), _on("detect_face"))
@@ -220,8 +214,9 @@ PEOPLE = (
                   choice("bbox_detector", *DETECTORS, default="yolox_l.onnx", optional=True),
                   choice("pose_estimator", "dw-ll_ucoco_384_bs5.torchscript.pt", "dw-ll_ucoco_384.onnx",
                          "dw-ll_ucoco.onnx", default="dw-ll_ucoco_384_bs5.torchscript.pt", optional=True),
-                  _off("scale_stick_for_xinsr_cn"), settings={**DRAWN, **THICK},
-                  difference="People are found by YOLOX and posed by dw-ll_ucoco_384, whichever file is chosen."),
+                  _off("scale_stick_for_xinsr_cn"), framing=Framing(afterwards=True), settings={**DRAWN, **THICK},
+                  difference="People are found by YOLOX and posed by dw-ll_ucoco_384, whichever file is chosen. A body "
+                  "that is not drawn is among the keypoints still."),
 )  # fmt: skip
 
 SEGMENTS = tuple(
@@ -243,42 +238,43 @@ PICTURES = (
                   whole("threshold", 32, 1, 64, optional=True), RESOLUTION, settings={"threshold": "threshold"},
                   difference="The strongest lines stay, which drop out of the pack's arithmetic in 8 bits."),
     _preprocessor("ColorPreprocessor", "Color Pallete", "color_grid", RESOLUTION, fixed={"reference_behavior": True},
-                  difference=BYTES),
+                  framing=Framing(cubic=False, padded=False), difference=BYTES),
     _preprocessor("ShufflePreprocessor", "Content Shuffle", "shuffle", RESOLUTION,
                   whole("seed", 0, 0, 0xFFFFFFFFFFFFFFFF, optional=True),
                   settings={"seed": Setting("seed", lambda seed: seed % 2**32)},
-                  difference="Seed 0 is a seed like others, where the pack draws anew each time; pictures whose sides "
-                  "are not multiples of 64 are disordered otherwise, since the pack disorders its padding too."),
+                  difference="Seed 0 is a seed like others, where the pack draws anew each time."),
     _preprocessor("ImageLuminanceDetector", "Image Luminance", "recolor_luminance", GAMMA, RESOLUTION,
                   settings={"gamma": "gamma_correction"}, fixed={"reference_behavior": True}, difference=BYTES),
     _preprocessor("ImageIntensityDetector", "Image Intensity", "recolor_intensity", GAMMA, RESOLUTION,
                   settings={"gamma": "gamma_correction"}, difference=BYTES),
-    _preprocessor("TTPlanet_TileGF_Preprocessor", "TTPlanet Tile GuidedFilter", "tile_guided_filter", RATE, BLUR,
-                  whole("radius", 7, 1, 20, optional=True), number("eps", 0.01, 0.001, 0.1, 0.001, optional=True),
-                  RESOLUTION, resized=False,
-                  settings={"rate": "scale_factor", "blur": "blur_strength", "radius": "radius", "epsilon": "eps"},
-                  difference="The filter looks at every pixel, the pack's at a smaller copy of the picture."),
 )  # fmt: skip
 
 
 def _scribble(image: torch.Tensor, resolution: int) -> tuple[Any, ...]:
     """Ink stays black on white, where our node makes it white on black."""
-    found = run_preprocessor(preprocessors()["scribble"], image, {}, Options(_resolution(resolution)))
-    return (1 - found.image,)
+    (white_on_black,) = Framing(cubic=False).run(preprocessors()["scribble"], image, resolution, {})
+    return (1 - white_on_black,)
 
 
 def _binary(image: torch.Tensor, bin_threshold: int, resolution: int) -> tuple[Any, ...]:
     measure = OTSU if bin_threshold in (0, 255) else LUMA
     settings = {"threshold": bin_threshold, "measure": measure}
-    return (run_preprocessor(preprocessors()["threshold"], image, settings, Options(_resolution(resolution))).image,)
+    return Framing().run(preprocessors()["threshold"], image, resolution, settings)
 
 
 def _tile(image: torch.Tensor, pyrUp_iters: int, resolution: int) -> tuple[Any, ...]:
-    return (pyramid(image[..., :3].float().clamp(0, 1), int(pyrUp_iters)),)
+    return (pyramid(as_rgb_on_white(image), int(pyrUp_iters)),)
 
 
 def _simple_tile(image: torch.Tensor, scale_factor: float, blur_strength: float) -> tuple[Any, ...]:
-    return (resample_then_blur(image[..., :3].float().clamp(0, 1), scale_factor, blur_strength),)
+    return (resample_then_blur(as_rgb_on_white(image), scale_factor, blur_strength),)
+
+
+def _guided_tile(image: torch.Tensor, resolution: int, **values: Any) -> tuple[Any, ...]:
+    """At the picture's own size, whatever the resolution."""
+    names = {"rate": "scale_factor", "blur": "blur_strength", "radius": "radius", "epsilon": "eps"}
+    settings = {ours: values[old] for ours, old in names.items()}
+    return (run_preprocessor(preprocessors()["tile_guided_filter"], image, settings, Options()).image,)
 
 
 def _inpaint(image: torch.Tensor, mask: torch.Tensor, black_pixel_for_xinsir_cn: bool) -> tuple[Any, ...]:
@@ -297,6 +293,13 @@ OTHERS = (
             PICTURE, _tile),
     StandIn("TTPlanet_TileSimple_Preprocessor", "TTPlanet Tile Simple", PACK, (image(), RATE, BLUR), PICTURE,
             _simple_tile),
+    StandIn("TTPlanet_TileGF_Preprocessor", "TTPlanet Tile GuidedFilter", PACK,
+            (image(), RATE, BLUR, whole("radius", 7, 1, 20, optional=True),
+             number("eps", 0.01, 0.001, 0.1, 0.001, optional=True), RESOLUTION), PICTURE, _guided_tile,
+            Replacement("ZeroConvTileGuidedFilter", {
+                "image": "image", "rate": "scale_factor", "blur": "blur_strength", "radius": "radius",
+                "epsilon": "eps"}),
+            difference="The filter looks at every pixel, the pack's at a smaller copy of the picture."),
     StandIn("InpaintPreprocessor", "Inpaint Preprocessor", PACK,
             (image(), socket("mask", "MASK"), switch("black_pixel_for_xinsir_cn", False, optional=True)), PICTURE,
             _inpaint, Replacement("ZeroConvInpaint", {"image": "image", "mask": "mask"})),

@@ -30,7 +30,9 @@ def register_stand_ins() -> list[str]:
     """Register those whose ids are free. Returns their ids."""
     if not read_setting(SETTING, True):
         return []
-    free = register_missing({row.id: with_printable_errors(checked(node_of(row))) for row in STAND_INS}, NAMES, "ZeroConvLoad")
+    free = register_missing(
+        {row.id: with_printable_errors(checked(node_of(row))) for row in STAND_INS}, NAMES, "ZeroConvLoad"
+    )
     if free:
         logger.info("ZeroConv stands in for %d nodes of packs that are not installed.", len(free))
     return free

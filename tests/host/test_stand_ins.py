@@ -10,12 +10,14 @@ import_host()
 
 from comfy_api.latest import io
 from zeroconv.host import packs
-from zeroconv.nodes import TOPICS, apply, load, preprocess
+from zeroconv.nodes import apply, load, preprocess
 from zeroconv.nodes.compat import offer_replacements, widget_defaults
-from zeroconv.nodes.stand_ins import STAND_INS, controlnet_aux, registering
+from zeroconv.nodes.stand_ins import STAND_INS, controlnet_aux, framing, registering
 from zeroconv.nodes.stand_ins.node import node_of
 from zeroconv.nodes.stand_ins.replacing import complete_missing, mappings
 from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.description import Hint
+from zeroconv.preprocessors.pose.keypoints import PoseFrame
 
 import nodes
 
@@ -56,7 +58,8 @@ def test_every_id_has_one_row():
 @pytest.mark.parametrize("name", ROWS)
 def test_the_schema_is_the_row(name):
     row, schema = ROWS[name], node_of(ROWS[name]).GET_SCHEMA()
-    assert schema.node_id == name and schema.is_deprecated
+    assert schema.node_id == name
+    assert schema.is_deprecated
     assert [item.id for item in schema.inputs] == [item.id for item in row.inputs]
     assert [item.optional for item in schema.inputs] == [item.optional for item in row.inputs]
     assert [(out.io_type, out.display_name) for out in schema.outputs] == list(row.outputs)
@@ -73,13 +76,11 @@ def asked(monkeypatch):
     calls = []
 
     def run(method, image, settings, options):
-        calls.append((method.id, method.settings(settings), options.resolution))
-        poses = [] if method.gives_poses else None
-        return controlnet_aux_hint(torch.zeros(1, 8, 8, 3), poses=poses)
-
-    from zeroconv.preprocessors.description import Hint as controlnet_aux_hint
+        calls.append((method.id, method.settings(settings), min(image.shape[1:3])))
+        return Hint(torch.zeros_like(image), poses=[PoseFrame(8, 8)] if method.gives_poses else None)
 
     monkeypatch.setattr(controlnet_aux, "run_preprocessor", run)
+    monkeypatch.setattr(framing, "run_preprocessor", run)
     return calls
 
 
@@ -105,7 +106,7 @@ def test_every_choice_has_a_meaning(name, asked):
                 continue
             node_of(row).execute(**{**usual(row), item.id: option})
         for bound in (item.minimum, item.maximum):
-            if bound is not None:
+            if bound is not None and item.id != "resolution":
                 node_of(row).execute(**{**usual(row), item.id: bound})
 
 
@@ -115,10 +116,11 @@ def _models(name):
 
 def test_words_become_switches(asked):
     values = {"image": PICTURE, "detect_hand": "disable", "scale_stick_for_xinsr_cn": "enable"}
-    node_of(ROWS["DWPreprocessor"]).execute(**values)
+    node_of(ROWS["OpenposePreprocessor"]).execute(**values)
     ((_, settings, resolution),) = asked
     assert (settings["hands"], settings["body"], settings["face"]) == (False, True, True)
-    assert settings["thick_limbs"] and resolution == 512
+    assert settings["thick_limbs"]
+    assert resolution == 512
 
 
 def test_coarse_line_art_is_another_method(asked):
@@ -202,7 +204,8 @@ def test_only_values_of_the_same_type_are_carried_over(name):
     theirs = {item.id: item for item in ROWS[name].inputs}
     for ours, old in REPLACED[name].inputs.items():
         if theirs[old].type == "COMBO":
-            assert theirs[old].listing is not None and isinstance(inputs[ours], io.Combo.Input)
+            assert theirs[old].listing is not None
+            assert isinstance(inputs[ours], io.Combo.Input)
         elif theirs[old].is_widget:
             assert inputs[ours].get_io_type() == theirs[old].type
 
