@@ -42,6 +42,7 @@ ONE = (("CONDITIONING", "CONDITIONING"), ("MODEL", "model_opt"))
 
 FARTHEST = 2**53 - 1
 SINGLE_STEPS = "A keyframe acts from its start on, whatever guarantee_steps says up to 1."
+MASKED = "A mask is averaged over each point of a residual, where the pack reads it at the point's center. "
 
 
 def _row(id: str, label: str, inputs: Iterable[Input], outputs: Any, run: Callable[..., Any], **more: Any) -> StandIn:
@@ -144,14 +145,14 @@ TO_APPLY = Replacement(
 
 APPLIERS = (
     _row("ACN_AdvancedControlNetApply_v2", "Apply Advanced ControlNet", (*PROMPTS, *CONTROL_AND_IMAGE, *REFINED, VAE),
-         BOTH, _apply_to_both, replacement=TO_APPLY, difference=SINGLE_STEPS),
+         BOTH, _apply_to_both, replacement=TO_APPLY, difference=MASKED + SINGLE_STEPS),
     _row("ACN_AdvancedControlNetApplySingle_v2", "Apply Advanced ControlNet(1)",
-         (*PROMPT, *CONTROL_AND_IMAGE, *REFINED, VAE), ONE, _apply_to_one, difference=SINGLE_STEPS),
+         (*PROMPT, *CONTROL_AND_IMAGE, *REFINED, VAE), ONE, _apply_to_one, difference=MASKED + SINGLE_STEPS),
     _row("ACN_AdvancedControlNetApply", "Apply Advanced ControlNet",
          (*PROMPTS, *CONTROL_AND_IMAGE, *REFINED, MODEL, VAE), (*BOTH, ("MODEL", "model_opt")), _apply_to_both,
-         replacement=TO_APPLY, difference=SINGLE_STEPS),
+         replacement=TO_APPLY, difference=MASKED + SINGLE_STEPS),
     _row("ACN_AdvancedControlNetApplySingle", "Apply Advanced ControlNet(1)",
-         (*PROMPT, *CONTROL_AND_IMAGE, *REFINED, MODEL, VAE), ONE, _apply_to_one, difference=SINGLE_STEPS),
+         (*PROMPT, *CONTROL_AND_IMAGE, *REFINED, MODEL, VAE), ONE, _apply_to_one, difference=MASKED + SINGLE_STEPS),
 )  # fmt: skip
 
 
@@ -420,10 +421,10 @@ def _latents_between(
     print_keyframes: bool,
 ) -> LatentKeyframes:
     items = range(batch_index_from, batch_index_to_excl)
-    if not items or (batch_index_from < 0 <= batch_index_to_excl):
+    if batch_index_from > batch_index_to_excl or batch_index_from < 0 <= batch_index_to_excl:
         raise ValueError(
-            f"batch_index_from is {batch_index_from} and batch_index_to_excl {batch_index_to_excl}; the second must be "
-            "greater, and both must count from the same end."
+            f"batch_index_from is {batch_index_from} and batch_index_to_excl {batch_index_to_excl}; the second must not "
+            "be smaller, and both must count from the same end."
         )
     strengths = between(strength_from, strength_to, len(items), interpolation)
     return LatentKeyframes(dict(zip(items, strengths, strict=True))).over(prev_latent_kf)

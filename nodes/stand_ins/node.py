@@ -44,8 +44,8 @@ def node_of(row: StandIn) -> type[io.ComfyNode]:
 
 
 def _description(row: StandIn) -> str:
-    told = f" {row.difference}" if row.difference else ""
-    return f"ZeroConv does the work of {row.pack}'s node of this name, which is not installed.{told}"
+    note = f" {row.difference}" if row.difference else ""
+    return f"ZeroConv does the work of {row.pack}'s node of this name, which is not installed.{note}"
 
 
 def _input(item: Input) -> io.Input:

@@ -49,6 +49,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
     "host": {
         "compat": set(),
         "start": set(),
+        "packs": set(),
         "sampling": {"compat"},
         "controls": {"compat", "sampling"},
         "settings": {"controls"},

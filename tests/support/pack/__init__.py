@@ -77,11 +77,23 @@ class AllocatedBytes(io.ComfyNode):
         return io.NodeOutput(str(sum(storages.values())))
 
 
+class OtherPacksNode(io.ComfyNode):
+    """A node under an id that ours would stand in for: this pack is loaded after ours, and keeps it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(node_id="ControlNetAuxSimpleAddText", category="tests", inputs=[], outputs=[io.Image.Output()])
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(torch.zeros(1, 64, 64, 3))
+
+
 class TestSupport(ComfyExtension):
     """The nodes above."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RandomConditioning, RandomImage, AllocatedBytes]
+        return [RandomConditioning, RandomImage, AllocatedBytes, OtherPacksNode]
 
 
 async def comfy_entrypoint() -> TestSupport:
