@@ -131,8 +131,9 @@ def hints_as_seen(conditioning: Conditioning, latent: Tensor) -> list[Tensor]:
 
 def _hints(control: Any) -> list[Tensor]:
     """The hint that Apply gave, and those that a union network takes beside it."""
-    union_hints = control.settings.union_hints if isinstance(control, Control) else ()
-    return [control.cond_hint_original, *(item.hint for item in union_hints)]
+    if not isinstance(control, Control):
+        return [control.cond_hint_original]
+    return [control.hint, *(item.hint for item in control.settings.union_hints)]
 
 
 def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ class ComfyControlNetRunner(ResidualRunner):
         """All residuals: the host's networks do not stop before their end."""
         dtype, select = self.loaded.dtype, request.select
         x, t = select(request.x), select(request.t)
-        given = self.loaded.network(
+        given = self.loaded.call(
             x=request.model_sampling.calculate_input(t, x).to(dtype),
             hint=for_rows(hint()[0], request),
             timesteps=request.model_sampling.timestep(t).to(dtype),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, final
 
 import torch
-from comfy.controlnet import ControlBase
+from comfy.controlnet import ControlBase, ControlNet
 from torch import Tensor
 
 from ...controlnet.caching.run_interval import RunCache
@@ -32,7 +32,7 @@ from ..sampling.chain_sum import chain_sum
 from ..sampling.lazy_residuals import HostResiduals, known_length, lazy_residuals
 from ..sampling.noise_level import on_device, without_device
 from ..sampling.patches import add_patch
-from ..sampling.regions import read_regions
+from ..sampling.regions import Layers, read_regions
 from ..sampling.request import FrameWindow, StepRequest, active_rows, read_rows
 from ..sampling.skip_sizes import SIZES_OPTION, SkipSizes
 from ..sampling.step import STEP_OPTION, STEP_READ_OPTION, Question, Step, StepReader
@@ -43,16 +43,18 @@ from .runner import HintView, PatchRunner, PreparedHint, ResidualRunner, Runner
 
 
 @final
-class Control(AdvancedApply, ControlBase):
+class Control(AdvancedApply, ControlNet):
     """One network with its hint and its settings, and the controls before it in the chain.
 
+    A host's `ControlNet` only for packs that ask whether it is one before they cut its hint (Tiled KSampler); nothing
+    of that class is used, but for `ControlBase`, which it inherits from.
     A new kind of network brings a `Runner`; nothing here is to be overridden. sub_idxs, full_latent_length,
     context_length: written by AnimateDiff-Evolved, the frames of the window that is sampled, of how many, and its
     length.
     """
 
     def __init__(self, runner: Runner, settings: ControlSettings | None = None) -> None:
-        super().__init__()
+        ControlBase.__init__(self)
         self.runner = runner
         self.settings = settings or ControlSettings()
         self.record = Record()
@@ -63,6 +65,9 @@ class Control(AdvancedApply, ControlBase):
         self.sub_idxs: list[int] | None = None
         self.full_latent_length = 0
         self.context_length = 0
+        self._layers: Layers | None = None
+        self._packed: Tensor | None = None
+        self._tiles: TensorCache[Layers] = TensorCache()
         self._hints: TensorCache[PreparedHint] = TensorCache()
         self._runs = RunCache()
         self._steps = StepReader()
@@ -75,6 +80,26 @@ class Control(AdvancedApply, ControlBase):
     @property
     def name(self) -> str:
         return self.runner.name
+
+    @property
+    def control_model(self) -> Any:
+        """What packs ask of a host's `ControlNet`: its network, and of that the `dtype`."""
+        return self.runner.loaded.network
+
+    @control_model.setter
+    def control_model(self, network: Any) -> None:
+        """Compiled by another pack (TorchCompileControlNet of KJNodes)."""
+        self.runner = self.runner.with_compiled(network)
+
+    @property
+    def hint(self) -> Tensor:
+        """The hint that Apply gave, (B, 3, H, W), without what travels with it."""
+        return self.cond_hint_original if self._layers is None else self._layers.hint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is when it runs."""
+        return self.runner.loaded.load_device
 
     @property
     def divisible(self) -> bool:
@@ -108,7 +133,10 @@ class Control(AdvancedApply, ControlBase):
                     "Apply ControlNet."
                 )
             self.compression_ratio = self.runner.stride * vae.spacial_compression_encode()
-        super().set_cond_hint(as_rgb_hint(cond_hint), strength, timestep_percent_range, vae, extra_concat)
+        self._layers = Layers(as_rgb_hint(cond_hint), self.settings.factors.mask, self.settings.union_hints)
+        # A VAE that another pack sends the hint through takes three channels only.
+        self._packed = self._layers.packed() if self.latent_format is None else self._layers.hint
+        ControlBase.set_cond_hint(self, self._packed, strength, timestep_percent_range, vae, extra_concat)
         return self
 
     def with_settings(self, **changes: Any) -> Control:
@@ -120,6 +148,7 @@ class Control(AdvancedApply, ControlBase):
     def copy(self) -> Control:
         twin = Control(self.runner, self.settings)
         self.copy_to(twin)
+        twin._layers, twin._packed = self._layers, self._packed
         return twin
 
     def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> Control:
@@ -131,14 +160,14 @@ class Control(AdvancedApply, ControlBase):
         return twin
 
     def get_models(self) -> list[Any]:
-        return [*super().get_models(), *self.runner.models()]
+        return [*ControlBase.get_models(self), *self.runner.models()]
 
     def get_extra_hooks(self) -> list[Any]:
-        return conditioning_hooks(super().get_extra_hooks())
+        return conditioning_hooks(ControlBase.get_extra_hooks(self))
 
     def inference_memory_requirements(self, dtype: torch.dtype) -> int:
         """Bytes that a step takes, for the chain. With a run interval a second set of residuals is held."""
-        before = super().inference_memory_requirements(dtype)
+        before = ControlBase.inference_memory_requirements(self, dtype)
         if self.strength == 0 or self.cond_hint_original is None:
             return before
         sets = 1 if self.settings.run_interval is None else 2
@@ -149,7 +178,7 @@ class Control(AdvancedApply, ControlBase):
         self.runner.check_base_model(model)
         # Kept, since the host's function reads a value from the device, which would stop every step.
         percent_to_sigma = functools.cache(percent_to_timestep_function)
-        super().pre_run(model, percent_to_sigma)
+        ControlBase.pre_run(self, model, percent_to_sigma)
         self._release()
         self.runner.begin(model)
         self.record = Record(self.settings.measured)
@@ -160,7 +189,7 @@ class Control(AdvancedApply, ControlBase):
         when_sampling_ends(model, f"zeroconv {id(self)}", self.cleanup)
 
     def cleanup(self) -> None:
-        super().cleanup()
+        ControlBase.cleanup(self)
         self._own_range = self.timestep_range
         self._release()
 
@@ -169,6 +198,7 @@ class Control(AdvancedApply, ControlBase):
         self._steps.clear()
         self._runs.clear()
         self._hints.clear()
+        self._tiles.clear()
         self._timeline = self._model_sampling = None
         self.runner.release()
 
@@ -211,6 +241,7 @@ class Control(AdvancedApply, ControlBase):
         factors, abilities = self.settings.factors, self.runner.abilities
         rows = read_rows(x, group_count, options, self._window())
         groups, items = active_rows(factors.rows(rows), rows)
+        _, each = self._seen((x.shape[-2], x.shape[-1]), x.shape[0])
         return StepRequest(
             step,
             x,
@@ -222,6 +253,7 @@ class Control(AdvancedApply, ControlBase):
             active_groups=groups,
             active_items=tuple(range(rows.item_count)) if abilities.frames else items,
             regions=read_regions(x, options) if self.settings.own_region else (),
+            hint_for_each_row=each and len(rows.negative) > 1,
             union_types=self.union_types,
             extra_args=self.extra_args,
             model_sampling=self._model_sampling,
@@ -298,13 +330,18 @@ class Control(AdvancedApply, ControlBase):
 
     def _scales(self, request: StepRequest, count: int | None = None) -> Scales:
         """All factors of this step together. count: of the residuals there are, where the last ones are missing."""
-        scales = self.settings.factors.scales(
+        factors, (layers, each) = self.settings.factors, self._seen(request.latent_size, request.row_count)
+        masked = replace(factors, mask=layers.mask)
+        scales = (replace(factors, mask=None) if each else masked).scales(
             request.strength,
             self.runner.abilities.residual_count,
             request.rows,
             request.latent_size,
             self.settings.hint_order,
         )
+        if each and masked.mask is not None:
+            rows = range(request.row_count) if masked.mask.pictures > 1 else (0,) * request.row_count
+            scales = replace(scales, mask=masked.mask, mask_rows=tuple(rows))
         if scales.blocks is not None and count is not None:
             scales = replace(scales, blocks=scales.blocks[:count])
         return replace(scales, constants=request.step.kept.constants).in_regions(request.regions)
@@ -343,16 +380,10 @@ class Control(AdvancedApply, ControlBase):
 
     def _hint_in(self, region: Region | None, request: StepRequest) -> PreparedHint:
         """The hint in a region, or all of it: one row, or one for each active item or row."""
-        size, fit, image = (
-            request.latent_size if region is None else region.whole,
-            self.settings.fit,
-            self.cond_hint_original,
-        )
-        order = None
-        if self._fits(self.cond_hint, size):  # another pack gave this tile's part
-            image, fit = self.cond_hint, Fit()
-            if image.shape[0] == request.row_count:
-                order = request.active_rows or tuple(range(request.row_count))
+        size = request.latent_size if region is None else region.whole
+        layers, each = self._seen(size, request.row_count)
+        image, fit = layers.hint, Fit() if self._fits(self.cond_hint, size) else self.settings.fit
+        order = (request.active_rows or tuple(range(request.row_count))) if each else None
         view = HintView(
             image,
             size,
@@ -360,7 +391,7 @@ class Control(AdvancedApply, ControlBase):
             self.compression_ratio,
             fit,
             request.x.device,
-            union_hints=self.settings.union_hints,
+            union_hints=layers.union_hints,
             union_types=request.union_types,
             preprocess=self.preprocess_image,
             vae=self.vae,
@@ -373,6 +404,25 @@ class Control(AdvancedApply, ControlBase):
             indices = self.hint_index_per_item(image.shape[0], request.rows)
             order = tuple(indices[item] for item in request.active_items)
         return _choose(hint, order, request.step.kept.constants)
+
+    def _seen(self, size: tuple[int, int], row_count: int) -> tuple[Layers, bool]:
+        """The hint and all that lies over the picture, of a tile where another pack gave its part.
+
+        size: of the latent. Returns also whether there is one for each row.
+        """
+        if self._fits(self.cond_hint, size):
+            tile = self.cond_hint
+        elif self.cond_hint_original is not self._packed:
+            tile = self.cond_hint_original
+        else:
+            tile = None
+        own = Layers(self.cond_hint_original, self.settings.factors.mask, self.settings.union_hints)
+        if self._layers is not None:
+            own = replace(own, hint=self._layers.hint)
+        if tile is None:
+            return own, False
+        seen = self._tiles.get(tile, None, lambda: (self._layers or own).unpacked(tile))
+        return seen, tile is self.cond_hint and tile.shape[0] == row_count
 
     def _fits(self, hint: Tensor | None, size: tuple[int, int]) -> bool:
         """Whether a hint has the size at which the network sees such a latent, as core asks it of `cond_hint`."""

@@ -111,7 +111,7 @@ class ControlNetRunner(ResidualRunner):
         projected = self._project_context(request, copies)
         loaded.cache.counts.forwards += 1
         loaded.cache.counts.rows += x.shape[0]
-        return loaded.network(inputs, hints, projected, request.needed)
+        return loaded.call(inputs, hints, projected, request.needed)
 
     def _project_context(self, request: StepRequest, copies: int) -> list[KeysValues]:
         loaded, context, group_count = self.loaded, request.step.context, len(request.active_groups)

@@ -21,7 +21,8 @@ Network = TypeVar("Network", bound=nn.Module)
 class LoadedNetwork(Generic[Network]):
     """A network in the host's memory management, and what it computed once; shared by all controls of one file.
 
-    patcher: the host's `ModelPatcher` around it. dtype: that it computes in.
+    patcher: the host's `ModelPatcher` around it. dtype: that it computes in. compiled: the same network by
+    `torch.compile`, where another pack has compiled it.
     """
 
     name: str
@@ -30,11 +31,19 @@ class LoadedNetwork(Generic[Network]):
     dtype: torch.dtype
     load_device: torch.device
     cache: NetworkCache = field(default_factory=NetworkCache)
+    compiled: Any = None
+
+    @property
+    def call(self) -> Any:
+        """What to call to run the network."""
+        return self.network if self.compiled is None else self.compiled
 
     @classmethod
     def wrap(cls, name: str, network: Network, dtype: torch.dtype, load_device: torch.device) -> LoadedNetwork[Network]:
         """A network of ours under the host's care."""
         offload_device = comfy.model_management.unet_offload_device()
+        if not hasattr(network, "dtype"):  # the host's networks say it, and packs ask them
+            setattr(network, "dtype", dtype)  # noqa: B010
         patcher = model_patcher_class()(network, load_device=load_device, offload_device=offload_device)
         return cls(name, network, patcher, dtype, load_device)
 

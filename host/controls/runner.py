@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
@@ -25,6 +26,8 @@ from .loaded_network import LoadedNetwork
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
 
 PreparedHint = tuple[Tensor, ...]
 """A hint as a network takes it: tensors that all have a row for each hint image."""
@@ -126,6 +129,14 @@ class Runner(ABC):
         twin.loaded = self.loaded.on_device(device)
         return twin
 
+    def with_compiled(self, network: Any) -> Self:
+        """The same network, run by what `torch.compile` made of it. Raises ValueError for another one's."""
+        if getattr(network, "_orig_mod", None) is not self.loaded.network:
+            raise ValueError(f"'{self.name}' keeps its network; only torch.compile's version of it can take its place.")
+        twin = copy.copy(self)
+        twin.loaded = replace(self.loaded, compiled=network)
+        return twin
+
     def begin(self, base_model: Any) -> None:
         """Called before a sampling, for networks that take something from the base model."""
         return
@@ -175,6 +186,13 @@ class ResidualRunner(Runner):
 
 class PatchRunner(Runner):
     """A network that acts inside the base model's own run, by patches for one step, and gives no residuals."""
+
+    def with_compiled(self, network: Any) -> Self:
+        """Itself: it has no run of its own that could be compiled."""
+        logger.warning(
+            "'%s' runs inside the base model and is not compiled; use TorchCompileModel for that.", self.name
+        )
+        return self
 
     @abstractmethod
     def patches(self, request: StepRequest, hint: PreparedHint, scales: Scales) -> Iterable[tuple[str, ControlPatch]]:

@@ -34,7 +34,7 @@ class StableCascadeRunner(ComfyControlNetRunner):
         seen = seen.float().to(view.device)
         if self.core.channels_in == 1 and seen.shape[1] > 1:
             seen = seen.mean(1, keepdim=True)
-        given = self.loaded.network(seen)["input"]
+        given = self.loaded.call(seen)["input"]
         return tuple(given[index] for index in self._places()[0])
 
     def run(self, request: StepRequest, hint: Callable[[], PreparedHint]) -> Residuals:

@@ -52,7 +52,7 @@ class T2IAdapterRunner(ResidualRunner):
         loaded.cache.counts.forwards += 1
         hint = view.pixels(size=(height, width)).to(view.device, loaded.dtype)
         grey = loaded.network.dims.hint_channels == 1
-        return tuple(loaded.network(hint.mean(dim=1, keepdim=True) if grey else hint))
+        return tuple(loaded.call(hint.mean(dim=1, keepdim=True) if grey else hint))
 
     def run(self, request: StepRequest, hint: Callable[[], PreparedHint]) -> Residuals:
         row_count = len(request.active_groups) * len(request.active_items)

@@ -2,17 +2,29 @@
 
 The host hands a control the latent of the region only. Around the step the regions are known; they go to the controls
 by the identities of the conditionings, which the host hands to every control.
+
+Packs that sample in tiles tell nothing: they cut a control's hint. Tiled Diffusion and Tiled KSampler write the part of
+a tile into `cond_hint`, Ultimate SD Upscale puts it in the place of `cond_hint_original`. What else lies over the
+picture, a mask and the further hints of a union network, therefore travels in the same tensor as further channels, and
+is cut with it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ...controlnet.hint.region import Region
+from ...controlnet.networks.union import UnionHint
+from ...controlnet.strength.mask import Mask
 
 REGIONS_OPTION = "zeroconv_regions"
+ITEMS_OPTION = "zeroconv_items"
+"""Pictures of the latent batch of the step, for passes that hold several tiles of each."""
+
+COLORS = 3
 
 
 @dataclass(frozen=True)
@@ -44,3 +56,53 @@ def read_regions(x: Tensor, options: Mapping[str, Any]) -> tuple[Region, ...]:
         return ()
     corners = [regions.corners.get(identity, (0, 0)) for identity in identities]
     return tuple(Region(top, left, size, regions.whole) for top, left in corners)
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """What lies over the picture: a hint (B, 3, H, W), 0..1, a mask and further hints of a union network, or none."""
+
+    hint: Tensor
+    mask: Mask | None = None
+    union_hints: tuple[UnionHint, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        return COLORS * (1 + len(self.union_hints)) + (self.mask is not None)
+
+    def packed(self) -> Tensor:
+        """All of it in one tensor (B, channels, H, W) at the hint's size; the hint itself where there is no more.
+
+        Where the numbers of pictures do not fit together, it is the hint too.
+        """
+        others = [union_hint.hint for union_hint in self.union_hints]
+        if self.mask is not None:
+            others.append(self.mask.values[:, None])
+        count = max((other.shape[0] for other in others), default=1)
+        count = max(count, self.hint.shape[0])
+        if not others or any(layer.shape[0] not in (1, count) for layer in (self.hint, *others)):
+            return self.hint
+        size = (self.hint.shape[-2], self.hint.shape[-1])
+        fitted = (nn.functional.interpolate(other.to(self.hint), size, mode="bilinear") for other in others)
+        return torch.cat([layer.expand(count, -1, -1, -1) for layer in (self.hint, *fitted)], dim=1)
+
+    def unpacked(self, tile: Tensor) -> "Layers":
+        """The layers of a tile that another pack cut out of the packed ones, or put in their place.
+
+        A tile of other channels is a hint alone: the mask and the further hints stay what they were.
+        """
+        if tile.shape[1] != self.channels or tile.shape[1] == COLORS:
+            return replace(self, hint=tile[:, :COLORS])
+        hint, *others = tile.float().split(COLORS, dim=1)
+        mask = None if self.mask is None else Mask(tile[:, -1])
+        hints = (replace(own, hint=part) for own, part in zip(self.union_hints, others, strict=False))
+        return Layers(hint.to(tile), mask, tuple(hints))
+
+
+def tile_count(x: Tensor, group_count: int, options: Mapping[str, Any]) -> int:
+    """How many tiles of the picture a pass holds, one after the other, each with all groups and pictures.
+
+    Tiled Diffusion samples several at once. x: (rows, ...) latents.
+    """
+    rows = group_count * options.get(ITEMS_OPTION, x.shape[0])
+    return x.shape[0] // rows if x.shape[0] > rows and x.shape[0] % rows == 0 else 1

@@ -12,6 +12,7 @@ from ...controlnet.hint.region import Region
 from ...controlnet.strength.factors import StepRows
 from ..compat import video_length
 from .prompts import read_negative
+from .regions import tile_count
 from .step import Step
 
 
@@ -31,8 +32,9 @@ class StepRequest:
     of the control at this step, 0 outside its range. needed: how many residuals, from the shallowest on.
     active_groups, active_items: the rows it acts on; the others get no control. regions: of every group of rows, where
     the control takes the part of the hint that lies there; empty where the whole hint is laid over what the rows show.
-    union_types: kinds of all hints of a union network. extra_args: what other nodes set for the host's networks.
-    model_sampling: the base model's, which says how its network takes noise levels and latents.
+    hint_for_each_row: whether another pack gave a hint for each row. union_types: kinds of all hints of a union
+    network. extra_args: what other nodes set for the host's networks. model_sampling: the base model's, which says how
+    its network takes noise levels and latents.
     """
 
     step: Step
@@ -45,6 +47,7 @@ class StepRequest:
     active_groups: tuple[int, ...]
     active_items: tuple[int, ...]
     regions: tuple[Region, ...] = ()
+    hint_for_each_row: bool = False
     union_types: tuple[int, ...] = ()
     extra_args: Mapping[str, Any] = field(default_factory=dict)
     model_sampling: Any = None
@@ -56,7 +59,7 @@ class StepRequest:
     @property
     def shared(self) -> bool:
         """Whether all groups of rows hold the same noise and see the same hint."""
-        return self.step.shared and len(set(self.regions)) <= 1
+        return self.step.shared and not self.hint_for_each_row and len(set(self.regions)) <= 1
 
     @property
     def row_count(self) -> int:
@@ -89,7 +92,8 @@ def read_rows(x: Tensor, group_count: int, options: dict[str, Any], window: Fram
     """
     window = _window_of_host(options) or window
     frames, total = (None, None) if window is None else (window.frames, window.total)
-    return StepRows(read_negative(options, group_count), x.shape[0] // group_count, frames, total)
+    tiles = tile_count(x, group_count, options)
+    return StepRows(read_negative(options, group_count) * tiles, x.shape[0] // (group_count * tiles), frames, total)
 
 
 def _window_of_host(options: dict[str, Any]) -> FrameWindow | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .joint_control import join_controls
 from .prompts import PROMPTS_OPTION, prompts_of, prompts_of_guider
-from .regions import regions_of
+from .regions import ITEMS_OPTION, regions_of
 from .skip_sizes import watch_skips
 
 NAME = "zeroconv_step"
@@ -55,6 +55,7 @@ def _wrap_step(
     """The host's step, with what controls cannot see by themselves."""
     options = model_options.get("transformer_options", {})
     added = {**prompts_of(conds, options.get(PROMPTS_OPTION, {})), **regions_of(conds, x), **watch_skips(options)}
+    added[ITEMS_OPTION] = x.shape[0]
     joined = join_controls(conds, model_options)
     return step(model, joined, x, timestep, _with_options(model_options, added))
 

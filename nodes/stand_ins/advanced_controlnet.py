@@ -423,8 +423,8 @@ def _latents_between(
     items = range(batch_index_from, batch_index_to_excl)
     if batch_index_from > batch_index_to_excl or batch_index_from < 0 <= batch_index_to_excl:
         raise ValueError(
-            f"batch_index_from is {batch_index_from} and batch_index_to_excl {batch_index_to_excl}; the second must not "
-            "be smaller, and both must count from the same end."
+            f"batch_index_from is {batch_index_from} and batch_index_to_excl {batch_index_to_excl}; the second must "
+            "not be smaller, and both must count from the same end."
         )
     strengths = between(strength_from, strength_to, len(items), interpolation)
     return LatentKeyframes(dict(zip(items, strengths, strict=True))).over(prev_latent_kf)

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from support.measures import relative_error
 from support.sampling import Run, core, hint, ours, prompts, sample, sdxl_prompts
 from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.strength.block_weights import Listed
-from zeroconv.controlnet.strength.control_mode import control_mode
+from zeroconv.controlnet.strength.control_mode import CfgWeights, control_mode
+from zeroconv.controlnet.strength.mask import Mask
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.loading.load import control_from_tensors
 from zeroconv.host.settings import with_factors
@@ -159,6 +161,132 @@ def test_the_mask_of_advanced_controlnets_apply_is_taken(model):
 def test_what_only_advanced_controlnet_understands_is_refused_by_name(name):
     with pytest.raises(ValueError, match="does not know Advanced-ControlNet's"):
         advanced_apply(ours(1), hint(), **{name: object()})
+
+
+TILES = [(top, left) for top in (0, 4) for left in (0, 4)]
+
+
+def cut(tensor, corner, scale):
+    top, left = (place * scale for place in corner)
+    return tensor[..., top : top + 4 * scale, left : left + 4 * scale]
+
+
+def masked(control, mask):
+    return with_factors(control, "mask", lambda factors: replace(factors, mask=Mask(mask)))
+
+
+def half_mask():
+    """Left half, where the tiles' borders are; the rest weak."""
+    mask = torch.full((1, 64, 64), 0.25)
+    mask[..., :40] = 1
+    return mask
+
+
+def tile_residuals(control, x, groups=1, whole_items=None):
+    cond = {"c_crossattn": prompts()[0][0][0].repeat(x.shape[0], 1, 1)}
+    marks = {"cond_or_uncond": list(range(groups)), "uuids": [str(g) for g in range(groups)]}
+    options = {**marks, **({} if whole_items is None else {"zeroconv_items": whole_items})}
+    with torch.inference_mode():
+        given = control.get_control(x, torch.full((x.shape[0],), 4.0), cond, groups, options)
+    return [value.clone() for value in given["output"]]
+
+
+def is_same(given, expected):
+    return all(far(one, other) <= 2e-5 for one, other in zip(given, expected, strict=True))
+
+
+@pytest.mark.parametrize("corner", TILES)
+@pytest.mark.parametrize("way", ["cond_hint", "cond_hint_original"])
+def test_a_mask_is_cut_with_the_hint(model, corner, way):
+    """Tiled Diffusion and Tiled KSampler write the first, Ultimate SD Upscale the second."""
+    picture, mask = hint(1, 64, 64), half_mask()
+    x = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    control = begun(masked(ours(1), mask), model, picture)
+    setattr(control, way, cut(control.cond_hint_original, corner, 8))
+    part = cut(picture.movedim(-1, 1), corner, 8).movedim(1, -1)
+    expected = begun(masked(ours(1), cut(mask, corner, 8)), model, part)
+    assert is_same(tile_residuals(control, x), tile_residuals(expected, x))
+    if corner == (0, 4):
+        assert not is_same(tile_residuals(control, x), tile_residuals(begun(masked(ours(1), mask), model, part), x))
+
+
+def test_several_tiles_in_one_pass_keep_their_prompts(model):
+    """Tiled Diffusion lays tile after tile, each with all prompts and pictures, and tells nobody."""
+    picture, mask = hint(1, 64, 64), half_mask()
+    x = torch.randn(8, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    weighted = with_factors(
+        masked(ours(1), mask), "weights", lambda factors: replace(factors, cfg_weights=CfgWeights(1, 0.5))
+    )
+    control = begun(weighted, model, picture)
+    whole = control.cond_hint_original.repeat(4, 1, 1, 1)
+    control.cond_hint = torch.cat([cut(whole, corner, 8) for corner in TILES[:2]])
+    together = tile_residuals(control, x, groups=2, whole_items=2)
+    for tile, corner in enumerate(TILES[:2]):
+        part = cut(picture.movedim(-1, 1), corner, 8).movedim(1, -1)
+        single = masked(ours(1), cut(mask, corner, 8))
+        alone = begun(with_factors(single, "w", lambda f: replace(f, cfg_weights=CfgWeights(1, 0.5))), model, part)
+        rows = slice(4 * tile, 4 * tile + 4)
+        assert is_same([value[rows] for value in together], tile_residuals(alone, x[rows], 2, 2))
+
+
+def test_a_tile_of_the_whole_picture_is_no_tile(model):
+    picture, mask = hint(1, 64, 64), half_mask()
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    control = begun(masked(ours(1), mask), model, picture)
+    plain = tile_residuals(control, x)
+    control.cond_hint = control.cond_hint_original.clone()
+    assert is_same(tile_residuals(control, x), plain)
+
+
+def test_a_hint_for_every_row_goes_to_its_row(model):
+    """Also where the prompts share their noise, and one run would do for all of them."""
+    pictures = hint(2, 64, 64)
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1)).repeat(2, 1, 1, 1)
+    control = begun(ours(1), model, pictures[:1])
+    control.cond_hint = pictures.movedim(-1, 1)
+    given = tile_residuals(control, x, groups=2)
+    for row in range(2):
+        alone = tile_residuals(begun(ours(1), model, pictures[row : row + 1]), x[:1])
+        assert is_same([value[row : row + 1] for value in given], alone)
+
+
+def test_another_packs_own_hint_leaves_the_mask(model):
+    """A picture of three channels is a hint that somebody has put there, and no part of the old one."""
+    picture, other, mask = hint(1, 64, 64), hint(1, 64, 64, seed=9), half_mask()
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    control = begun(masked(ours(1), mask), model, picture)
+    control.cond_hint_original = other.movedim(-1, 1)
+    assert is_same(tile_residuals(control, x), tile_residuals(begun(masked(ours(1), mask), model, other), x))
+
+
+def test_it_is_a_controlnet_to_who_asks(model):
+    """Tiled KSampler cuts the hints of the host's ControlNets only, in the dtype of their networks."""
+    control = begun(ours(1), model, hint(1, 64, 64))
+    assert isinstance(control, comfy.controlnet.ControlNet)
+    assert control.control_model.dtype == torch.float32
+    assert control.device == torch.device("cpu")
+
+
+def test_a_compiled_network_runs_and_is_compiled_once(model):
+    """TorchCompileControlNet of KJNodes puts it in the place of `control_model`."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    plain = tile_residuals(begun(ours(1), model, hint(1, 64, 64)), x)
+    control = ours(1)
+    control.control_model = torch.compile(control.control_model, backend=backend)
+    control = begun(control, model, hint(1, 64, 64))
+    assert is_same(tile_residuals(control, x), plain)
+    first = len(graphs)
+    for seed in range(2, 5):
+        tile_residuals(control, torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(seed)))
+    assert len(graphs) == first > 0
+    with pytest.raises(ValueError, match="keeps its network"):
+        control.control_model = torch.nn.Identity()
 
 
 def draw(model, control, on):

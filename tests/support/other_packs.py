@@ -38,3 +38,19 @@ def load_pack(variable: str, name: str) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+def load_pack_file(variable: str, file: str) -> ModuleType:
+    """One file of a pack, by itself, that needs nothing of the others."""
+    path = pack_directory(variable) / file
+    import_host()
+    spec = importlib.util.spec_from_file_location(f"beside_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
