@@ -4,6 +4,7 @@ import importlib
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..host.loading.load import register_xlabs_folder
 from ..host.preprocessing.folders import register_folders
 from ..host.routes import serve_step_positions
 from .checked import checked
@@ -56,6 +57,7 @@ class ZeroConvExtension(ComfyExtension):
         if not self._registered:
             self._registered = True
             register_folders()
+            register_xlabs_folder()
             serve_step_positions()
             serve_stand_ins()
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)

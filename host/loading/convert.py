@@ -11,7 +11,7 @@ from ...controlnet.formats.files import read_header
 from ...storage.names import check_new_name, name_of, printable
 from ...storage.writing import write_safetensors
 from ..preprocessing.run import HostProgress
-from .load import FOLDER, unet_weights
+from .load import FOLDER, controlnet_file, unet_weights
 
 
 def convert_control(name: str, new_name: str, conversion: Conversion, model: Any = None, target: Any = None) -> str:
@@ -24,7 +24,7 @@ def convert_control(name: str, new_name: str, conversion: Conversion, model: Any
     path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / f"{check_new_name(new_name)}.safetensors"
     if path.exists():
         raise ValueError(f"{name_of(path)} exists already in models/controlnet. Choose another name.")
-    source = folder_paths.get_full_path_or_raise(FOLDER, name)
+    source = controlnet_file(name)
     base, other = (None if given is None else unet_weights(given) for given in (model, target))
     made = convert(
         load_ldm_state_dict(source, None if base is None else lambda: base), conversion, base, other, HostProgress()

@@ -1,6 +1,7 @@
 """Load ControlNet files through ComfyUI's folders and memory management."""
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,14 +50,40 @@ PoolingChoice = Literal["auto", "off", "on", "on, both prompts"]
 POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both prompts")
 
 
+FURTHER_FOLDERS = ("model_patches", "xlabs_controlnets")
+"""More of the host's folders that ControlNets lie in: model patches, and the pack x-flux-comfyui's own; where there
+are any. A name that two folders have means the file of the first."""
+
+
 def list_controlnets() -> list[str]:
-    """Files of the host's `controlnet` folders; of a model in several parts only the first."""
-    return [name for name in folder_paths.get_filename_list(FOLDER) if not is_later_shard(name)]
+    """Files of the host's folders for ControlNets; of a model in several parts only the first."""
+    names = dict.fromkeys(name for folder in _folders() for name in folder_paths.get_filename_list(folder))
+    return [name for name in names if not is_later_shard(name)]
+
+
+def controlnet_file(name: str) -> str:
+    """The path of a listed file. Raises FileNotFoundError."""
+    for folder in _folders():
+        path = folder_paths.get_full_path(folder, name)
+        if path is not None:
+            return path
+    return folder_paths.get_full_path_or_raise(FOLDER, name)
+
+
+def _folders() -> list[str]:
+    return [FOLDER, *(folder for folder in FURTHER_FOLDERS if folder in folder_paths.folder_names_and_paths)]
+
+
+def register_xlabs_folder() -> None:
+    """Make `models/xlabs/controlnets` known to ComfyUI where it exists, as the pack does that made it."""
+    folder = os.path.join(folder_paths.models_dir, "xlabs", "controlnets")
+    if os.path.isdir(folder):
+        folder_paths.add_model_folder_path("xlabs_controlnets", folder)
 
 
 def inspect_control(name: str) -> Report:
     """Describe a file of the `controlnet` folder. Raises FileNotFoundError, or ValueError that says what was seen."""
-    return inspect_file(folder_paths.get_full_path_or_raise(FOLDER, name))
+    return inspect_file(controlnet_file(name))
 
 
 def load_control(
@@ -74,7 +101,7 @@ def load_control(
     base_file: name of the ControlNet that a CtrLoRA goes with; other kinds of files do without.
     Raises FileNotFoundError, or ValueError that names the file.
     """
-    path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    path = Path(controlnet_file(name))
     base = None if model is None else functools.partial(unet_weights, model)
     form, tensors = load_tensors(path, base, None if base_file is None else functools.partial(_read, base_file))
     try:
@@ -87,7 +114,7 @@ def load_control(
 
 
 def _read(name: str) -> dict[str, Tensor]:
-    return read_state_dict(folder_paths.get_full_path_or_raise(FOLDER, name))
+    return read_state_dict(controlnet_file(name))
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:

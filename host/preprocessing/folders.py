@@ -1,4 +1,4 @@
-"""Where weight files of preprocessors lie: ComfyUI's folders, and those of packs that people already have."""
+"""Where weight files of preprocessors lie: ComfyUI's folders, those of packs that people have, and the hub's cache."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,16 @@ def weight_folders() -> list[Path]:
     """Every folder to look into; the first is the one to fetch into."""
     register_folders()
     folders = [Path(path) for path in folder_paths.get_folder_paths(FOLDER)]
-    return [*folders, *(folder for folder in _of_other_packs() if folder.is_dir())]
+    return [*folders, *(folder for folder in (*_of_other_packs(), hub_cache()) if folder.is_dir())]
+
+
+def hub_cache() -> Path:
+    """Where `huggingface_hub` keeps what any program has downloaded: named by its variables, or in the home folder."""
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if named:
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    return Path(os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")).expanduser() / "hub"
 
 
 def _of_other_packs() -> list[Path]:

@@ -115,18 +115,40 @@ def weights_of(name: str) -> Weights:
 def find(row: Weights, folders: Sequence[Path]) -> Path | None:
     """The file of a row in the first of the folders that has it, or None.
 
-    Looked for as a plain file, as `<hub repository>/<path>` (comfyui_controlnet_aux keeps them so) and one folder
-    down (sd-webui-controlnet and Forge: `openpose/body_pose_model.pth`).
+    Looked for as a plain file, as `<hub repository>/<path>` (comfyui_controlnet_aux keeps them so), in the layout of
+    the hub's cache, the newest snapshot first, and one folder down (sd-webui-controlnet and Forge:
+    `openpose/body_pose_model.pth`).
     """
     for folder in folders:
         for file in row.file_names():
-            candidates = [folder / file, *sorted(folder.glob(f"*/{file}"))]
-            if row.repo:
-                candidates.insert(1, folder / row.repo / Path(row.path).with_name(file))
-            for candidate in candidates:
+            for candidate in _places(row, folder, file):
                 if candidate.is_file():
                     return candidate
     return None
+
+
+def _places(row: Weights, folder: Path, file: str) -> Iterator[Path]:
+    """Where a folder may have the file of a row."""
+    yield folder / file
+    if row.repo:
+        path = Path(row.path).with_name(file)
+        yield folder / row.repo / path
+        snapshots = (folder / _cached_name(row.repo) / "snapshots").glob("*")
+        yield from (snapshot / path for snapshot in sorted(snapshots, key=_changed, reverse=True))
+    yield from sorted(folder.glob(f"*/{file}"))
+
+
+def _cached_name(repo: str) -> str:
+    """The folder of a repository in the hub's cache: `lllyasviel/Annotators` -> `models--lllyasviel--Annotators`."""
+    kind, _, rest = repo.partition("/")
+    return f"spaces--{rest}".replace("/", "--") if kind == "spaces" else f"models--{repo}".replace("/", "--")
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # a link to nowhere
+        return 0.0
 
 
 def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:

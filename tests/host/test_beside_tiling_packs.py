@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from support.comfy_host import import_host, small_model
+from support.measures import relative_error
 from support.other_packs import load_pack, load_pack_file
 
 import_host()
@@ -21,10 +22,6 @@ RUN = Run(steps=2, height=128, width=128)
 @pytest.fixture(scope="module")
 def model():
     return small_model(64)
-
-
-def far(a, b):
-    return float((a - b).norm() / b.norm())
 
 
 def masked(control, mask):
@@ -61,8 +58,8 @@ def test_tiled_diffusion_as_with_cores_control(model, tiled_diffusion, method):
     torch.manual_seed(0)
     given = sample(in_tiles(tiled_diffusion, model, method), [Unit(ours(1), picture)], RUN)
     free = sample(in_tiles(tiled_diffusion, model, method), [], RUN)
-    assert far(given, expected) <= 1e-3 * max(1, far(free, expected))
-    assert far(given, free) > 0.01
+    assert relative_error(given, expected) <= 1e-3 * max(1, relative_error(free, expected))
+    assert relative_error(given, free) > 0.01
 
 
 def test_tiled_diffusion_cuts_the_mask(model, tiled_diffusion):
@@ -71,16 +68,16 @@ def test_tiled_diffusion_cuts_the_mask(model, tiled_diffusion):
     half = sample(tiled, [Unit(masked(ours(1), left_half()), picture)], RUN)
     whole = sample(in_tiles(tiled_diffusion, model, "MultiDiffusion"), [Unit(ours(1), picture)], RUN)
     free = sample(in_tiles(tiled_diffusion, model, "MultiDiffusion"), [], RUN)
-    assert far(half[..., :8], whole[..., :8]) <= 1e-4
-    assert far(half[..., 8:], free[..., 8:]) <= 1e-4
-    assert far(whole, free) > 0.01
+    assert relative_error(half[..., :8], whole[..., :8]) <= 1e-4
+    assert relative_error(half[..., 8:], free[..., 8:]) <= 1e-4
+    assert relative_error(whole, free) > 0.01
 
 
 def test_one_tile_is_no_tile(model, tiled_diffusion):
     picture, control = hint(1, 128, 128), masked(ours(1), left_half())
     plain = sample(model, [Unit(control, picture)], RUN)
     tiled = in_tiles(tiled_diffusion, model, "MultiDiffusion", side=128)
-    assert far(sample(tiled, [Unit(control, picture)], RUN), plain) <= 1e-4
+    assert relative_error(sample(tiled, [Unit(control, picture)], RUN), plain) <= 1e-4
 
 
 # Tiled KSampler
@@ -103,8 +100,8 @@ def test_tiled_ksampler_as_with_cores_control(model, strategy, monkeypatch):
     node = load_pack("TILED_KSAMPLER_DIR", "tiled_ksampler_beside").NODE_CLASS_MAPPINGS["BNK_TiledKSampler"]
     picture = hint(1, 512, 512)
     expected, given, free = (ksampler(node, model, control, picture, strategy) for control in (core(1), ours(1), None))
-    assert far(given, expected) <= 1e-3 * max(1, far(free, expected))
-    assert far(given, free) > 0.01
+    assert relative_error(given, expected) <= 1e-3 * max(1, relative_error(free, expected))
+    assert relative_error(given, free) > 0.01
 
 
 def test_tiled_ksampler_cuts_the_mask(model):
@@ -113,8 +110,8 @@ def test_tiled_ksampler_cuts_the_mask(model):
     picture, mask = hint(1, 512, 512), torch.zeros(1, 512, 512)
     mask[..., :256] = 1
     half, whole = (ksampler(node, model, control, picture, "simple") for control in (masked(ours(1), mask), ours(1)))
-    assert far(half[..., :32], whole[..., :32]) <= 1e-4
-    assert far(half[..., 32:], whole[..., 32:]) > 0.01
+    assert relative_error(half[..., :32], whole[..., :32]) <= 1e-4
+    assert relative_error(half[..., 32:], whole[..., 32:]) > 0.01
 
 
 # Ultimate SD Upscale
@@ -133,5 +130,5 @@ def test_ultimate_sd_upscale_cuts_hint_and_mask(model, regions):
     parts = [(picture[:, t:b, left:r], mask[:, t:b, left:r]) for left, t, r, b in boxes]
     units = [Unit(masked(ours(1), torch.cat([m for _, m in parts])), torch.cat([p for p, _ in parts]))]
     expected = sample(model, units, run)
-    assert far(tiles, expected) <= 1e-4
-    assert far(tiles, sample(model, [Unit(ours(1), units[0].image)], run)) > 1e-3
+    assert relative_error(tiles, expected) <= 1e-4
+    assert relative_error(tiles, sample(model, [Unit(ours(1), units[0].image)], run)) > 1e-3

@@ -192,7 +192,7 @@ def tile_residuals(control, x, groups=1, whole_items=None):
 
 
 def is_same(given, expected):
-    return all(far(one, other) <= 2e-5 for one, other in zip(given, expected, strict=True))
+    return all(relative_error(one, other) <= 2e-5 for one, other in zip(given, expected, strict=True))
 
 
 @pytest.mark.parametrize("corner", TILES)
