@@ -194,7 +194,8 @@ class Control(AdvancedApply, ControlNet):
         self._release()
 
     def _release(self) -> None:
-        """Let go of all that belongs to one sampling."""
+        """Let go of all that belongs to one sampling; AnimateDiff-Evolved takes nothing back itself."""
+        self.sub_idxs, self.full_latent_length, self.context_length = None, 0, 0
         self._steps.clear()
         self._runs.clear()
         self._hints.clear()

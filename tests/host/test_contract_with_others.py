@@ -16,6 +16,7 @@ from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.control_mode import CfgWeights, control_mode
 from zeroconv.controlnet.strength.mask import Mask
+from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.loading.load import control_from_tensors
 from zeroconv.host.settings import with_factors
@@ -161,6 +162,31 @@ def test_the_mask_of_advanced_controlnets_apply_is_taken(model):
 def test_what_only_advanced_controlnet_understands_is_refused_by_name(name):
     with pytest.raises(ValueError, match="does not know Advanced-ControlNet's"):
         advanced_apply(ours(1), hint(), **{name: object()})
+
+
+@pytest.mark.parametrize("window", [[2, 3], [3, 0]], ids=["end", "around"])
+def test_item_strengths_and_masks_follow_the_window(model, window):
+    """A strength and a mask for every frame of the video, of which a window has some."""
+    pictures = hint(4, 64, 64)
+    masks = torch.stack([torch.full((64, 64), value) for value in (1.0, 0.25, 0.5, 0.75)])
+    items = ItemStrengths.parse("0: 0.2, 1: 0.4, 2: 0.6, 3: 0.8")
+    whole = with_factors(masked(ours(1), masks), "i", lambda f: replace(f, items=items))
+    control = begun(whole, model, pictures)
+    control.sub_idxs, control.full_latent_length, control.context_length = window, 4, 2
+    parts = ItemStrengths.parse(", ".join(f"{place}: {0.2 + 0.2 * frame}" for place, frame in enumerate(window)))
+    alone = with_factors(masked(ours(1), masks[window]), "i", lambda f: replace(f, items=parts))
+    assert relative_error(residuals(control, 2), residuals(begun(alone, model, pictures[window]), 2)) <= 1e-5
+
+
+def test_a_window_ends_with_its_sampling(model):
+    control = begun(ours(1), model, hint(4, 64, 64))
+    control.sub_idxs, control.full_latent_length, control.context_length = [2, 3], 4, 2
+    control.cleanup()
+    assert control.sub_idxs is None
+    control.sub_idxs = [2, 3]  # of a run that failed, after which nobody calls cleanup
+    control.pre_run(model.model, model.model.model_sampling.percent_to_sigma)
+    expected = residuals(begun(ours(1), model, hint(4, 64, 64)), 4)
+    assert relative_error(residuals(control, 4), expected) <= 1e-5
 
 
 TILES = [(top, left) for top in (0, 4) for left in (0, 4)]
