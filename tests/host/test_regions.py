@@ -9,7 +9,10 @@ from support.measures import relative_error
 from support.sampling import Run, hint, ours, prompts, sample
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.hint.fit import Fit, fit_hint
+from zeroconv.controlnet.networks.union import UnionHint
+from zeroconv.controlnet.strength.mask import Mask
 from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.sampling.regions import Layers
 from zeroconv.host.settings import with_fit, with_run_interval
 
 RUN = Run(height=128, width=64, steps=3)
@@ -162,3 +165,27 @@ def test_conditionings_keep_their_areas():
     positive, negative = area_prompts(UPPER)
     controlled, _ = apply_unit(Unit(own_region(), hint()), positive, negative)
     assert controlled[0][1]["area"] == UPPER
+
+
+def test_a_tile_of_packed_layers_is_the_tile_of_each():
+    """Hint, mask and union hints of other sizes, cut as packs cut the one tensor that they find on a control."""
+    generator = torch.Generator().manual_seed(1)
+    picture, mask = (torch.rand(shape, generator=generator) for shape in ((2, 3, 64, 64), (2, 64, 64)))
+    depth, lines = (torch.rand(1, 3, 64, 64, generator=generator) for _ in range(2))
+    layers = Layers(picture, Mask(mask), (UnionHint(depth, 1, 0.5), UnionHint(lines, 3)))
+    packed = layers.packed()
+    assert packed.shape == (2, layers.channels, 64, 64)
+    cut = layers.unpacked(packed[..., 16:48, 8:40])
+    assert torch.equal(cut.hint, picture[..., 16:48, 8:40])
+    assert cut.mask is not None
+    assert torch.equal(cut.mask.values, mask[..., 16:48, 8:40])
+    for one, whole in zip(cut.union_hints, (depth, lines), strict=True):
+        assert torch.equal(one.hint, whole[..., 16:48, 8:40].expand(2, -1, -1, -1))
+    assert [(one.type, one.strength) for one in cut.union_hints] == [(1, 0.5), (3, 1.0)]
+
+
+def test_a_hint_with_nothing_beside_it_travels_alone():
+    picture = torch.rand(1, 3, 8, 8)
+    assert Layers(picture).packed() is picture
+    three = Layers(picture.expand(3, -1, -1, -1), Mask(torch.rand(2, 8, 8)))
+    assert three.packed() is three.hint
