@@ -38,12 +38,28 @@ def test_readme_counts_the_stand_ins():
 
 def test_what_is_said_to_be_missing_is_missing():
     """The ids of the nodes that the document leaves out, so that it is changed when one of them comes."""
-    missing = ("MeshGraphormer-DepthMapPreprocessor", "AnimalPosePreprocessor", "RenderAnimalKps", "DensePosePreprocessor",
-               "DSINE-NormalMapPreprocessor", "Metric3D-DepthMapPreprocessor", "LeReS-DepthMapPreprocessor",
-               "Zoe_DepthAnythingPreprocessor", "MediaPipe-FaceMeshPreprocessor", "SAMPreprocessor",
-               "AnimeFace_SemSegPreprocessor", "Unimatch_OptFlowPreprocessor", "MaskOptFlow",
-               "DiffusionEdge_Preprocessor", "FacialPartColoringFromPoseKps", "UpperBodyTrackingFromPoseKps",
-               "ACN_ReferenceControlNet", "ACN_AnimaLLLiteLoaderAdvanced", "ACN_CustomControlNetWeightsFlux",
-               "ScaledSoftMaskedUniversalWeights", "ACN_SparseCtrlMergedLoaderAdvanced",
-               "ACN_SparseCtrlWeightExtras")  # fmt: skip
+    missing = (
+        "MeshGraphormer-DepthMapPreprocessor",
+        "AnimalPosePreprocessor",
+        "RenderAnimalKps",
+        "DensePosePreprocessor",
+        "DSINE-NormalMapPreprocessor",
+        "Metric3D-DepthMapPreprocessor",
+        "LeReS-DepthMapPreprocessor",
+        "Zoe_DepthAnythingPreprocessor",
+        "MediaPipe-FaceMeshPreprocessor",
+        "SAMPreprocessor",
+        "AnimeFace_SemSegPreprocessor",
+        "Unimatch_OptFlowPreprocessor",
+        "MaskOptFlow",
+        "DiffusionEdge_Preprocessor",
+        "FacialPartColoringFromPoseKps",
+        "UpperBodyTrackingFromPoseKps",
+        "ACN_ReferenceControlNet",
+        "ACN_AnimaLLLiteLoaderAdvanced",
+        "ACN_CustomControlNetWeightsFlux",
+        "ScaledSoftMaskedUniversalWeights",
+        "ACN_SparseCtrlMergedLoaderAdvanced",
+        "ACN_SparseCtrlWeightExtras",
+    )
     assert not {row.id for row in STAND_INS} & set(missing)
