@@ -101,16 +101,16 @@ def _states(
     states: list[TimestepKeyframe] = []
     before = TimestepKeyframe()
     for keyframe in keyframes:
-        kept = before if keyframe.inherits else TimestepKeyframe()
-        found = keyframe.latents or kept.latents
+        inherited = before if keyframe.inherits else TimestepKeyframe()
+        found = keyframe.latents or inherited.latents
         before = TimestepKeyframe(
             keyframe.start,
             keyframe.strength,
-            keyframe.weights or kept.weights,
+            keyframe.weights or inherited.weights,
             found,
             keyframe.unnamed,
             keyframe.inherits,
-            kept.mask if keyframe.mask is None else keyframe.mask,
+            inherited.mask if keyframe.mask is None else keyframe.mask,
         )
         chosen = latents or found
         states.append(

@@ -9,7 +9,7 @@ import_host()
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.strength.block_weights import Listed, MiddleTimes, Numbered, Soft, Uniform
 from zeroconv.host.conditioning import Unit
-from zeroconv.nodes.stand_ins import advanced_controlnet as rows
+from zeroconv.nodes.stand_ins.advanced_controlnet import CONTROLNETS, loaders
 from zeroconv.nodes.stand_ins.keyframes import (
     BEGINNING,
     ControlWeights,
@@ -21,7 +21,7 @@ from zeroconv.nodes.stand_ins.keyframes import (
     with_keyframes,
 )
 
-ROWS = {row.id: row for row in rows.CONTROLNETS}
+ROWS = {row.id: row for row in CONTROLNETS}
 
 
 def run(name, **values):
@@ -185,11 +185,11 @@ def test_latents_without_a_keyframe_are_left_alone(model):
 
 def test_a_loader_keeps_keyframes_that_stay_the_same_and_refuses_others(model):
     _, shortcut = run("ACN_ScaledSoftControlNetWeights", base_multiplier=0.5)
-    loaded = rows._with_keyframes(ours(1), shortcut)
+    loaded = loaders._with_keyframes(ours(1), shortcut)
     same(applied(model, loaded), applied(model, ours(1), timestep_kf=shortcut))
     changing = with_keyframes(BEGINNING, TimestepKeyframe(0.5, weights=ControlWeights(Soft())))
     with pytest.raises(ValueError, match="timestep_kf of Apply"):
-        rows._with_keyframes(ours(1), changing)
+        loaders._with_keyframes(ours(1), changing)
 
 
 def test_one_prompt_alone_is_controlled_on_both_sides(model):
