@@ -32,7 +32,7 @@ from ..sampling.chain_sum import chain_sum
 from ..sampling.lazy_residuals import HostResiduals, known_length, lazy_residuals
 from ..sampling.noise_level import on_device, without_device
 from ..sampling.patches import add_patch
-from ..sampling.regions import Layers, read_regions
+from ..sampling.regions import COLORS, Layers, read_regions
 from ..sampling.request import FrameWindow, StepRequest, active_rows, read_rows
 from ..sampling.skip_sizes import SIZES_OPTION, SkipSizes
 from ..sampling.step import STEP_OPTION, STEP_READ_OPTION, Question, Step, StepReader
@@ -133,11 +133,22 @@ class Control(AdvancedApply, ControlNet):
                     "Apply ControlNet."
                 )
             self.compression_ratio = self.runner.stride * vae.spacial_compression_encode()
-        self._layers = Layers(as_rgb_hint(cond_hint), self.settings.factors.mask, self.settings.union_hints)
-        # A VAE that another pack sends the hint through takes three channels only.
-        self._packed = self._layers.packed() if self.latent_format is None else self._layers.hint
-        ControlBase.set_cond_hint(self, self._packed, strength, timestep_percent_range, vae, extra_concat)
+        packed = self._pack(as_rgb_hint(cond_hint))
+        ControlBase.set_cond_hint(self, packed, strength, timestep_percent_range, vae, extra_concat)
         return self
+
+    def set_cond_hint_mask(self, mask: Tensor) -> Control:
+        super().set_cond_hint_mask(mask)
+        if self._layers is not None and self.cond_hint_original is self._packed:
+            self.cond_hint_original = self._pack(self._layers.hint)
+        return self
+
+    def _pack(self, hint: Tensor) -> Tensor:
+        """The hint with all that packs which cut hints are to cut with it."""
+        self._layers = Layers(hint, self.settings.factors.mask, self.settings.union_hints)
+        # A VAE that another pack sends the hint through takes three channels only.
+        self._packed = self._layers.packed() if self.latent_format is None else hint
+        return self._packed
 
     def with_settings(self, **changes: Any) -> Control:
         """A copy with other `ControlSettings`."""
@@ -422,7 +433,9 @@ class Control(AdvancedApply, ControlNet):
             own = replace(own, hint=self._layers.hint)
         if tile is None:
             return own, False
-        seen = self._tiles.get(tile, None, lambda: (self._layers or own).unpacked(tile))
+        seen = self._tiles.get(
+            tile, None, lambda: (own if tile.shape[1] == COLORS else self._layers or own).unpacked(tile)
+        )
         return seen, tile is self.cond_hint and tile.shape[0] == row_count
 
     def _fits(self, hint: Tensor | None, size: tuple[int, int]) -> bool:

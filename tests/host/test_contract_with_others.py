@@ -158,6 +158,17 @@ def test_the_mask_of_advanced_controlnets_apply_is_taken(model):
     assert relative_error(masked, plain) > 1e-3
 
 
+def test_a_mask_of_their_apply_is_cut_to_the_tile(model):
+    picture, mask = hint(1, 64, 64), half_mask()
+    x = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    control = advanced_apply(ours(1), picture, mask)
+    control.pre_run(model.model, model.model.model_sampling.percent_to_sigma)
+    control.cond_hint = cut(control.cond_hint_original, (0, 4), 8)
+    part = cut(picture.movedim(-1, 1), (0, 4), 8).movedim(1, -1)
+    expected = begun(masked(ours(1), cut(mask, (0, 4), 8)), model, part)
+    assert is_same(tile_residuals(control, x), tile_residuals(expected, x))
+
+
 @pytest.mark.parametrize("name", ["timestep_keyframes", "latent_keyframe_override", "weights_override"])
 def test_what_only_advanced_controlnet_understands_is_refused_by_name(name):
     with pytest.raises(ValueError, match="does not know Advanced-ControlNet's"):
