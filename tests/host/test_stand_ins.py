@@ -58,6 +58,7 @@ def test_every_id_has_one_row():
 @pytest.mark.parametrize("name", ROWS)
 def test_the_schema_is_the_row(name):
     row, schema = ROWS[name], node_of(ROWS[name]).GET_SCHEMA()
+    assert all(isinstance(item.id, str) for item in row.inputs)
     assert schema.node_id == name
     assert schema.is_deprecated
     assert [item.id for item in schema.inputs] == [item.id for item in row.inputs]

@@ -39,7 +39,7 @@ POOLED = "A shuffle ControlNet acts on the positive prompt only, as Load Control
 
 def _loader(id: str, difference: bool, name: str, keyframes: str) -> StandIn:
     inputs = ((socket("model", "MODEL"),) if difference else ()) + (
-        file(file),
+        file(name),
         optional(keyframes, "TIMESTEP_KEYFRAME"),
     )
     carried = {"control_net": name, **(WITH_MODEL if difference else {})}
