@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..storage.safetensors_file import Entry, read_entries, read_layout
-from ..storage.writing import bytes_of, write_safetensors
+from ..storage.writing import bytes_of, remove_abandoned_parts, write_safetensors
 
 Tensors = dict[str, Tensor]
 
@@ -41,6 +41,8 @@ class TensorShards:
         self._read: set[str] = set()
         self._unwritten: dict[str, Tensors] = {}
         self._bytes, self._since = 0, time.monotonic()
+        if folder is not None:
+            remove_abandoned_parts(folder)
         self.refresh()
 
     def __contains__(self, key: str) -> bool:

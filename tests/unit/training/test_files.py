@@ -279,9 +279,9 @@ def test_what_killed_ones_left_is_removed_by_those_that_have_nothing_to_write(tm
     finish()
     Image.new("RGB", (70, 70)).save(tmp_path / "a.png")
     command = ["preprocess", "invert", "--input", str(tmp_path), "--output", str(tmp_path / "hints")]
-    Cache(tmp_path / "cache").get("abcd", lambda: {"a": torch.ones(1)})
+    fill(Cache(tmp_path / "cache"), {"a": torch.ones(1)})
     assert main(command) == 0
-    for folder in (tmp_path, tmp_path / "t" / "new", tmp_path / "cache" / "ab", tmp_path / "hints"):
+    for folder in (tmp_path, tmp_path / "t" / "new", tmp_path / "cache", tmp_path / "hints"):
         (folder / "zeroconv-12345678.part").write_bytes(b"half")
         os.utime(folder / "zeroconv-12345678.part", (0, 0))
     finish()
