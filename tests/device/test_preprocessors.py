@@ -4,6 +4,7 @@ At the official widths only shapes are computed: that shows devices and dtypes. 
 """
 
 import importlib
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from zeroconv.benchmarks.official_weights import golden_state_dict
 from zeroconv.benchmarks.peak_memory import STATE_DICTS
 from zeroconv.host.preprocessing import networks as host_networks
 from zeroconv.host.preprocessing.networks import HostNetworks
-from zeroconv.host.preprocessing.run import run_preprocessor
+from zeroconv.host.preprocessing.run import LARGEST_CHUNK, run_preprocessor
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.networks.hed import HED
 from zeroconv.preprocessors.networks.teed import TEED
@@ -71,7 +72,10 @@ def folder(tmp_path, monkeypatch):
     """A folder with HED and TEED of random weights, the only one that the host looks into."""
     torch.manual_seed(0)
     for network, name in ((HED(), "ControlNetHED"), (TEED(), "7_model")):
-        weights = {key: torch.randn_like(value.float()) * 0.05 for key, value in network.state_dict().items()}
+        weights = {
+            key: torch.randn_like(value.float()) * (max(1, value[0].numel()) ** -0.5 if value.dim() > 1 else 0.05)
+            for key, value in network.state_dict().items()
+        }
         save_file(weights, tmp_path / f"{name}.safetensors")
     monkeypatch.setattr(host_networks, "weight_folders", lambda: [tmp_path])
     monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", HostNetworks())
@@ -90,7 +94,7 @@ def test_the_hints_are_those_of_the_cpu(folder, monkeypatch, name, count):
 
 def test_a_video_is_never_on_the_gpu_with_more_than_a_chunk_and_shows_its_progress(folder, monkeypatch):
     frames, done = 100, []
-    monkeypatch.setattr("zeroconv.host.preprocessing.run.Progress", lambda: lambda *counts: done.append(counts))
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.HostProgress", lambda: lambda *counts: done.append(counts))
     peaks = []
     with pretended_gpu(memory=2 * GIB) as gpu:
         for count in (16, frames):
@@ -99,7 +103,9 @@ def test_a_video_is_never_on_the_gpu_with_more_than_a_chunk_and_shows_its_progre
             peaks.append(gpu.peak)
     assert peaks[1] <= peaks[0], "the rest of the video is on the CPU"
     assert done[-1] == (frames, frames)
-    assert [count for count, total in done if total == frames] == list(range(frames + 1)), "one by one"
+    counts = [count for count, total in done if total == frames]
+    assert counts == sorted(counts)
+    assert max(after - before for before, after in pairwise(counts)) == LARGEST_CHUNK, "told after every chunk"
 
 
 def test_a_video_loads_its_network_once(folder):
