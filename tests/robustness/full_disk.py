@@ -40,7 +40,7 @@ def _try(job: Job, budget: Budget, table: Table) -> None:
         job.prepare(Path(place))
         run_to_the_end(job, Path(place))
         expected = job.files(Path(place))
-        largest = max((Path(place) / name).stat().st_size for name in expected)
+        largest = max(path.stat().st_size for path in job.paths(Path(place)))
     while budget.more():
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)

@@ -49,7 +49,8 @@ PICTURES = 5
 class Job:
     """prepare: puts into a new folder what `run` needs. run: does the work, and again what a killed one has not done.
 
-    made: patterns of the files that it makes. names: of which one must be in an error.
+    made: patterns of the files that it makes. names: of which one must be in an error. content: what it made as hashes
+    by name, where the names of files are drawn by chance.
     """
 
     label: str
@@ -57,11 +58,17 @@ class Job:
     run: Callable[[Path], object]
     made: tuple[str, ...]
     names: tuple[str, ...]
+    content: Callable[[Path], dict[str, str]] | None = None
 
     def files(self, folder: Path) -> dict[str, str]:
         """What there is of it: a hash of the content by name."""
-        paths = sorted(path for pattern in self.made for path in folder.glob(pattern) if path.is_file())
-        return {str(path.relative_to(folder)): hash_of(path) for path in paths}
+        if self.content is not None:
+            return self.content(folder)
+        return {str(path.relative_to(folder)): hash_of(path) for path in self.paths(folder)}
+
+    def paths(self, folder: Path) -> list[Path]:
+        """The files that there are of it."""
+        return sorted(path for pattern in self.made for path in folder.glob(pattern) if path.is_file())
 
 
 def differences(found: dict[str, str], expected: dict[str, str]) -> str:
@@ -131,10 +138,23 @@ def preprocess(folder: Path) -> None:
 
 
 def fill_cache(folder: Path) -> None:
+    """Every entry in a shard of its own."""
     cache = Cache(folder / "cache")
     for number in range(CACHED):
         generator = torch.Generator().manual_seed(number)
         cache.get(f"{number:02}key", lambda g=generator: {"latents": torch.randn(50_000, generator=g)})
+        cache.flush()
+
+
+def cached_entries(folder: Path) -> dict[str, str]:
+    """A hash of each entry of the cache that is there."""
+    shards = Cache(folder / "cache").shards
+    found = {key: shards.get(key) for key in (f"{number:02}key" for number in range(CACHED))}
+    return {
+        key: hashlib.sha256(tensors["latents"].numpy().tobytes()).hexdigest()
+        for key, tensors in found.items()
+        if tensors is not None
+    }
 
 
 def prepare_pickle(folder: Path) -> None:
@@ -176,7 +196,7 @@ def all_jobs(url: str) -> list[Job]:
         ),
         Job("convert", prepare_control, convert, ("made.safetensors",), ("made.safetensors",)),
         Job("preprocess a folder", prepare_pictures, preprocess, ("out/*",), ("0.png", "1.png", "2.png")),
-        Job("cache of a training", nothing, fill_cache, ("cache/*/*",), ("key.safetensors",)),
+        Job("cache of a training", nothing, fill_cache, ("cache/*",), ("shard-",), cached_entries),
         Job(
             "weights as safetensors",
             prepare_pickle,

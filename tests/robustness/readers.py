@@ -172,13 +172,14 @@ def make_readers() -> list[Reader]:
         made["state"] = (Path(folder) / "state.pt").read_bytes()
         cache = Cache(Path(folder))
         cache.get("abcd", lambda: {"latents": torch.ones(4)})
+        cache.flush()
         made["cache"] = next(Path(folder).rglob("*.safetensors")).read_bytes()
 
     def read_cache(path: Path) -> object:
-        place = path.parent / "ab" / "abcd.safetensors"
+        place = path.parent / "cache" / "shard-damaged.safetensors"
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(path.read_bytes()) if path.is_file() else None
-        return Cache(path.parent).get("abcd", lambda: {"latents": torch.ones(4)})["latents"]
+        return Cache(place.parent).get("abcd", lambda: {"latents": torch.ones(4)})["latents"]
 
     def read_picture(path: Path) -> object:
         FilePicture(path).size()
