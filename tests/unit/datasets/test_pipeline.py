@@ -9,6 +9,10 @@ import pytest
 from zeroconv.datasets.pipeline import Extent, Pipeline, Stopped
 
 
+SHARES = {"read": 1.0, "make": 2.3, "write": 3.1}
+"""How long the stages take beside each other: not alike, or threads that begin together would stay together."""
+
+
 class FakeMaker:
     """Images are numbers; their size is what follows a colon in the name."""
 
@@ -26,7 +30,7 @@ class FakeMaker:
         with self.lock:
             self.active[stage] += 1
             self.seen_together.add(frozenset(+self.active))
-        time.sleep(self.seconds)
+        time.sleep(self.seconds * SHARES[stage])
         with self.lock:
             self.active[stage] -= 1
 
@@ -93,8 +97,8 @@ def test_images_of_rare_sizes_do_not_pile_up() -> None:
 
 @pytest.mark.parametrize("has_networks", [True, False])
 def test_reading_computing_and_writing_overlap(has_networks) -> None:
-    maker = FakeMaker(has_networks, seconds=0.01)
-    run(maker, map(str, range(30)), Extent(threads=4))
+    maker = FakeMaker(has_networks, seconds=0.005)
+    run(maker, map(str, range(80)), Extent(threads=4))
     assert {"read", "make", "write"} in maker.seen_together
 
 
