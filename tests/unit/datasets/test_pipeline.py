@@ -1,5 +1,6 @@
 """Reading, computing and writing at the same time; batches of one size; one bad image costs one image."""
 
+import random
 import threading
 import time
 from collections import Counter
@@ -7,10 +8,6 @@ from collections import Counter
 import numpy as np
 import pytest
 from zeroconv.datasets.pipeline import Extent, Pipeline, Stopped
-
-
-SHARES = {"read": 1.0, "make": 2.3, "write": 3.1}
-"""How long the stages take beside each other: not alike, or threads that begin together would stay together."""
 
 
 class FakeMaker:
@@ -21,7 +18,7 @@ class FakeMaker:
         self.batches: list[list[int]] = []
         self.in_work = self.most_in_work = 0
         self.written: list[str] = []
-        self.lock = threading.Lock()
+        self.lock, self.rng = threading.Lock(), random.Random(0)
         self.active: Counter[str] = Counter()
         self.seen_together: set[frozenset[str]] = set()
 
@@ -30,7 +27,7 @@ class FakeMaker:
         with self.lock:
             self.active[stage] += 1
             self.seen_together.add(frozenset(+self.active))
-        time.sleep(self.seconds * SHARES[stage])
+        time.sleep(self.seconds * self.rng.uniform(0, 2))  # or threads that begin together would stay together
         with self.lock:
             self.active[stage] -= 1
 
@@ -97,7 +94,7 @@ def test_images_of_rare_sizes_do_not_pile_up() -> None:
 
 @pytest.mark.parametrize("has_networks", [True, False])
 def test_reading_computing_and_writing_overlap(has_networks) -> None:
-    maker = FakeMaker(has_networks, seconds=0.005)
+    maker = FakeMaker(has_networks, seconds=0.01)
     run(maker, map(str, range(80)), Extent(threads=4))
     assert {"read", "make", "write"} in maker.seen_together
 
