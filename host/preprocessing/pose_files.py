@@ -1,13 +1,16 @@
 """Pose files in ComfyUI's input and output folders."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management
 import folder_paths
 
 from ...preprocessors.pose.files import ENDING, Canvas, FilmLayout, load_poses, save_poses
 from ...preprocessors.pose.keypoints import PoseFrame
+from ...storage.writing import write_bytes
 
 FROM_OUTPUT = " [output]"
 """As ComfyUI marks files of its output folder."""
@@ -63,3 +66,17 @@ def save_pose_file(name: str, frames: list[PoseFrame], layout: FilmLayout) -> st
     if len(paths) == 1:
         return f"Saved as {paths[0].name} in the output folder."
     return f"Saved {len(paths)} files in {paths[0].parent.name} in the output folder."
+
+
+def save_keypoints(frames: Any, prefix: str) -> Path:
+    """Write POSE_KEYPOINT frames as JSON into ComfyUI's output folder, numbered behind `prefix`. Returns the file.
+
+    Raises ValueError where there is no frame, or the prefix leads out of the folder.
+    """
+    if not frames:
+        raise ValueError("There are no pose keypoints to save: the node that is wired to pose_kps found no picture.")
+    size = frames[0]["canvas_width"], frames[0]["canvas_height"]
+    folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory(), *size)
+    path = Path(folder) / f"{name}_{number:05}.json"
+    write_bytes(path, json.dumps(frames).encode())
+    return path

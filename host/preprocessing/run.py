@@ -1,14 +1,11 @@
 """Run preprocessors inside ComfyUI: its networks, its memory, its progress bar and its Cancel button."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import comfy.model_management
 import comfy.utils
-import folder_paths
 from torch import Tensor
 
 from ...preprocessors.catalogue import preprocessors
@@ -18,7 +15,6 @@ from ...preprocessors.running import Options, preprocess
 from ...preprocessors.sizes import working_size
 from ...preprocessors.weights.catalogue import find, to_safetensors, weights_of
 from ...preprocessors.weights.fetch import get_weights
-from ...storage.writing import write_bytes
 from .folders import weight_folders
 from .networks import NETWORKS
 
@@ -45,20 +41,6 @@ def has_weights(names: Sequence[str]) -> bool:
     """Whether the files of these rows of the weights are there."""
     folders = weight_folders()
     return all(find(weights_of(name), folders) is not None for name in names)
-
-
-def save_keypoints(frames: Any, prefix: str) -> Path:
-    """Write POSE_KEYPOINT frames as JSON into ComfyUI's output folder, numbered behind `prefix`. Returns the file.
-
-    Raises ValueError where there is no frame, or the prefix leads out of the folder.
-    """
-    if not frames:
-        raise ValueError("There are no pose keypoints to save: the node that is wired to pose_kps found no picture.")
-    size = frames[0]["canvas_width"], frames[0]["canvas_height"]
-    folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory(), *size)
-    path = Path(folder) / f"{name}_{number:05}.json"
-    write_bytes(path, json.dumps(frames).encode())
-    return path
 
 
 def fetch(name: str, convert: bool, overwrite: bool = False) -> tuple[Path, str]:

@@ -26,7 +26,7 @@ def complete_missing(rows: Iterable[StandIn], prompt: Mapping[str, Any]) -> None
     """
     known = {row.id: row for row in rows}
     for node in prompt.values():
-        row = known.get(node.get("class_type", "")) if isinstance(node, dict) else None
+        row = known.get(str(node.get("class_type"))) if isinstance(node, dict) else None
         if row is not None and isinstance(node.get("inputs"), dict) and not is_registered(row.id):
             absent = {
                 item.id: item.when_absent for item in row.inputs if item.optional and item.id not in node["inputs"]

@@ -187,6 +187,9 @@ def test_limbs_keep_their_directions_and_get_their_lengths(name, anchor):
     assert np.allclose(after[held].mean(axis=0), before[held].mean(axis=0), atol=1e-6), "the lower foot is the left one"
     hand = frame.poses[0].right_hand
     assert np.allclose(hand[0][:2], frame.poses[0].body[4][:2], atol=1e-9), "the hand stays at its wrist"
+    for part, factor in (("right_hand", body.arms), ("face", body.head)):
+        old, new = (np.array(getattr(each.poses[0], part))[:, :2] for each in (frames[0], frame))
+        assert np.allclose(np.ptp(new, axis=0), factor * np.ptp(old, axis=0), atol=1e-9), "it grows with its limbs"
 
 
 def test_a_reference_of_any_size_gives_its_proportions_and_nobody_grows():
