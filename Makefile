@@ -59,7 +59,7 @@ robustness: setup
 
 # Needs no browser and no other implementations to compare with.
 test-units: $(VENV)/installed $(COMFYUI_FLOOR)/main.py
-	$(VENV)/bin/python -m pytest tests/unit tests/host/test_pack.py $(PYTEST_ARGUMENTS)
+	$(VENV)/bin/python -m pytest tests/unit tests/host/nodes/test_pack.py $(PYTEST_ARGUMENTS)
 
 test-floor:
 	@$(MAKE) test-units VENV=.cache/venv-floor PYTHON="$(FLOOR_PYTHON)" TORCH=requirements-torch-floor.txt

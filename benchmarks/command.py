@@ -14,7 +14,7 @@ import torch
 
 from ..comfy_client.server import REPOSITORY, comfyui_directory
 from ..host.start import start_comfyui
-from .machine import describe
+from .measuring.machine import describe
 from .workloads import WORKLOADS, Family, Workload, choose
 
 RESULTS = REPOSITORY / ".cache" / "benchmarks" / "benchmarks.md"
@@ -51,15 +51,15 @@ def _chosen(arguments: argparse.Namespace) -> list[Workload]:
 
 
 def _models(workload: Workload) -> Any:
-    from .models import Models  # only now: it imports ComfyUI, which reads its command line at import
+    from .models.random_models import Models  # only now: it imports ComfyUI, which reads its command line at import
 
     return Models(workload.family, workload.scale.width, workload.precision)
 
 
 def _measure(workload: Workload, models: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    from .diffusers_side import DiffusersSide
-    from .measure import Settings, measure
-    from .sides import ADVANCED, CORE, OURS, OURS_BF16, PLAIN, Side
+    from .measuring.workload import Settings, measure
+    from .sides.diffusers_side import DiffusersSide
+    from .sides.in_comfyui import ADVANCED, CORE, OURS, OURS_BF16, PLAIN, Side
 
     sides: tuple[Side, ...] = (PLAIN, CORE, ADVANCED, DiffusersSide(), OURS)
     if workload.other_precision:
@@ -79,8 +79,8 @@ def _measure(workload: Workload, models: Any, arguments: argparse.Namespace) -> 
 
 
 def _write(document: dict[str, Any], report: Path) -> None:
-    from .plot import draw
-    from .report import write_report
+    from .measuring.plot import draw
+    from .measuring.report import write_report
 
     report.parent.mkdir(parents=True, exist_ok=True)
     plot = report.with_suffix(".svg")

@@ -23,7 +23,7 @@ start_comfyui(comfyui_directory(), cpu=True)
 import comfy.controlnet
 
 from ..host.loading.load import control_from_tensors
-from .models import Models
+from .models.random_models import Models
 
 SIDES = ("core", "ours")
 ATTENTION_FLOPS = {

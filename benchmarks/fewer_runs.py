@@ -21,12 +21,12 @@ from ..controlnet.networks.controlnet import ControlNet, Inputs
 from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.residuals import Residuals
 from ..demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
-from ..demo.evaluate import Control, held_out_scenes, sample_latents
-from ..demo.hints import HINTS
-from ..demo.model import DemoModel, load_model
-from ..demo.pack import unpack
-from ..demo.render import render
-from ..demo.world import captions
+from ..demo.learning.evaluate import Control, held_out_scenes, sample_latents
+from ..demo.model.narrow_model import DemoModel, load_model
+from ..demo.model.pack import unpack
+from ..demo.scenes.hints import HINTS
+from ..demo.scenes.render import render
+from ..demo.scenes.world import captions
 
 RUN_INTERVALS: tuple[RunInterval, ...] = (*map(EveryNthStep, (1, 2, 3, 4)), *map(Adaptive, (0.1, 0.2, 0.3, 0.5)))
 

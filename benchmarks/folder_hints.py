@@ -32,9 +32,9 @@ from ..demo.photo import photo
 from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.networks import hed, midas
 from ..preprocessors.running import Options
-from . import annotators
-from .annotators import Annotate, packages
-from .official_weights import random_state_dict
+from .models.official_weights import random_state_dict
+from .sides import annotators
+from .sides.annotators import Annotate, packages
 
 Side = Callable[[Path, Path], None]
 """Makes the hints of all pictures of a folder in another, which is empty."""

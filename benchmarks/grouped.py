@@ -17,11 +17,11 @@ from ..comfy_client.server import comfyui_directory
 from ..controlnet.networks.build import build_controlnet
 from ..controlnet.networks.controlnet import Inputs
 from ..host.start import start_comfyui
-from .timing import Spread, paired
+from .measuring.timing import Spread, paired
 
 start_comfyui(comfyui_directory())
 
-from .models import Models
+from .models.random_models import Models
 
 LEVELS = ((320, 1), (640, 2), (1280, 4), (1280, 8))
 """Channels of SD1.5, and how many latent points a point stands for, along each side."""

@@ -23,14 +23,14 @@ from ..host.preprocessing.run import run_preprocessor
 from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.running import Options
 from ..training.settings import Settings as TrainingSettings
-from .machine import Precision, computing_in, device
-from .measure import Settings, measure, plans_of
-from .models import CONTEXT, Models
-from .official_weights import golden_state_dict
+from .measuring.machine import Precision, computing_in, device
+from .measuring.timing import Spread, Stopwatch, paired, steps_of
+from .measuring.workload import Settings, measure, plans_of
+from .models.official_weights import golden_state_dict
+from .models.random_models import CONTEXT, Models
 from .peak_memory import STATE_DICTS, network_of
-from .sampling import sample_in_turn
-from .sides import ADVANCED, CORE, OURS, PLAIN, Side
-from .timing import Spread, Stopwatch, paired, steps_of
+from .sides.in_comfyui import ADVANCED, CORE, OURS, PLAIN, Side
+from .sides.sampling import sample_in_turn
 from .training import SIZES, measure_training
 from .workloads import WORKLOADS, Family, Scale, Workload
 

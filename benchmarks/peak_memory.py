@@ -17,7 +17,7 @@ from torch import nn
 from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.running import preprocess
 from ..preprocessors.weights.catalogue import weights_of
-from .official_weights import random_state_dict
+from .models.official_weights import random_state_dict
 
 STATE_DICTS = {
     "lineart_coarse": "lineart",

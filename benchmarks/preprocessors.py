@@ -29,9 +29,9 @@ from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.networks import hed, lineart, midas, mlsd, openpose
 from ..preprocessors.pose.assembly import assemble_people
 from ..preprocessors.running import Options, preprocess
-from . import annotators
-from .annotators import FOLDER, Annotate, Package, as_nodes_do, packages
-from .official_weights import random_state_dict
+from .models.official_weights import random_state_dict
+from .sides import annotators
+from .sides.annotators import FOLDER, Annotate, Package, as_nodes_do, packages
 
 Runs = tuple[Callable[[], Any], Callable[[], Any]]
 """Theirs and ours."""

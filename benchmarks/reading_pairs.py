@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ..training.base import Prompt
-from ..training.cache import Cache
-from ..training.dataset import PairDataset, Preparation, prepare_pairs
-from ..training.layouts import read_folder
-from ..training.order import Order
-from ..training.reading import BatchStream
+from ..training.pairs.cache import Cache
+from ..training.pairs.dataset import PairDataset, Preparation, prepare_pairs
+from ..training.pairs.layouts import read_folder
+from ..training.pairs.order import Order
+from ..training.pairs.reading import BatchStream
 from .folder_hints import photographs
 
 

@@ -19,12 +19,12 @@ from ..controlnet.networks.blocks import KeysValues, Pass
 from ..controlnet.networks.layers import timestep_embedding
 from ..controlnet.report.difference import image_difference, latent_difference
 from ..controlnet.residuals import Residuals
-from ..demo.base import BaseModel
-from ..demo.evaluate import Control, held_out_scenes, sample_latents
-from ..demo.hints import HINTS, object_mask
-from ..demo.measures import agreement
-from ..demo.measures import object_mask as seen_mask
-from ..demo.render import render
+from ..demo.learning.evaluate import Control, held_out_scenes, sample_latents
+from ..demo.model.unet import BaseModel
+from ..demo.scenes.hints import HINTS, object_mask
+from ..demo.scenes.measures import agreement
+from ..demo.scenes.measures import object_mask as seen_mask
+from ..demo.scenes.render import render
 from .fewer_runs import Scene, load_scene
 
 SETTINGS = tuple(StepCacheSettings(method, EveryNthStep(n)) for method in METHODS for n in (2, 3, 4, 5))

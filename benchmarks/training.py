@@ -17,13 +17,13 @@ from ..controlnet.networks.controlnet import ControlNet
 from ..controlnet.networks.dimensions import Dimensions
 from ..host.training.base_model import ComfyBase
 from ..training.base import NoiseSchedule, Prompt
-from ..training.batches import Batch, TensorDataset
 from ..training.copy import trainable_copy
 from ..training.loop import Trainer
 from ..training.memory import estimate
+from ..training.pairs.batches import Batch, TensorDataset
 from ..training.settings import Settings
-from .models import CONTEXT, POOL
-from .unets import unet_config
+from .models.random_models import CONTEXT, POOL
+from .models.unets import unet_config
 from .workloads import Family
 
 SIZES: dict[Family, int] = {"SD1.5": 512, "SDXL": 1024}

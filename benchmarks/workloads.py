@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .machine import Attention, Precision
+from .measuring.machine import Attention, Precision
 
 Family = Literal["SD1.5", "SDXL"]
 Cache = Literal["EasyCache", "LazyCache"]

@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     """Return 0 when all pairs are encoded, 1 when some were skipped, or files are damaged."""
     if args.verify:
         return _verify(args.folder)
-    from ..training.dataset import Preparation
+    from ..training.pairs.dataset import Preparation
+    from ..training.pairs.prepared import write_prepared
+    from ..training.pairs.sources import pairs_of_folder
     from ..training.plan import read_plan
-    from ..training.prepared import write_prepared
     from ..training.processes import launched_processes
-    from ..training.sources import pairs_of_folder
     from .progress_bar import EncodingBar
     from .train import hint_maker_of, load_base
 

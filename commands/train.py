@@ -19,9 +19,9 @@ from .progress_bar import EncodingBar
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..training.dataset import HintMaker
+    from ..training.pairs.dataset import HintMaker
     from ..training.plan import Plan
-    from ..training.progress import Progress
+    from ..training.report.progress import Progress
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,12 +43,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Return 0 when the training is complete, 1 when it was stopped; its state is saved either way."""
-    from ..training.dataset import Preparation
+    from ..training.pairs.dataset import Preparation
+    from ..training.pairs.sources import source_of_folder
     from ..training.plan import read_plan
     from ..training.processes import launched_processes
     from ..training.rehearsal import rehearse
     from ..training.setup import Job, set_up
-    from ..training.sources import source_of_folder
 
     plan = read_plan(args.plan)
     preparation = Preparation(plan.resolution, plan.flip)
@@ -91,7 +91,7 @@ class ConsoleDisplay:
         self._encoding.report(done, total)
 
     def stepped(self, progress: Progress) -> None:
-        from ..training.progress import WINDOW
+        from ..training.report.progress import WINDOW
 
         if self._speaks and (progress.step % WINDOW == 0 or progress.step == progress.steps):
             print(progress, flush=True)

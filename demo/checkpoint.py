@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from . import text
-from .autoencoder import build_encoder
-from .pack import unpack
-from .widen import widen_autoencoder, widen_controlnet, widen_unet
+from .model import text
+from .model.autoencoder import build_encoder
+from .model.pack import unpack
+from .model.widen import widen_autoencoder, widen_controlnet, widen_unet
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 BASE_NAME, DECODER_NAME, CONTROL_PREFIX = "base.safetensors", "decoder.safetensors", "control-"
@@ -92,7 +92,7 @@ def write_models(folder: Path, weights: Path = WEIGHTS) -> list[Path]:
     for narrow in sorted(weights.glob(f"{CONTROL_PREFIX}*.safetensors")):
         kind = narrow.stem.removeprefix(CONTROL_PREFIX)
         made[folder / "controlnet" / control_name(kind)] = partial(_widened, narrow)
-    sources = [*weights.iterdir(), *Path(__file__).parent.glob("*.py")]
+    sources = [*weights.iterdir(), *Path(__file__).parent.rglob("*.py")]
     changed = max(source.stat().st_mtime for source in sources)
     for path, make in made.items():
         if not path.exists() or path.stat().st_mtime < changed:

@@ -12,10 +12,10 @@ import torch
 from ..comfy_client.saved_workflow import api_graph
 from ..comfy_client.workflow import Control, Image, Prompts, Sampling, Workflow
 from .checkpoint import CHECKPOINT_NAME, control_name
-from .evaluate import save_picture
-from .hints import edges, scribble
-from .render import render
-from .world import COLOR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
+from .learning.evaluate import save_picture
+from .scenes.hints import edges, scribble
+from .scenes.render import render
+from .scenes.world import COLOR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
 
 SIDE = 128
 PHOTO, LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-cone.png", "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw
 
 from ..comfy_client.server import REPOSITORY, ComfyServer
 from .checkpoint import CHECKPOINT_NAME, control_name, write_models
-from .hints import HINTS
 from .photo import photo
 from .pictures import SAVED, Pictures, demo_graph, saved_graph, write_inputs
+from .scenes.hints import HINTS
 
 BASE = REPOSITORY / ".cache" / "demo-server"
 SHEET = BASE / "output" / "contact-sheet.png"

@@ -18,17 +18,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..training.objective import Objective, denoising_loss, draw
-from .autoencoder import build_decoder, decoder_loss
-from .base import BaseModel
 from .checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights
-from .control import CONTINUED, ControlOptions, control_trainer
-from .fit import Fit, load_averaged
-from .hints import HINTS
-from .latents import Latents, Source, training_latents
-from .model import TIMESTEPS, load_model, noise_schedule
-from .pack import pack, unpack
-from .render import render
-from .world import draw_scenes
+from .learning.control import CONTINUED, ControlOptions, control_trainer
+from .learning.fit import Fit, load_averaged
+from .learning.latents import Latents, Source, training_latents
+from .model.autoencoder import build_decoder, decoder_loss
+from .model.narrow_model import TIMESTEPS, load_model, noise_schedule
+from .model.pack import pack, unpack
+from .model.unet import BaseModel
+from .scenes.hints import HINTS
+from .scenes.render import render
+from .scenes.world import draw_scenes
 
 STATE = Path(__file__).resolve().parent.parent / ".cache" / "demo"
 PICTURE_SEED = 1_000_000

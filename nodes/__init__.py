@@ -1,4 +1,4 @@
-"""The nodes that ComfyUI shows: one file a topic, gathered here."""
+"""The nodes that ComfyUI shows: a folder for each of their menus, one file a topic, gathered here."""
 
 import importlib
 
@@ -14,30 +14,34 @@ from .stand_ins import STAND_INS
 from .stand_ins.registering import serve_stand_ins
 
 TOPICS = (
-    "load",
-    "inspect",
-    "convert",
-    "apply",
-    "union",
-    "stack",
-    "schedule",
-    "block_weights",
-    "control_mode",
-    "cfg_weights",
-    "item_strengths",
-    "range_counting",
-    "match_program",
-    "hint",
-    "preview_steps",
-    "fewer_runs",
-    "step_cache",
-    "report",
-    "preprocess",
-    "sketch",
-    "pose",
-    "pose_motion",
-    "pose_files",
-    "train",
+    "control.load",
+    "control.inspect",
+    "control.convert",
+    "control.apply",
+    "control.union",
+    "control.stack",
+    "strength.schedule",
+    "strength.block_weights",
+    "strength.control_mode",
+    "strength.cfg_weights",
+    "strength.item_strengths",
+    "strength.range_counting",
+    "strength.match_program",
+    "hint.fit",
+    "hint.preview",
+    "speed.fewer_runs",
+    "speed.step_cache",
+    "report.preview_steps",
+    "report.record",
+    "preprocess.methods",
+    "preprocess.fetch_weights",
+    "draw.sketch",
+    "draw.pose",
+    "draw.pose_motion",
+    "draw.pose_files",
+    "train.pairs",
+    "train.options",
+    "train.train",
 )
 
 

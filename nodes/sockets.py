@@ -4,6 +4,8 @@ from comfy_api.latest import io
 
 SCHEDULE = io.Custom("ZEROCONV_SCHEDULE")
 BLOCK_WEIGHTS = io.Custom("ZEROCONV_BLOCK_WEIGHTS")
+DATASET = io.Custom("ZEROCONV_DATASET")
+TRAINING_OPTIONS = io.Custom("ZEROCONV_TRAINING_OPTIONS")
 POSE_KEYPOINT = io.Custom("POSE_KEYPOINT")
 """Shared with other packs: one OpenPose frame a picture."""
 

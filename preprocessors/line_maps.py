@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from .description import Networks, Parameter
+from .networks.blocks.tiled import TiledNetwork
 from .networks.official import run_like
-from .networks.tiled import TiledNetwork
 
 SAFE_STEPS = 2
 SAFE = Parameter(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..controlnet.networks.controlnet import ControlNet
 from .processes import Processes
-from .progress import Progress
+from .report.progress import Progress
 
 
 class RunningTraining(Protocol):

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from ..controlnet.networks.controlnet import ControlNet
 from .base import BaseModel, Interrupted
-from .batches import Dataset
 from .callbacks import Callbacks
 from .learner import Learner, TrainingDiverged
 from .objective import denoising_loss, draw
-from .order import Order
+from .pairs.batches import Dataset
+from .pairs.order import Order
+from .pairs.reading import BatchStream
 from .processes import Processes
-from .progress import Meter
-from .reading import BatchStream
+from .report.progress import Meter
 from .settings import Settings
 
 __all__ = ["Trainer", "TrainingDiverged"]

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..storage.reading import read_toml
-from .dataset import Preparation
 from .objective import Objective
-from .samples import Sampling
+from .pairs.dataset import Preparation
+from .report.samples import Sampling
 from .settings import Settings
 
 REQUIRED = ("comfyui", "checkpoint", "dataset", "name", "output")

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..datasets.manifest import read_manifest
-from .buckets import cut_to_bucket
-from .cache import Cache
 from .callbacks import Callbacks
-from .dataset import PairDataset, TrainingSource, prepare_pairs
-from .layouts import Pair
 from .loop import Trainer
-from .order import Order
-from .prepared import PreparedDataset, PreparedSource
+from .pairs.buckets import cut_to_bucket
+from .pairs.cache import Cache
+from .pairs.dataset import PairDataset, TrainingSource, prepare_pairs
+from .pairs.layouts import Pair
+from .pairs.order import Order
+from .pairs.prepared import PreparedDataset, PreparedSource
 from .processes import Processes
-from .progress import Progress
+from .report.progress import Progress
 from .settings import Settings
 from .setup import Job, ManagedBaseModel, new_network, reserve_memory
 

@@ -7,16 +7,16 @@ from typing import Protocol
 from ..controlnet.formats import load_ldm_state_dict
 from ..controlnet.networks.controlnet import ControlNet
 from .base import BaseModel
-from .cache import Cache
 from .copy import continue_from, trainable_copy
-from .dataset import TrainingSource
 from .export import FileMetadata
 from .loop import Trainer
 from .memory import check_fits
-from .prepared import PreparedSource
+from .pairs.cache import Cache
+from .pairs.dataset import TrainingSource
+from .pairs.prepared import PreparedSource
 from .processes import Processes
-from .recorder import Display, Recorder, SilentDisplay, TrainingPaths
-from .samples import Sampling, Strip, take_examples
+from .report.recorder import Display, Recorder, SilentDisplay, TrainingPaths
+from .report.samples import Sampling, Strip, take_examples
 from .settings import Settings
 
 CACHE = "cache"

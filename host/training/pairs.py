@@ -7,11 +7,11 @@ from torch import Tensor
 
 from ...preprocessors.catalogue import preprocessor_of
 from ...preprocessors.running import Options, preprocess
-from ...training.dataset import HintMaker, Preparation, TrainingSource
-from ...training.layouts import Pair
-from ...training.pictures import TensorPicture
-from ...training.prepared import PreparedSource
-from ...training.sources import source_of_folder
+from ...training.pairs.dataset import HintMaker, Preparation, TrainingSource
+from ...training.pairs.layouts import Pair
+from ...training.pairs.pictures import TensorPicture
+from ...training.pairs.prepared import PreparedSource
+from ...training.pairs.sources import source_of_folder
 from ..preprocessing.networks import HostNetworks
 
 FROM_DATASET = "of the dataset"

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from ...controlnet.formats import load_ldm_state_dict
-from ...training.dataset import TrainingSource
-from ...training.prepared import PreparedSource
-from ...training.progress import Progress
-from ...training.recorder import Display
+from ...training.pairs.dataset import TrainingSource
+from ...training.pairs.prepared import PreparedSource
+from ...training.report.progress import Progress
+from ...training.report.recorder import Display
 from ...training.settings import Settings
 from ...training.setup import Job, Training, set_up
 from ..controls.control import Control

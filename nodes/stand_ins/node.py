@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
-from ..preprocess import NetworkOwner
+from ..preprocess.methods import NetworkOwner
 from .row import Input, StandIn
 
 

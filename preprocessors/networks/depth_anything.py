@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dpt import Scratch, enlarge
+from .blocks.dpt import Scratch, enlarge
+from .blocks.vit import Block, position_grid, with_positions
 from .official import Ops, assemble, unwrap
-from .vit import Block, position_grid, with_positions
 
 PATCH = 14
 """CfgWeights of the pictures the network takes are multiples of this."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .blocks.tiled import TiledNetwork
 from .official import Ops, assemble, channels_last, unwrap
-from .tiled import TiledNetwork
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """(channels, number of convolutions) of each block; every block but the first halves the size."""

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .instance_norm import InstanceNorm
+from .blocks.instance_norm import InstanceNorm
+from .blocks.strips import run_in_strips
 from .official import Ops, assemble, channels_last, unwrap
-from .strips import run_in_strips
 
 WIDTHS = (64, 128, 256)
 RESIDUAL_BLOCKS = 3

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .instance_norm import InstanceNorm
+from .blocks.instance_norm import InstanceNorm
 from .official import Ops, assemble, unwrap
 
 WIDTHS = (64, 128, 256, 512, 512, 512, 512, 512)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .blocks.tiled import TiledNetwork
 from .official import Ops, assemble, channels_last, unwrap
-from .tiled import TiledNetwork
 
 DOWN = ((24, 2), (48, 3), (96, 5), (192, 7), (384, 12))
 UP = ((192, 7), (96, 5), (48, 3), (24, 2))

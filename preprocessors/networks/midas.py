@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dpt import Scratch, enlarge
-from .hybrid_backbone import HybridBackbone, standardise
+from .blocks.dpt import Scratch, enlarge
+from .blocks.hybrid_backbone import HybridBackbone, standardise
+from .blocks.vit import Block, position_grid, with_positions
 from .official import Ops, assemble, channels_last, unwrap
-from .vit import Block, position_grid, with_positions
 
 MULTIPLE = 32
 """CfgWeights of the pictures the network takes are multiples of this."""

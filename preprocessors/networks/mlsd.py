@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .batch_norm import fold_batch_norms
+from .blocks.batch_norm import fold_batch_norms
 from .official import Ops, assemble, channels_last, unwrap
 
 _CENTRE = 7

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dpt import enlarge
-from .efficientnet import HEAD, EfficientNet
+from .blocks.dpt import enlarge
+from .blocks.efficientnet import HEAD, EfficientNet
 from .official import Ops, assemble, unwrap
 
 MULTIPLE = 32

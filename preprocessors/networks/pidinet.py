@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .blocks.tiled import TiledNetwork
 from .official import Ops, assemble, channels_last, unwrap
-from .tiled import TiledNetwork
 
 STAGES = ((60, 3), (120, 4), (240, 4), (240, 4))
 """(channels, number of blocks) of each stage; every stage but the first halves the size."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .blocks.tiled import TiledNetwork
 from .official import Ops, assemble, channels_last, unwrap
-from .tiled import TiledNetwork
 
 
 def smish(x: Tensor) -> Tensor:

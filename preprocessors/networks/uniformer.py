@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .blocks.vit import Block
 from .official import Ops, assemble, unwrap
-from .vit import Block
 
 MULTIPLE = 32
 CLASSES = 150

@@ -6,7 +6,7 @@ import pytest
 import torch
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
-from zeroconv.demo.measures import agreement, color_name, floor_names, object_mask
+from zeroconv.demo.scenes.measures import agreement, color_name, floor_names, object_mask
 
 from .conftest import Canvas
 from .pads import PadPage

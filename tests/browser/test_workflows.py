@@ -8,7 +8,7 @@ from support.checkpoints import SD15_SMALL, cached
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 from zeroconv.demo.photo import photo
 from zeroconv.demo.pictures import PAIRS, write_pairs
-from zeroconv.demo.world import draw_scenes
+from zeroconv.demo.scenes.world import draw_scenes
 
 from .conftest import Canvas
 

@@ -10,7 +10,8 @@ from support.comfy_host import import_host
 import_host()
 
 from support.gpu import GIB, pretended_gpu
-from zeroconv.benchmarks import counting, on_gpu
+from zeroconv.benchmarks import on_gpu
+from zeroconv.benchmarks.measuring import counting
 from zeroconv.benchmarks.on_gpu_parts import PARTS, Size, run_part
 from zeroconv.comfy_client.server import comfyui_directory
 

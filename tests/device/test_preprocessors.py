@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from support.gpu import GIB, Ledger, pretended_gpu
 from torch import nn
-from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.benchmarks.peak_memory import STATE_DICTS
 from zeroconv.host.preprocessing import networks as host_networks
 from zeroconv.host.preprocessing.networks import HostNetworks

@@ -14,8 +14,8 @@ from zeroconv.training.base import Prompt
 from zeroconv.training.callbacks import Callbacks
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer
-from zeroconv.training.progress import Progress
-from zeroconv.training.samples import Sampling, Strip, take_examples
+from zeroconv.training.report.progress import Progress
+from zeroconv.training.report.samples import Sampling, Strip, take_examples
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 

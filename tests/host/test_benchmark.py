@@ -11,16 +11,16 @@ from zeroconv.comfy_client.server import REPOSITORY
 
 import_host()
 
-from zeroconv.benchmarks.counting import Tally
-from zeroconv.benchmarks.diffusers_side import DiffusersSide
-from zeroconv.benchmarks.figures import sampling_ratio, step_ratio
-from zeroconv.benchmarks.measure import Settings, measure, plans_of
-from zeroconv.benchmarks.models import Models
-from zeroconv.benchmarks.plot import draw
-from zeroconv.benchmarks.report import write_report
-from zeroconv.benchmarks.sampling import sample_in_turn
-from zeroconv.benchmarks.sides import ADVANCED, ADVANCED_FOLDER, CORE, OURS, PLAIN
-from zeroconv.benchmarks.timing import Spread, paired, steps_of
+from zeroconv.benchmarks.measuring.counting import Tally
+from zeroconv.benchmarks.measuring.figures import sampling_ratio, step_ratio
+from zeroconv.benchmarks.measuring.plot import draw
+from zeroconv.benchmarks.measuring.report import write_report
+from zeroconv.benchmarks.measuring.timing import Spread, paired, steps_of
+from zeroconv.benchmarks.measuring.workload import Settings, measure, plans_of
+from zeroconv.benchmarks.models.random_models import Models
+from zeroconv.benchmarks.sides.diffusers_side import DiffusersSide
+from zeroconv.benchmarks.sides.in_comfyui import ADVANCED, ADVANCED_FOLDER, CORE, OURS, PLAIN
+from zeroconv.benchmarks.sides.sampling import sample_in_turn
 from zeroconv.benchmarks.workloads import WORKLOADS, Scale, Use, choose
 
 SIDES = (PLAIN, CORE, ADVANCED, DiffusersSide(), OURS)

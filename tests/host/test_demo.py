@@ -8,8 +8,6 @@ import torch
 from PIL import Image
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer, Result
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
-from zeroconv.demo.hints import object_mask as true_mask
-from zeroconv.demo.measures import agreement, color_name, floor_names, object_mask
 from zeroconv.demo.pictures import (
     LEFT_SCENE,
     PHOTO_SCENE,
@@ -19,8 +17,10 @@ from zeroconv.demo.pictures import (
     saved_graph,
     write_inputs,
 )
-from zeroconv.demo.render import render
-from zeroconv.demo.world import Scenes
+from zeroconv.demo.scenes.hints import object_mask as true_mask
+from zeroconv.demo.scenes.measures import agreement, color_name, floor_names, object_mask
+from zeroconv.demo.scenes.render import render
+from zeroconv.demo.scenes.world import Scenes
 
 HALF = SIDE // 2
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.preprocessors.networks import depth_anything
 
 RENAMES = (

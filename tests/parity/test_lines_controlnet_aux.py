@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from zeroconv.benchmarks.official_weights import random_state_dict
-from zeroconv.benchmarks.reference_packages import controlnet_aux
+from zeroconv.benchmarks.models.official_weights import random_state_dict
+from zeroconv.benchmarks.sides.reference_packages import controlnet_aux
 from zeroconv.preprocessors.methods.lineart import LINEART_ANIME, LINEART_REALISTIC
 from zeroconv.preprocessors.methods.lines_mlsd import MLSD, decode_lines
 from zeroconv.preprocessors.methods.scribble_from_photo import SCRIBBLE_HED, SCRIBBLE_PIDINET, scribble_from_edges

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
-from zeroconv.benchmarks.official_weights import golden_state_dict
-from zeroconv.benchmarks.reference_packages import reference_file
+from zeroconv.benchmarks.models.official_weights import golden_state_dict
+from zeroconv.benchmarks.sides.reference_packages import reference_file
 from zeroconv.preprocessors.methods.scribble_from_photo import SCRIBBLE_HED
 from zeroconv.preprocessors.methods.soft_edges import HED
 from zeroconv.preprocessors.networks.hed import build

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
-from zeroconv.benchmarks.reference_packages import reference_file
+from zeroconv.benchmarks.sides.reference_packages import reference_file
 from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
 from zeroconv.preprocessors.pose.blaze import FACE, PALM, PERSON, anchors

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import random_state_dict
-from zeroconv.benchmarks.transformers_midas import depth_at_any_size, transformers_midas
+from zeroconv.benchmarks.models.official_weights import random_state_dict
+from zeroconv.benchmarks.sides.transformers_midas import depth_at_any_size, transformers_midas
 from zeroconv.preprocessors.networks import midas
 
 

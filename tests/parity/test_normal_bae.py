@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import random_state_dict
-from zeroconv.benchmarks.reference_packages import REFERENCES, controlnet_aux
+from zeroconv.benchmarks.models.official_weights import random_state_dict
+from zeroconv.benchmarks.sides.reference_packages import REFERENCES, controlnet_aux
 from zeroconv.preprocessors.networks import normal_bae
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.preprocessors.networks import oneformer, zoe
 
 OUTPUTS = Path(__file__).parents[1] / "support" / "outputs"

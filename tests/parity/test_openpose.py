@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from zeroconv.benchmarks.reference_packages import controlnet_aux
+from zeroconv.benchmarks.sides.reference_packages import controlnet_aux
 from zeroconv.preprocessors.methods.pose_openpose import hand_maps
 from zeroconv.preprocessors.networks import openpose
 from zeroconv.preprocessors.pose.assembly import assemble_people

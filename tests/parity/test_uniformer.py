@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.preprocessors.networks import uniformer
 from zeroconv.preprocessors.networks.official import assemble
 

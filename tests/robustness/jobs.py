@@ -23,18 +23,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.formats import KINDS, tensors
 from support.toy_base import ToyBase, toy_dataset
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.commands import main
 from zeroconv.preprocessors.weights import fetch
 from zeroconv.preprocessors.weights.catalogue import to_safetensors, weights_of
 from zeroconv.preprocessors.weights.fetch import Source, download, get_weights
 from zeroconv.storage import writing
-from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.export import FileMetadata
 from zeroconv.training.loop import Trainer
-from zeroconv.training.recorder import Recorder, TrainingPaths
-from zeroconv.training.samples import Sampling, Strip, take_examples
+from zeroconv.training.pairs.cache import Cache
+from zeroconv.training.report.recorder import Recorder, TrainingPaths
+from zeroconv.training.report.samples import Sampling, Strip, take_examples
 from zeroconv.training.settings import Settings
 
 FORK = multiprocessing.get_context("fork")

@@ -26,7 +26,7 @@ from support.checkpoints import SD15_SMALL, controlnet_shapes, random_weights
 from support.comfy_host import import_host
 from support.formats import KINDS
 from support.fuzz_files import Trap, mutate_bytes
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.pooling import find_pooling
@@ -36,9 +36,9 @@ from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.sketch.drawing import parse_drawing
 from zeroconv.preprocessors.weights.catalogue import Wheel, build_from, weights_of
 from zeroconv.preprocessors.weights.wheels import unpack
-from zeroconv.training.cache import Cache
-from zeroconv.training.layouts import read_folder
-from zeroconv.training.pictures import FilePicture
+from zeroconv.training.pairs.cache import Cache
+from zeroconv.training.pairs.layouts import read_folder
+from zeroconv.training.pairs.pictures import FilePicture
 from zeroconv.training.plan import read_plan
 from zeroconv.training.state import load_state, save_state
 

@@ -15,7 +15,7 @@ from support.comfy_host import import_host
 from support.formats import KINDS, tensors
 from support.toy_base import ToyBase, toy_dataset
 from support.windows import in_use, pretend
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.commands import main
 from zeroconv.controlnet.formats import load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.files import read_state_dict
@@ -23,8 +23,8 @@ from zeroconv.preprocessors.weights.catalogue import build_network, to_safetenso
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.export import FileMetadata
 from zeroconv.training.loop import Trainer
-from zeroconv.training.recorder import Recorder, TrainingPaths
-from zeroconv.training.samples import Sampling, Strip, take_examples
+from zeroconv.training.report.recorder import Recorder, TrainingPaths
+from zeroconv.training.report.samples import Sampling, Strip, take_examples
 from zeroconv.training.settings import Settings
 
 linux_only = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what is mapped")

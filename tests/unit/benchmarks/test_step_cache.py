@@ -7,9 +7,9 @@ from zeroconv.benchmarks.fewer_runs import load_scene
 from zeroconv.benchmarks.step_cache import CachedModel, measure
 from zeroconv.controlnet.caching.run_interval import EveryNthStep
 from zeroconv.controlnet.caching.step_cache import METHODS, StepCacheSettings
-from zeroconv.demo.evaluate import held_out_scenes
-from zeroconv.demo.hints import object_mask
-from zeroconv.demo.render import render
+from zeroconv.demo.learning.evaluate import held_out_scenes
+from zeroconv.demo.scenes.hints import object_mask
+from zeroconv.demo.scenes.render import render
 
 
 def test_steps_on_kept_features_are_near_and_obey_on_the_small_model():

@@ -3,16 +3,16 @@
 import pytest
 import torch
 from zeroconv.controlnet.networks.build import build_controlnet
-from zeroconv.demo.autoencoder import build_decoder, encode
-from zeroconv.demo.base import BaseModel
-from zeroconv.demo.control import HINT_WIDTHS, ControlOptions, control_dataset, control_scenes, control_trainer
-from zeroconv.demo.evaluate import Control, sample_latents
-from zeroconv.demo.hints import HINTS
-from zeroconv.demo.model import DemoModel
-from zeroconv.demo.pack import pack, unpack
-from zeroconv.demo.render import render
-from zeroconv.demo.text import encode_captions
-from zeroconv.demo.world import captions, is_held_out
+from zeroconv.demo.learning.control import HINT_WIDTHS, ControlOptions, control_dataset, control_scenes, control_trainer
+from zeroconv.demo.learning.evaluate import Control, sample_latents
+from zeroconv.demo.model.autoencoder import build_decoder, encode
+from zeroconv.demo.model.narrow_model import DemoModel
+from zeroconv.demo.model.pack import pack, unpack
+from zeroconv.demo.model.text import encode_captions
+from zeroconv.demo.model.unet import BaseModel
+from zeroconv.demo.scenes.hints import HINTS
+from zeroconv.demo.scenes.render import render
+from zeroconv.demo.scenes.world import captions, is_held_out
 from zeroconv.training.copy import trainable_copy
 
 CAPTION = "a red ball on a white floor"

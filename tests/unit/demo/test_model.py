@@ -8,18 +8,18 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 from zeroconv.comfy_client.server import comfyui_directory
-from zeroconv.demo.autoencoder import build_decoder, build_encoder, encode
-from zeroconv.demo.base import BaseModel, plain_attention
-from zeroconv.demo.evaluate import held_out_scenes
-from zeroconv.demo.fit import Fit, learning_rate
-from zeroconv.demo.hints import object_mask as true_mask
-from zeroconv.demo.latents import Latents
-from zeroconv.demo.measures import agreement, obedience, object_mask
-from zeroconv.demo.model import noise_schedule
-from zeroconv.demo.render import render
-from zeroconv.demo.text import TOKENS, ContextTable, tokenize
+from zeroconv.demo.learning.evaluate import held_out_scenes
+from zeroconv.demo.learning.fit import Fit, learning_rate
+from zeroconv.demo.learning.latents import Latents
+from zeroconv.demo.model.autoencoder import build_decoder, build_encoder, encode
+from zeroconv.demo.model.narrow_model import noise_schedule
+from zeroconv.demo.model.text import TOKENS, ContextTable, tokenize
+from zeroconv.demo.model.unet import BaseModel, plain_attention
+from zeroconv.demo.scenes.hints import object_mask as true_mask
+from zeroconv.demo.scenes.measures import agreement, obedience, object_mask
+from zeroconv.demo.scenes.render import render
+from zeroconv.demo.scenes.world import Scenes, captions, draw_scenes, is_held_out
 from zeroconv.demo.train import Options, _base_fit
-from zeroconv.demo.world import Scenes, captions, draw_scenes, is_held_out
 
 
 def test_encoder_network_computes_the_formula() -> None:

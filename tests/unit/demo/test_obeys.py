@@ -3,16 +3,16 @@
 import pytest
 from safetensors.torch import load_file
 from zeroconv.controlnet.networks.build import build_controlnet
-from zeroconv.demo.autoencoder import encode
 from zeroconv.demo.checkpoint import BASE_NAME, DECODER_NAME, WEIGHTS, control_weights, write_models
-from zeroconv.demo.evaluate import Control, held_out_scenes, sample_latents
-from zeroconv.demo.hints import HINTS
-from zeroconv.demo.hints import object_mask as true_mask
-from zeroconv.demo.measures import agreement, obedience, object_mask
-from zeroconv.demo.model import load_model
-from zeroconv.demo.pack import unpack
-from zeroconv.demo.render import render
-from zeroconv.demo.world import captions
+from zeroconv.demo.learning.evaluate import Control, held_out_scenes, sample_latents
+from zeroconv.demo.model.autoencoder import encode
+from zeroconv.demo.model.narrow_model import load_model
+from zeroconv.demo.model.pack import unpack
+from zeroconv.demo.scenes.hints import HINTS
+from zeroconv.demo.scenes.hints import object_mask as true_mask
+from zeroconv.demo.scenes.measures import agreement, obedience, object_mask
+from zeroconv.demo.scenes.render import render
+from zeroconv.demo.scenes.world import captions
 
 LIMIT = 24_000_000
 

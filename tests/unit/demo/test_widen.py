@@ -9,14 +9,14 @@ from support.measures import relative_error
 from torch import Tensor, nn
 from zeroconv.controlnet.networks.build import build_controlnet
 from zeroconv.controlnet.networks.controlnet import Inputs
-from zeroconv.demo.autoencoder import build_decoder, build_encoder, encode
-from zeroconv.demo.base import BaseModel
 from zeroconv.demo.checkpoint import checkpoint, text_encoder
-from zeroconv.demo.evaluate import GUIDANCE, sample_latents
-from zeroconv.demo.model import noise_schedule
-from zeroconv.demo.text import ContextTable
-from zeroconv.demo.widen import widen_autoencoder, widen_controlnet, widen_unet
-from zeroconv.demo.world import captions, draw_scenes
+from zeroconv.demo.learning.evaluate import GUIDANCE, sample_latents
+from zeroconv.demo.model.autoencoder import build_decoder, build_encoder, encode
+from zeroconv.demo.model.narrow_model import noise_schedule
+from zeroconv.demo.model.text import ContextTable
+from zeroconv.demo.model.unet import BaseModel
+from zeroconv.demo.model.widen import widen_autoencoder, widen_controlnet, widen_unet
+from zeroconv.demo.scenes.world import captions, draw_scenes
 from zeroconv.training.copy import trainable_copy
 
 CAPTION = "a red ball and a blue cube on a white floor"

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from scipy.spatial import ConvexHull
-from zeroconv.demo.hints import depth, edges, object_mask, scribble, segmentation
-from zeroconv.demo.render import CUBE, ELEVATION, render
-from zeroconv.demo.world import COLORS, FLOORS, SHAPES, Scenes, captions, draw_scenes, is_held_out
+from zeroconv.demo.scenes.hints import depth, edges, object_mask, scribble, segmentation
+from zeroconv.demo.scenes.render import CUBE, ELEVATION, render
+from zeroconv.demo.scenes.world import COLORS, FLOORS, SHAPES, Scenes, captions, draw_scenes, is_held_out
 
 SIZE = 64
 

@@ -6,7 +6,7 @@ from itertools import accumulate
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.preprocessors import line_maps
 from zeroconv.preprocessors.networks import lineart
 from zeroconv.preprocessors.networks.hed import HED

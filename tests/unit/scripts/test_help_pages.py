@@ -15,7 +15,7 @@ from zeroconv.preprocessors.weights.catalogue import weights_of
 PAGES = SCRIPTS.parent / "js" / "docs"
 SCRIPT = load_script("help_pages")
 PICTURE = re.compile(r"!\[(.+)\]\((.+)\)")
-SURFACE = SCRIPTS.parent / "tests" / "host" / "public_surface.json"
+SURFACE = SCRIPTS.parent / "tests" / "host" / "nodes" / "public_surface.json"
 LARGEST, LARGEST_TOGETHER = 60_000, 4_000_000
 """Bytes."""
 METHODS = pytest.mark.parametrize("method", preprocessors().values(), ids=list(preprocessors()))

@@ -10,13 +10,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from support.toy_base import ToyBase
 from zeroconv.training.base import Prompt
-from zeroconv.training.buckets import bucket_sizes, check_same_shape, cut_to_bucket
-from zeroconv.training.cache import Cache, halved
-from zeroconv.training.dataset import HintMaker, Preparation, prepare_pairs
-from zeroconv.training.layouts import Pair, read_folder
 from zeroconv.training.objective import Objective, denoising_loss, draw
-from zeroconv.training.pictures import FilePicture, TensorPicture, to_tensor
-from zeroconv.training.sources import source_of_folder
+from zeroconv.training.pairs.buckets import bucket_sizes, check_same_shape, cut_to_bucket
+from zeroconv.training.pairs.cache import Cache, halved
+from zeroconv.training.pairs.dataset import HintMaker, Preparation, prepare_pairs
+from zeroconv.training.pairs.layouts import Pair, read_folder
+from zeroconv.training.pairs.pictures import FilePicture, TensorPicture, to_tensor
+from zeroconv.training.pairs.sources import source_of_folder
 
 
 def picture(path: Path, size: tuple[int, int] = (64, 64), seed: int = 0) -> Path:

@@ -26,17 +26,17 @@ from zeroconv.controlnet.formats import load_ldm_state_dict
 from zeroconv.controlnet.networks.controlnet import ControlNet, Inputs
 from zeroconv.storage import writing
 from zeroconv.storage.writing import write_safetensors
-from zeroconv.training.adherence import adherence, mean_adherence
-from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
-from zeroconv.training.dataset import HintMaker
 from zeroconv.training.export import FileMetadata, save_controlnet
 from zeroconv.training.loop import Trainer
 from zeroconv.training.memory import advise, check_fits, estimate
+from zeroconv.training.pairs.cache import Cache
+from zeroconv.training.pairs.dataset import HintMaker
 from zeroconv.training.plan import read_plan
-from zeroconv.training.plot import Series, plot
-from zeroconv.training.recorder import Recorder, TrainingPaths
-from zeroconv.training.samples import Example, SampleRow, Sampling, Strip, sample_image, take_examples
+from zeroconv.training.report.adherence import adherence, mean_adherence
+from zeroconv.training.report.plot import Series, plot
+from zeroconv.training.report.recorder import Recorder, TrainingPaths
+from zeroconv.training.report.samples import Example, SampleRow, Sampling, Strip, sample_image, take_examples
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 

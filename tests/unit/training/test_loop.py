@@ -8,12 +8,12 @@ import torch
 from support.toy_base import TIMESTEPS, ToyBase, toy_dataset, toy_samples, trained_toy_base
 from zeroconv.controlnet.networks.controlnet import Inputs
 from zeroconv.training.base import Interrupted, Prompt
-from zeroconv.training.batches import Batch, TensorDataset
 from zeroconv.training.callbacks import Callbacks
 from zeroconv.training.copy import trainable_copy
 from zeroconv.training.loop import Trainer, TrainingDiverged
 from zeroconv.training.objective import Objective
-from zeroconv.training.progress import Progress
+from zeroconv.training.pairs.batches import Batch, TensorDataset
+from zeroconv.training.report.progress import Progress
 from zeroconv.training.settings import Settings
 from zeroconv.training.state import load_state, save_state
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from zeroconv.training.base import NoiseSchedule, Prompt
 from zeroconv.training.objective import Draws, Objective, denoising_loss, draw, loss_weights
-from zeroconv.training.order import Order
+from zeroconv.training.pairs.order import Order
 
 SHARES = torch.tensor([0.99, 0.7, 0.2, 0.01])
 TIMES = torch.arange(4)

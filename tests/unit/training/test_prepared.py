@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from support.toy_base import ToyBase
-from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
-from zeroconv.training.dataset import HintMaker, Preparation
 from zeroconv.training.loop import Trainer
-from zeroconv.training.prepared import PAIRS, PreparedSource, write_prepared
+from zeroconv.training.pairs.cache import Cache
+from zeroconv.training.pairs.dataset import HintMaker, Preparation
+from zeroconv.training.pairs.prepared import PAIRS, PreparedSource, write_prepared
+from zeroconv.training.pairs.sources import pairs_of_folder, source_of_folder
 from zeroconv.training.settings import Settings
-from zeroconv.training.sources import pairs_of_folder, source_of_folder
 
 
 class CountingBase(ToyBase):

@@ -68,9 +68,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from support.toy_base import ToyBase
-from zeroconv.training.cache import Cache
-from zeroconv.training.dataset import Preparation, prepare_pairs
-from zeroconv.training.layouts import read_folder
+from zeroconv.training.pairs.cache import Cache
+from zeroconv.training.pairs.dataset import Preparation, prepare_pairs
+from zeroconv.training.pairs.layouts import read_folder
 from zeroconv.training.processes import launched_processes
 
 encoded = []

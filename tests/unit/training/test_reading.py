@@ -11,15 +11,15 @@ import pytest
 import torch
 from PIL import Image
 from support.toy_base import ToyBase, toy_dataset
-from zeroconv.training.batches import NotCached
-from zeroconv.training.cache import Cache
 from zeroconv.training.copy import trainable_copy
-from zeroconv.training.dataset import Preparation, prepare_pairs
-from zeroconv.training.layouts import read_folder
 from zeroconv.training.loop import Trainer
-from zeroconv.training.order import Order
-from zeroconv.training.progress import Meter
-from zeroconv.training.reading import BatchStream
+from zeroconv.training.pairs.batches import NotCached
+from zeroconv.training.pairs.cache import Cache
+from zeroconv.training.pairs.dataset import Preparation, prepare_pairs
+from zeroconv.training.pairs.layouts import read_folder
+from zeroconv.training.pairs.order import Order
+from zeroconv.training.pairs.reading import BatchStream
+from zeroconv.training.report.progress import Meter
 from zeroconv.training.settings import Settings
 
 SETTINGS = Settings(steps=6, batch=3, gradient_accumulation_steps=2, learning_rate=1e-3, save_every=0, sample_every=0)
@@ -129,7 +129,7 @@ def test_pairs_of_files_are_read_without_the_base_model(tmp_path: Path, workers:
 
 def test_waiting_is_told_only_where_it_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
-    monkeypatch.setattr("zeroconv.training.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("zeroconv.training.report.progress.time.monotonic", lambda: float(next(clock)))
     meter = Meter()
     assert "waiting" not in str(meter.read(1, 10, 0.5, waited=0.01))
     assert "26% of it waiting for pairs" in str(meter.read(2, 10, 0.5, waited=0.51))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 from zeroconv.training.base import Interrupted, NoiseSchedule
-from zeroconv.training.samples import ddim
+from zeroconv.training.report.samples import ddim
 
 SHARES = torch.linspace(0.99, 0.01, 50)
 

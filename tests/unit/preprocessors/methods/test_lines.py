@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.preprocessors.line_maps import reduce_levels
 from zeroconv.preprocessors.methods.lineart import LINEART_ANIME, LINEART_COARSE, LINEART_MANGA, LINEART_REALISTIC
 from zeroconv.preprocessors.methods.lineart_standard import lineart_standard

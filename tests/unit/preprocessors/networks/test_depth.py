@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.preprocessors.depth_maps import stretch
 from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.estimate import estimate

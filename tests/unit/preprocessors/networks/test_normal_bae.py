@@ -1,7 +1,7 @@
 """NormalBAE: official weights and the hint's colors."""
 
 import torch
-from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.normals_bae import NORMAL_BAE
 from zeroconv.preprocessors.networks import normal_bae

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.preprocessors import palettes
 from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.segmentation import ONEFORMER_COCO, UNIFORMER, strongest_class, uniformer_labels

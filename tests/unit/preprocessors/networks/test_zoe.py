@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zeroconv.benchmarks.official_weights import golden_state_dict
+from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.preprocessors.methods.depth_zoe import ZOE_DEPTH, metric_depth, nearness
 from zeroconv.preprocessors.networks import zoe
 from zeroconv.preprocessors.running import Options, preprocess

@@ -20,7 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.windows import pretend
-from zeroconv.benchmarks.official_weights import random_state_dict
+from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.preprocessors.weights import fetch
 from zeroconv.preprocessors.weights.answer import BLOCK
 from zeroconv.preprocessors.weights.catalogue import Weights, Wheel, build_from, catalogue, to_safetensors, weights_of
