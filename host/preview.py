@@ -18,6 +18,7 @@ from ..controlnet.strength.factors import StepRows, StrengthFactors
 from ..controlnet.strength.timeline import SamplingTimeline
 from .conditioning import Conditioning
 from .controls.control import Control
+from .controls.control_hint import hint_index_per_item
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:
         seen = comfy.utils.common_upscale(hint, width, height, control.upscale_algorithm, "center")
     else:
         fitted = fit_hint(hint, (height, width), control.settings.fit)
-        order = control.hint_index_per_item(hint.shape[0], StepRows((False,), latent.shape[0]))
+        order = hint_index_per_item(control, hint.shape[0], StepRows((False,), latent.shape[0]))
         seen = fitted[list(order)]
         seen[[index == NO_HINT for index in order]] = 0
     return seen.movedim(1, -1).float().clamp(0, 1)

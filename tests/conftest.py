@@ -1,7 +1,7 @@
 """One ComfyUI server for all tests that need one."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,31 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
         (running.base / "models" / place).symlink_to(file)
     with running:
         yield running
+
+
+MOVED = "moved"
+
+
+@pytest.fixture
+def moved_enough(record_property: Callable[[str, object], None]) -> Callable[[dict[str, float], float], None]:
+    """Check that each input moves a result by so much at least, and say at the end of all tests how far it does."""
+
+    def check(moved: dict[str, float], least: float) -> None:
+        record_property(MOVED, {name: float(size) for name, size in moved.items()})
+        assert {name: size for name, size in moved.items() if not size >= least} == {}
+
+    return check
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How far each input moves what is compared with other implementations, relative to it."""
+    reports = terminalreporter.stats.get("passed", [])
+    lines = [(report.nodeid, value) for report in reports for name, value in report.user_properties if name == MOVED]
+    if lines:
+        terminalreporter.section("how far inputs move what is compared")
+    for test, moved in sorted(lines):
+        sizes = ", ".join(f"{name} {size:.1e}" for name, size in moved.items())
+        terminalreporter.write_line(f"{test.removeprefix('tests/')}: {sizes}")
 
 
 @pytest.hookimpl(hookwrapper=True)

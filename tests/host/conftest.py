@@ -23,6 +23,8 @@ class Link:
     number: int = 1
     loader: str = "ours"
     node: str = "ours"
+    image: int | None = None
+    """Which of the two hints; None: the one of its number."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Stage:
             load = workflow.load_control if link.loader == "ours" else workflow.load_control_core
             apply = workflow.apply if link.node == "ours" else workflow.apply_core
             net = load(f"{self.scene.control or self.scene.family}-{link.number}.safetensors")
-            prompts = apply(prompts, net, self.images[link.number - 1], link.control)
+            prompts = apply(prompts, net, self.images[(link.image or link.number) - 1], link.control)
         return prompts
 
     def save(self, prompts: Prompts) -> str:

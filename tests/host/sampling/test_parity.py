@@ -1,5 +1,6 @@
 """Through a real server our nodes give the latents of ComfyUI's own ControlNet nodes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,22 @@ def test_same_latents_as_core(latents: Compare, name: str) -> None:
     ours, core, plain = latents(scene, [links, by_core(links), []])
     assert relative_error(plain, core) > EFFECT
     assert relative_error(ours, core) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd20", "sdxl", "sdxl mid"])
+def test_each_input_moves_what_is_compared(
+    latents: Compare, name: str, moved_enough: Callable[[dict[str, float], float], None]
+) -> None:
+    scene, (link,) = SCENES[name]
+    chains = {
+        "hint": [replace(link, image=2)],
+        "strength": [replace(link, control=Control(0.9))],
+        "range": [replace(link, control=Control(1.0, 0.0, 0.5))],
+        "network": [replace(link, number=2, image=1)],
+    }
+    ours, *others = latents(scene, [[link], *chains.values()])
+    moved = {name: relative_error(other, ours) for name, other in zip(chains, others, strict=True)}
+    moved_enough(moved, 100 * TOLERANCE)
 
 
 def test_same_latents_as_core_in_every_kind_of_chain(latents: Compare) -> None:

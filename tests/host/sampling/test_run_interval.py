@@ -133,9 +133,9 @@ def test_an_adaptive_chain_reads_the_device_once_a_step(model, monkeypatch):
 def test_residuals_are_dropped_after_sampling(model):
     prompt, control = controlled(Unit(paced(EveryNthStep(3)), hint()))
     held = []
-    sample(model, [], Run(), prompt, callback=lambda *_: held.append(len(control._runs)))
+    sample(model, [], Run(), prompt, callback=lambda *_: held.append(len(control.runs)))
     assert held == [1] * 4
-    assert len(control._runs) == 0
+    assert len(control.runs) == 0
 
 
 def test_a_cancelled_run_drops_all_at_once_and_the_next_is_right(model):
@@ -144,8 +144,8 @@ def test_a_cancelled_run_drops_all_at_once_and_the_next_is_right(model):
     with pytest.raises(Cancelled):
         sample(model, [], Run(), prompt, callback=cancel_at(1))
     for link in (control, control.previous_controlnet):
-        assert len(link._runs) == len(link._hints) == 0
-        assert len(link._hints) == len(link.runner.loaded.cache.contexts) == 0
+        assert len(link.runs) == len(link.hints.prepared) == 0
+        assert len(link.hints.prepared) == len(link.runner.loaded.cache.contexts) == 0
     assert not any(model.callbacks.values()), "what was added to the model is taken off again"
     alone, _ = controlled(Unit(control, hint()))
     assert torch.equal(sample(model, [], Run(), alone), expected)

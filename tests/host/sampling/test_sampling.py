@@ -92,7 +92,7 @@ def test_work_is_done_once(model):
 def test_nothing_is_kept_after_sampling(model):
     control = ours(1)
     sample(model, [Unit(control, hint())], Run())
-    assert len(control._hints) == len(control.runner.loaded.cache.contexts) == 0
+    assert len(control.hints.prepared) == len(control.runner.loaded.cache.contexts) == 0
 
 
 def test_a_cancelled_run_leaves_the_next_one_right(model):
@@ -103,7 +103,7 @@ def test_a_cancelled_run_leaves_the_next_one_right(model):
     with pytest.raises(Cancelled):
         sample(model, [Unit(control, hint(seed=8))], Run(), callback=cancel_at(1))
     assert torch.equal(sample(model, units, Run()), expected)
-    assert len(control._hints) == 0
+    assert len(control.hints.prepared) == 0
 
 
 def test_another_family_is_refused_before_the_first_step(model):
