@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from .server import ComfyServer
 
-EXECUTABLE = "chromium"
+EXECUTABLES = ("chromium-headless-shell", "chromium")
+"""The first that is there: the one without a window of its own does the same with a fifth less work."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -38,11 +39,16 @@ REST = """async ([source, argument, frames]) => {
 }"""
 
 
+def executable() -> str | None:
+    """The path of the browser; None where there is none."""
+    return next(filter(None, map(shutil.which, EXECUTABLES)), None)
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Chromium with a fresh profile, to the end of the block."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which(EXECUTABLE), args=ARGUMENTS)
+        running = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield running
         running.close()
 

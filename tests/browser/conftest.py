@@ -1,7 +1,6 @@
 """Chromium with ComfyUI's front end, as a new user has it."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Error, Page, ViewportSize
-from zeroconv.comfy_client.browser import EXECUTABLE, SETTINGS, VIEW, at_rest, chromium, open_canvas
+from zeroconv.comfy_client.browser import SETTINGS, VIEW, at_rest, chromium, executable, open_canvas
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 
 from .devices import Devices
@@ -32,7 +31,7 @@ SAVED = "app.nodeOutputs[app.graph.nodes.find(({ type }) => type === 'SaveImage'
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium with a fresh profile; it ends with the file, as its event loop would stand in other tests' way."""
-    if shutil.which(EXECUTABLE) is None:
+    if executable() is None:
         pytest.fail("Chromium is missing: run `make test`, or install it.")
     with chromium() as running:
         yield running

@@ -1,6 +1,7 @@
 """Nothing of ours stays mapped or open after loading: files may be overwritten, cut, replaced, and so on Windows."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -187,18 +188,19 @@ def test_commands_read_and_print_where_the_default_encoding_is_cp1252(tmp_path: 
     paths = f'comfyui = "c"\ncheckpoint = "b"\ndataset = "{pairs.as_posix()}"\nname = "n"\noutput = "o"\n'
     plan.write_text(f"# 日本\n{paths}", encoding="utf-8")
     strict = [sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning:zeroconv"]
-    start = "import sys; from zeroconv.commands import main; sys.exit(main(sys.argv[1:]))"
-    for arguments, code in (
+    commands = (
         (["inspect", str(tmp_path / "日本.safetensors")], 0),
         (["preprocess", "invert", "--input", str(pairs), "--output", str(tmp_path / "hints")], 0),
         (["preprocess", "invert", "--input", str(tmp_path / "無い"), "--output", str(tmp_path / "hints")], 2),
         (["train", str(plan), "--check"], 2),  # the pairs are listed; there is no ComfyUI to try steps with
         (["fetch", "--list"], 0),
-    ):
-        done = subprocess.run(
-            [*strict, "-c", start, *arguments],
-            capture_output=True,
-            env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
-            check=False,
-        )
-        assert done.returncode == code, done.stderr.decode("cp1252")
+    )
+    start = "import json, sys; from zeroconv.commands import main; print(list(map(main, json.loads(sys.argv[1]))))"
+    done = subprocess.run(
+        [*strict, "-c", start, json.dumps([arguments for arguments, _ in commands])],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode("cp1252")
+    assert done.stdout.decode("cp1252").splitlines()[-1] == str([code for _, code in commands])

@@ -266,10 +266,15 @@ def test_the_node_trains_and_the_file_works_in_both_loaders(pairs: ComfyServer) 
 
 
 def test_cancel_saves_and_a_second_run_goes_on(pairs: ComfyServer) -> None:
-    flow, _ = training("cancelled", steps=100000, sample_every=1)
+    flow, _ = training("cancelled", steps=100000, save_every=1)
     run = pairs.submit(flow.to_api())
     start = pairs.base / "output" / "zeroconv_training" / "cancelled"
-    pairs.wait_until((start / "samples_000002.png").exists, "two steps of the training", timeout=500)
+
+    def has_two_steps() -> bool:
+        state = start / "state.pt"
+        return state.exists() and torch.load(state, weights_only=True)["step"] >= 2
+
+    pairs.wait_until(has_two_steps, "two steps of the training", timeout=500)
     pairs.interrupt()
     with pytest.raises(Interrupted):
         pairs.result(run)

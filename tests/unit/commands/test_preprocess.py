@@ -61,29 +61,6 @@ def test_wrong_input_is_told_in_one_line(photos, capsys):
     assert "low_threshold" in capsys.readouterr().err
 
 
-def test_a_ray_cluster_of_two_workers_makes_the_same_files(photos, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    (photos / "broken.jpg").write_bytes(b"no picture")
-    for index in range(20):
-        Image.fromarray(data.astronaut()[index : index + 64, :80]).save(photos / f"{index}.png")
-    assert run(photos) == 1
-    alone = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
-    for name in list(alone)[3:]:
-        (tmp_path / "out" / name).unlink()
-    capsys.readouterr()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        assert run(photos, "--ray", "2") == 1
-    finally:
-        ray.shutdown()
-    assert {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")} == alone
-    shown = capsys.readouterr()
-    assert f"{len(alone) - 3} made, 3 there already, 1 failed" in shown.out
-    assert "broken.jpg" in shown.err
-
-
 def test_without_ray_the_message_says_what_to_install(photos, capsys, monkeypatch):
     import sys
 

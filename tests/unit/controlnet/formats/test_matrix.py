@@ -1,8 +1,10 @@
 """Every kind of control file is claimed by exactly one format, and every one of its tensors is accounted for."""
 
+import json
+import math
+
 import pytest
 import torch
-from safetensors.torch import save_file
 from support.formats import KINDS
 from zeroconv.controlnet.formats import FORMATS, load_ldm_state_dict, load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
@@ -15,14 +17,22 @@ BUILT = {form.kind for form in FORMATS if form.build is not None}
 NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]
 RUN_ALONE = [name for name, kind in KINDS.items() if kind.kind in BUILT and name not in NEEDY]
 REFUSED = r"does not fit|incomplete|no 8-bit weight|equal levels|not a ControlNet that"
+DTYPES = {torch.float16: "F16", torch.float32: "F32", torch.bfloat16: "BF16"}
 DROPPED_BESIDE = "ldm whole checkpoint"
 
 
 def written(shapes, path, dtype=torch.float16):
-    """A file of zeros in these shapes; matrices that have a scale are stored in float8."""
+    """A file of zeros in these shapes, which takes no room; matrices that have a scale are stored in float8."""
     scaled = {key.replace(".scale_weight", ".weight") for key in shapes if key.endswith(".scale_weight")}
-    kinds = {key: torch.float8_e4m3fn if key in scaled else dtype for key in shapes}
-    save_file({key: torch.zeros(shape).to(kinds[key]) for key, shape in shapes.items()}, path)
+    header, end = {}, 0
+    for key, shape in shapes.items():
+        name, size = ("F8_E4M3", 1) if key in scaled else (DTYPES[dtype], dtype.itemsize)
+        begin, end = end, end + size * math.prod(shape)
+        header[key] = {"dtype": name, "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
     return path
 
 
