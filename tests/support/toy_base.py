@@ -97,7 +97,7 @@ def toy_dataset(count: int = 16, seed: int = 0) -> TensorDataset:
     return TensorDataset(toy_samples(count, seed))
 
 
-def trained_toy_base(steps: int = 300) -> ToyBase:
+def trained_toy_base(steps: int = 200) -> ToyBase:
     """A toy base that has learned its pictures, without knowing which squares are wanted."""
     base = ToyBase()
     base.unet.requires_grad_(True)
