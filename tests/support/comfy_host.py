@@ -20,7 +20,7 @@ TWO_LEVELS = {
 """What makes a UNet with a quarter of SD1.5's layers, for tests that run many samplings."""
 
 
-def small_model(width: int = 64, seed: int = 0, **changes: list[int]):
+def small_model(width: int = 64, seed: int = 0, **changes: list[int] | int):
     """A MODEL of the SD1.5 family with random weights: `width` channels, four levels unless changed."""
     import_host()
     import comfy.supported_models
