@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -35,6 +35,11 @@ HINTS = (
     "normals",
     "other",
 )
+
+
+DepthKind = Literal["inverse", "distance", "meters"]
+"""What raw depth says: one over the distance, near is large, or the distance, near is small; both but for a scale and
+a shift of each picture, or the distance in metres."""
 
 
 class Networks(Protocol):
@@ -81,14 +86,16 @@ class Hint:
     image: (B, H, W, 3) float32 0..1 (the inpaint hint also -1), on any device.
     labels: (B, H, W) int64, the class of every pixel, 0..254; only of methods that tell classes.
     poses: the people of each image, one frame an image; only of methods that find people.
+    depth: (B, H, W) float32, as the network gave it; only of methods that estimate depth.
     """
 
     image: Tensor
     labels: Tensor | None = None
     poses: list[PoseFrame] | None = None
+    depth: Tensor | None = None
 
 
-Run = Callable[[Inputs], Hint]
+Run = Callable[[Inputs], Hint | Tensor]
 ByteFunction = Callable[["np.ndarray"], "np.ndarray"]
 """From RGB, (H, W, 3) uint8, to a hint of the same size: (H, W) or (H, W, 3), uint8 or float 0..1."""
 InBytes = Callable[[Settings], ByteFunction]
@@ -100,6 +107,7 @@ class Parameter:
     """One setting of a method and the widget that shows it.
 
     The type of `default` decides the widget: bool, int, float, or text with `choices` to select from.
+    appended: its widget comes last, behind those that all methods share: saved workflows keep values by position.
     """
 
     name: str
@@ -111,6 +119,7 @@ class Parameter:
     step: float | int | None = None
     choices: tuple[str, ...] = ()
     unit: str = ""
+    appended: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,9 @@ class Preprocessor:
     id: lower_snake.
     hint: the kind of ControlNet that wants it, one of `HINTS`.
     description: one or two sentences, with what the output's values mean.
-    run: makes the hints of a batch: as many as images; their H and W differ only where the description says so.
+    run: makes the hints of a batch: as many as images; their H and W differ only where the description says so. A
+    method with `depth` returns its raw depth instead, (B, h, w) float32 at any size: `running.py` makes the hints of
+    it when all of the batch is there, since a scale may be that of a whole film.
     weights: rows of weights.toml that must be there.
     aliases: words people search, and the method's names in other programs.
     multiple_of: the sizes that the network needs; the caller pads and cuts off again.
@@ -128,6 +139,7 @@ class Preprocessor:
     has_result_size: the node lets the user choose the size of the hint; Canny's inputs are fixed without it.
     takes_mask: `run` needs `Inputs.mask`.
     gives_labels, gives_poses: `run` returns `Hint.labels`, `Hint.poses`.
+    depth: what the raw depth of the method says, which has the parameters of `depth_maps.depth_parameters`.
     in_bytes: the same method on the bytes of a picture, for the hints of files; None where it computes in floats. The
     hint of a picture in 8 bits has the same bytes either way.
     """
@@ -146,6 +158,7 @@ class Preprocessor:
     takes_mask: bool = False
     gives_labels: bool = False
     gives_poses: bool = False
+    depth: DepthKind | None = None
     in_bytes: InBytes | None = None
 
     @property

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from . import sizes
 from .cancel import run_cancellable
-from .description import Hint, InBytes, Inputs, Networks, Preprocessor, Settings
+from .collecting import CollectedHints, Rows
+from .depth_maps import check_finite, depth_limits
+from .description import DepthKind, Hint, InBytes, Inputs, Networks, Preprocessor, Settings
 from .pixels import rounded_bytes
 from .pose.keypoints import PoseFrame
 
@@ -57,25 +59,21 @@ def preprocess(
     """
     options = options or Options()
     image = image.detach()
-    values = preprocessor.settings(settings)
     height, width = image.shape[1:3]
-    frame = sizes.Frame.plan(height, width, options.resolution, preprocessor.multiple_of)
+    work = _Work(
+        preprocessor,
+        preprocessor.settings(settings),
+        networks,
+        sizes.Frame.plan(height, width, options.resolution, preprocessor.multiple_of),
+        options,
+    )
     mask = _mask_for(preprocessor, image, options.mask)
-    total, chunk = image.shape[0], max(1, options.chunk)
-    collected = _Collected(total)
-    while collected.count < total:
-        options.progress(collected.count, total)
-        part = slice(collected.count, collected.count + chunk)
-        inputs = _prepare(image[part], None if mask is None else mask[part], frame, values, networks)
-        try:
-            hint = _run(preprocessor, inputs, frame, partial(options.progress, collected.count, total))
-        except torch.cuda.OutOfMemoryError:
-            if inputs.images.shape[0] == 1:
-                raise
-            chunk = inputs.images.shape[0] // 2
-            continue
-        collected.add(_resized(hint, frame.given, preprocessor.hint) if options.result_size == "input" else hint)
-    options.progress(total, total)
+    if preprocessor.depth is not None:
+        return work.depth_hint(image, preprocessor.depth)
+    collected = CollectedHints(image.shape[0])
+    for hint in work.chunks(image, mask):
+        collected.add(work.resized(cast(Hint, hint)))
+    options.progress(image.shape[0], image.shape[0])
     return _with_canvases(collected.hint())
 
 
@@ -103,74 +101,96 @@ def to_bytes(hint: Tensor) -> np.ndarray:
     return (hint if hint.dtype == torch.uint8 else hint.clamp(0, 1).mul(255).round().byte()).numpy()
 
 
-class _Collected:
-    """The hints of chunks as one batch, in memory that is allocated once."""
+@dataclass(frozen=True)
+class _Work:
+    """One call of `preprocess`: a method with all that it needs but the images."""
 
-    def __init__(self, total: int) -> None:
-        self.count = 0
-        self._total = total
-        self._hint: Hint | None = None
+    preprocessor: Preprocessor
+    settings: Settings
+    networks: Networks
+    frame: sizes.Frame
+    options: Options
 
-    def add(self, part: Hint) -> None:
-        """Put the hints of the next images into their places."""
-        start, self.count = self.count, self.count + part.image.shape[0]
-        if self.count == self._total and start == 0:
-            self._hint = part
-            return
-        if self._hint is None:
-            labels = None if part.labels is None else self._room_for(part.labels)
-            self._hint = Hint(self._room_for(part.image), labels, None if part.poses is None else [])
-        self._hint.image[start : self.count] = part.image
-        if self._hint.labels is not None and part.labels is not None:
-            self._hint.labels[start : self.count] = part.labels
-        if self._hint.poses is not None and part.poses is not None:
-            self._hint.poses.extend(part.poses)
+    def chunks(self, image: Tensor, mask: Tensor | None) -> Iterator[Hint | Tensor]:
+        """What the method makes of one chunk of the batch after the other, without the padding, on the CPU."""
+        done, total, chunk = 0, image.shape[0], max(1, self.options.chunk)
+        while done < total:
+            self.options.progress(done, total)
+            part = slice(done, done + chunk)
+            inputs = self._prepare(image[part], None if mask is None else mask[part])
+            count = inputs.images.shape[0]
+            try:
+                result = _run(self.preprocessor, inputs, self.frame, partial(self.options.progress, done, total))
+            except torch.cuda.OutOfMemoryError:
+                if count == 1:
+                    raise
+                chunk = count // 2
+                continue
+            done += count
+            yield result
 
-    def _room_for(self, part: Tensor) -> Tensor:
-        return part.new_empty((self._total, *part.shape[1:]))
+    def _prepare(self, image: Tensor, mask: Tensor | None) -> Inputs:
+        """Images and mask at the padded working size."""
+        working, padded = self.frame.working, self.frame.padded
+        rgb = sizes.pad(sizes.resize(sizes.as_rgb_on_white(image), working), padded)
+        if mask is not None:
+            fitted = sizes.resize(mask.float().clamp(0, 1)[..., None], working)
+            mask = sizes.pad(fitted, padded)[..., 0].to(rgb.device)
+        return Inputs(rgb, self.settings, self.networks, mask)
 
-    def hint(self) -> Hint:
-        """All of them. Raises ValueError where there was no image."""
-        if self._hint is None:
-            raise ValueError("The image batch is empty.")
-        return self._hint
+    def resized(self, hint: Hint) -> Hint:
+        """A hint at the size that the options ask for."""
+        if self.options.result_size != "input":
+            return hint
+        size, kind = self.frame.given, self.preprocessor.hint
+        labels, depth = hint.labels, hint.depth
+        if labels is not None:
+            labels = sizes.resize_hint(labels[..., None].float(), size, kind)[..., 0].long()
+        if depth is not None:
+            depth = sizes.resize_hint(depth[..., None], size, kind)[..., 0]
+        return Hint(sizes.resize_hint(hint.image, size, kind), labels, hint.poses, depth)
+
+    def depth_hint(self, image: Tensor, kind: DepthKind) -> Hint:
+        """The hints of a method that gives raw depth: the limits of black and white may be those of all pictures."""
+        total = image.shape[0]
+        rows = Rows(total)
+        for part in self.chunks(image, None):
+            check_finite(cast(Tensor, part))
+            rows.add(cast(Tensor, part))
+        raw = rows.whole()
+        limits = depth_limits(raw, kind, self.settings)
+        collected, invert = CollectedHints(total), bool(self.settings["invert"])
+        for index in range(total):
+            self.options.progress(total, total)
+            one = raw[index : index + 1]
+            grey = sizes.enlarge_smoothly(limits.of_picture(index).apply(one, invert), self.frame.working).clamp(0, 1)
+            depth = sizes.enlarge_smoothly(one, self.frame.working)
+            collected.add(self.resized(Hint(grey[..., None].expand(-1, -1, -1, 3), depth=depth)))
+        self.options.progress(total, total)
+        return collected.hint()
 
 
-def _prepare(image: Tensor, mask: Tensor | None, frame: sizes.Frame, settings: Settings, networks: Networks) -> Inputs:
-    """Images and mask at the padded working size."""
-    rgb = sizes.pad(sizes.resize(sizes.as_rgb_on_white(image), frame.working), frame.padded)
-    if mask is not None:
-        fitted = sizes.resize(mask.float().clamp(0, 1)[..., None], frame.working)
-        mask = sizes.pad(fitted, frame.padded)[..., 0].to(rgb.device)
-    return Inputs(rgb, settings, networks, mask)
-
-
-def _run(preprocessor: Preprocessor, inputs: Inputs, frame: sizes.Frame, check: Callable[[], None]) -> Hint:
-    """The hints without the padding, on the CPU.
+def _run(preprocessor: Preprocessor, inputs: Inputs, frame: sizes.Frame, check: Callable[[], None]) -> Hint | Tensor:
+    """The hints, or the raw depth, without the padding, on the CPU.
 
     check: raises when the user cancels. Networks are stopped between their layers by who made them; other methods are
     left alone in the middle.
     """
 
-    def run() -> Hint:
+    def run() -> Hint | Tensor:
         with torch.inference_mode():
             return preprocessor.run(inputs)
 
-    hint = run() if preprocessor.weights else run_cancellable(run, check)
-    count, wanted = hint.image.shape[0], inputs.images.shape[0]
+    result = run() if preprocessor.weights else run_cancellable(run, check)
+    image = result if isinstance(result, Tensor) else result.image
+    count, wanted = image.shape[0], inputs.images.shape[0]
     if count != wanted:
         raise ValueError(f"{preprocessor.label} gave {count} hints for {wanted} images.")
-    image = sizes.crop(hint.image, frame).to(device="cpu", dtype=torch.float32)
-    labels = None if hint.labels is None else sizes.crop(hint.labels, frame).cpu()
-    return Hint(image, labels, hint.poses)
-
-
-def _resized(hint: Hint, size: tuple[int, int], kind: str) -> Hint:
-    """All of a hint at another size, (height, width) in pixels. kind: the preprocessor's `hint`."""
-    labels = hint.labels
-    if labels is not None:
-        labels = sizes.resize_hint(labels[..., None].float(), size, kind)[..., 0].long()
-    return Hint(sizes.resize_hint(hint.image, size, kind), labels, hint.poses)
+    image = sizes.crop(image, frame).to(device="cpu", dtype=torch.float32)
+    if isinstance(result, Tensor):
+        return image
+    labels = None if result.labels is None else sizes.crop(result.labels, frame).cpu()
+    return Hint(image, labels, result.poses)
 
 
 def _with_canvases(hint: Hint) -> Hint:

@@ -109,6 +109,11 @@ def resize_hint(hint: Tensor, size: Sequence[int], kind: str) -> Tensor:
     return _each(hint, size, cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
 
 
+def enlarge_smoothly(values: Tensor, size: Sequence[int]) -> Tensor:
+    """What a network tells of every pixel, (B, h, w), at the size of its picture: bilinear."""
+    return functional.interpolate(values[:, None], size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
+
+
 def pad(image: Tensor, size: Sequence[int]) -> Tensor:
     """Extend BHWC at the right and bottom to (height, width): mirrored where the picture is large enough."""
     below, right = size[0] - image.shape[1], size[1] - image.shape[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.description import Parameter, Preprocessor
+from zeroconv.preprocessors.description import DepthKind, Parameter, Preprocessor
 from zeroconv.preprocessors.weights.catalogue import Weights, weights_of
 from zeroconv.storage.reading import read_toml
 
@@ -36,6 +36,15 @@ POSES = (
     "\n\n`keypoints`, a POSE_KEYPOINT: the people found, in OpenPose's format. "
     "Wire it to *Pose* to correct them by hand."
 )
+DEPTH = (
+    "\n\n`depth`, a MASK of the hint's size: {}, as the network gives it. Not cut to 0..1. Wire it to any "
+    "node that takes masks: a threshold cuts the scene at a distance."
+)
+DEPTH_MEANINGS: dict[DepthKind, str] = {
+    "inverse": "one over the distance, near is large, in a unit of its own",
+    "distance": "the distance, near is small, in a unit of its own",
+    "meters": "the distance in meters",
+}
 SEE_IT = (
     "**See it first.** On the node, *Preview* runs it alone, *Live* runs it again after each change of a setting, and "
     "*Compare* lays the hint over the image, with a slider."
@@ -70,7 +79,8 @@ def help_page(method: Preprocessor, notes: Notes) -> str:
         f"**Made for.** {notes.controlnets}",
         "## Inputs\n\n" + "\n".join(_inputs(method)),
         f"## Output\n\n`hint`, an IMAGE with as many pictures as `image`. {method.description}"
-        f"{LABELS if method.gives_labels else ''}{POSES if method.gives_poses else ''}",
+        f"{LABELS if method.gives_labels else ''}{POSES if method.gives_poses else ''}"
+        f"{DEPTH.format(DEPTH_MEANINGS[method.depth]) if method.depth else ''}",
         SEE_IT,
         *([_weights(method)] if method.weights else []),
         f"## Example\n\n```\n{wiring}\n```",
@@ -84,11 +94,12 @@ def _inputs(method: Preprocessor) -> Iterator[str]:
     yield "|---|---|---|"
     yield IMAGE
     yield RESOLUTION
-    yield from map(_row, method.parameters)
+    yield from (_row(parameter) for parameter in method.parameters if not parameter.appended)
     if method.has_result_size:
         yield RESULT_SIZE
     if method.takes_mask:
         yield MASK
+    yield from (_row(parameter) for parameter in method.parameters if parameter.appended)
 
 
 def _row(parameter: Parameter) -> str:

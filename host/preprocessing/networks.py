@@ -2,6 +2,7 @@
 
 import weakref
 from collections import OrderedDict
+from functools import partial
 
 import comfy.model_management
 import comfy.ops
@@ -9,7 +10,9 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import nn
 
-from ...preprocessors.weights.catalogue import build_network
+from ...preprocessors.depth_maps import AUTO, FLOAT16
+from ...preprocessors.description import Networks
+from ...preprocessors.weights.catalogue import build_network, weights_of
 from .folders import weight_folders
 
 KEPT_BYTES = 4 << 30
@@ -17,27 +20,39 @@ KEPT_BYTES = 4 << 30
 
 
 class HostNetworks:
-    """The networks of weights.toml by name, on the host's device and in the dtype that the host chooses."""
+    """The networks of weights.toml by name, on the host's device and in the dtype that the host chooses, or another."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self.loads = 0
         self._kept_bytes = kept_bytes
-        self._patchers: OrderedDict[str, ModelPatcher] = OrderedDict()
+        self._patchers: OrderedDict[tuple[str, torch.dtype], ModelPatcher] = OrderedDict()
         self._owners = 0
 
-    def __call__(self, name: str) -> nn.Module:
-        """Raises FileNotFoundError with how to get the file, ValueError when it does not fit."""
-        if name not in self._patchers:
-            self._patchers[name] = _load(name)
+    def __call__(self, name: str, dtype: torch.dtype | None = None) -> nn.Module:
+        """dtype: None for the host's choice, or float32 where the catalogue says that the network needs it.
+
+        Raises FileNotFoundError with how to get the file, ValueError when it does not fit.
+        """
+        device = comfy.model_management.get_torch_device()
+        key = name, dtype or (torch.float32 if weights_of(name).float32 else half_dtype(device))
+        if key not in self._patchers:
+            self._patchers[key] = _load(name, device, key[1])
             self.loads += 1
-        self._patchers.move_to_end(name)
+        self._patchers.move_to_end(key)
         self._forget_oldest()
-        patcher = self._patchers[name]
+        patcher = self._patchers[key]
         if not patcher.model_size():  # ONNX and TFLite run themselves, outside of the host's memory
             return patcher.model
         # Whole, not in parts: a method asks the network's weights where and in which dtype it wants its input.
         comfy.model_management.load_models_gpu([patcher], force_full_load=True)
         return patcher.model
+
+    def in_precision(self, precision: str) -> Networks:
+        """The same networks in one of the precisions of `depth_maps.PRECISION`."""
+        if precision == AUTO:
+            return self
+        half = half_dtype(comfy.model_management.get_torch_device())
+        return partial(self, dtype=half if precision == FLOAT16 else torch.float32)
 
     def keep_for(self, owner: object) -> None:
         """Forget all networks when the last of their owners is gone; without any they stay.
@@ -66,14 +81,11 @@ NETWORKS = HostNetworks()
 """Shared by all nodes, so that two nodes with the same network hold it once."""
 
 
-def _load(name: str) -> ModelPatcher:
-    management = comfy.model_management
-    device = management.get_torch_device()
-    dtype = _dtype(device)
+def _load(name: str, device: torch.device, dtype: torch.dtype) -> ModelPatcher:
     network = build_network(name, weight_folders(), comfy.ops.pick_operations(dtype, dtype)).to(dtype)
     for layer in network.modules():
         layer.register_forward_pre_hook(_stop_if_cancelled)
-    return ModelPatcher(network, load_device=device, offload_device=management.unet_offload_device())
+    return ModelPatcher(network, load_device=device, offload_device=comfy.model_management.unet_offload_device())
 
 
 def _stop_if_cancelled(layer: nn.Module, inputs: object) -> None:
@@ -81,7 +93,7 @@ def _stop_if_cancelled(layer: nn.Module, inputs: object) -> None:
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
-def _dtype(device: torch.device) -> torch.dtype:
+def half_dtype(device: torch.device) -> torch.dtype:
     """Half precision where the host uses it for its models; not bfloat16, whose 8 bits would show in depth maps."""
     supported = [torch.float16, torch.float32]
     chosen = comfy.model_management.unet_dtype(device=device, supported_dtypes=supported)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...preprocessors.catalogue import preprocessors
 from ...preprocessors.contact_sheet import compare, ready_methods
+from ...preprocessors.depth_maps import AUTO, PRECISION
 from ...preprocessors.description import Hint, Preprocessor, Settings
 from ...preprocessors.running import Options, preprocess
 from ...preprocessors.sizes import working_size
@@ -27,7 +28,8 @@ LARGEST_CHUNK = 16
 def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settings, options: Options) -> Hint:
     """Hints of BHWC images, as `preprocessors.running.preprocess`; chunks follow the free memory."""
     options = replace(options, chunk=_chunk(preprocessor, image, options), progress=HostProgress())
-    return preprocess(preprocessor, image, NETWORKS, settings, options)
+    networks = NETWORKS.in_precision(str(settings.get(PRECISION.name, AUTO)))
+    return preprocess(preprocessor, image, networks, settings, options)
 
 
 def compare_preprocessors(image: Tensor, options: Options) -> Tensor:

@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 from ...host.preprocessing.networks import NETWORKS
 from ...host.preprocessing.run import compare_preprocessors, run_preprocessor
 from ...preprocessors.catalogue import preprocessor_of, preprocessors
-from ...preprocessors.description import Parameter, Preprocessor
+from ...preprocessors.description import DepthKind, Parameter, Preprocessor
 from ...preprocessors.pose.keypoints import to_pose_keypoint
 from ...preprocessors.running import Options
 from ...preprocessors.settings_text import parse_settings
@@ -26,6 +26,12 @@ BEFORE_EDGE = 1024
 IMAGE = "The photograph or drawing. Transparent parts count as white."
 LABELS = "The class of every pixel as a grey level: saved as an 8-bit picture, black is class 0, the next level 1 ..."
 POSES = "The people found, in OpenPose's format: for the Pose node, and for the nodes of other packs."
+DEPTH = "The depth as the network gives it, not cut to 0..1: {}. For any node that takes masks, such as a threshold."
+DEPTH_MEANINGS: dict[DepthKind, str] = {
+    "inverse": "one over the distance, near is large, in a unit of its own",
+    "distance": "the distance, near is small, in a unit of its own",
+    "meters": "the distance in meters",
+}
 MASK = "1 (white) where the picture is masked. Any size; one for all images or one for each."
 
 
@@ -41,8 +47,9 @@ def _result_size() -> io.Input:
 
 
 def _widget(parameter: Parameter) -> io.Input:
-    """The widget of a parameter, by the type of its default."""
+    """The widget of a parameter, by the type of its default. An appended one may be missing in older prompts."""
     common: dict[str, Any] = {"display_name": parameter.label, "tooltip": _tooltip(parameter)}
+    common["optional"] = parameter.appended
     default = parameter.default
     if isinstance(default, bool):
         return io.Boolean.Input(parameter.name, default=default, **common)
@@ -87,6 +94,7 @@ class PreprocessorNode(NetworkOwner):
         result_size = [_result_size()] if method.has_result_size else []
         labels = [io.Image.Output(display_name="labels", tooltip=LABELS)] if method.gives_labels else []
         poses = [POSE_KEYPOINT.Output(display_name="keypoints", tooltip=POSES)] if method.gives_poses else []
+        depth = [io.Mask.Output(display_name="depth", tooltip=_depth_tooltip(method.depth))] if method.depth else []
         return schema(
             node_id=method.node_id,
             display_name=method.label,
@@ -97,11 +105,12 @@ class PreprocessorNode(NetworkOwner):
             inputs=[
                 io.Image.Input("image", tooltip=IMAGE),
                 _resolution(),
-                *map(_widget, method.parameters),
+                *(_widget(parameter) for parameter in method.parameters if not parameter.appended),
                 *result_size,
                 *mask,
+                *(_widget(parameter) for parameter in method.parameters if parameter.appended),
             ],
-            outputs=[io.Image.Output(display_name="hint", tooltip=method.description), *labels, *poses],
+            outputs=[io.Image.Output(display_name="hint", tooltip=method.description), *labels, *poses, *depth],
         )
 
     @classmethod
@@ -117,7 +126,12 @@ class PreprocessorNode(NetworkOwner):
         hint = run_preprocessor(cls.preprocessor, image, settings, options)
         labels = [] if hint.labels is None else [_as_grey(hint.labels)]
         poses = [] if hint.poses is None else [to_pose_keypoint(hint.poses)]
-        return io.NodeOutput(hint.image, *labels, *poses, ui=_shown(cls, hint.image, image))
+        depth = [] if hint.depth is None else [hint.depth]
+        return io.NodeOutput(hint.image, *labels, *poses, *depth, ui=_shown(cls, hint.image, image))
+
+
+def _depth_tooltip(kind: DepthKind) -> str:
+    return DEPTH.format(DEPTH_MEANINGS[kind])
 
 
 def _as_grey(labels: torch.Tensor) -> torch.Tensor:

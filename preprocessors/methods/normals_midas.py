@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from ..depth_maps import FINER, stretch
+from ..depth_maps import FINER, PRECISION, stretch
 from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..estimate import estimate, network_size, to_image_size
 from ..networks import midas
@@ -17,7 +17,7 @@ def midas_normals(depth: Tensor, flatness: float, background_threshold: float, c
     The slopes are Sobel's sums of the raw depth and `flatness` is the third component; what is farther than the
     threshold (0 = farthest, 1 = nearest) is flat. Source: ControlNet v1.0, annotator/midas.
     """
-    flat = stretch(depth)[:, 0] < background_threshold
+    flat = stretch(depth[:, 0]) < background_threshold
     across, down = (slopes.masked_fill(flat, 0) for slopes in sobel(depth[:, 0]))
     return normals_from_slopes(across, down, flatness, convention)
 
@@ -63,6 +63,7 @@ MIDAS_NORMALS = Preprocessor(
             "Which ControlNet the colors are for: that of v1.0, or the v1.1 (BAE) normal network.",
             choices=CONVENTIONS,
         ),
+        PRECISION,
     ),
     weights=("midas",),
     aliases=("MiDaS-NormalMapPreprocessor", "normal_midas", "normal map"),

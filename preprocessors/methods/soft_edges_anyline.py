@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
@@ -56,7 +56,7 @@ def _line_drawing(images: Tensor, method: str, networks: Networks) -> Tensor:
     height, width = images.shape[1:3]
     frame = sizes.Frame.plan(height, width, 0, drawing.multiple_of)
     padded = Inputs(sizes.pad(images, frame.padded), drawing.settings(), networks)
-    return sizes.crop(drawing.run(padded).image, frame)[..., 0]
+    return sizes.crop(cast(Hint, drawing.run(padded)).image, frame)[..., 0]
 
 
 def _run(inputs: Inputs) -> Hint:

@@ -78,7 +78,7 @@ def test_the_hosts_choice_of_dtype_is_followed_except_for_bfloat16(monkeypatch):
     cpu = torch.device("cpu")
     for chosen, used in ((torch.float16, torch.float16), (torch.bfloat16, torch.float32)):
         monkeypatch.setattr(comfy.model_management, "unet_dtype", lambda chosen=chosen, **options: chosen)
-        assert host_networks._dtype(cpu) == used
+        assert host_networks.half_dtype(cpu) == used
 
 
 @pytest.fixture
@@ -164,3 +164,33 @@ def test_a_cancel_between_two_layers_leaves_the_rest_undone(folder, monkeypatch)
     assert len(done) == 3 < len(layers)
     run_preprocessor(preprocessors()["hed"], torch.rand(1, 32, 32, 3), {}, Options())
     assert len(done) == 3 + len(layers)
+
+
+@pytest.fixture
+def half_host(tmp_path, monkeypatch):
+    """A host that chooses half precision, and notes the dtype of every network that it makes."""
+    made = []
+
+    def build(name, folders, ops):
+        made.append(name)
+        return torch.nn.Conv2d(3, 1, 1)
+
+    monkeypatch.setattr(host_networks, "build_network", build)
+    monkeypatch.setattr(comfy.model_management, "unet_dtype", lambda **options: torch.float16)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("auto", torch.float32), ("fp32", torch.float32), ("fp16", torch.float16)]
+)
+def test_depth_is_computed_in_float32_unless_half_precision_is_asked_for(half_host, precision, dtype):
+    networks = HostNetworks()
+    assert networks.in_precision(precision)("midas").weight.dtype == dtype
+    assert networks("hed").weight.dtype == torch.float16, "other networks follow the host"
+
+
+def test_the_precisions_of_a_network_are_kept_apart(half_host):
+    networks = HostNetworks()
+    for precision in ("fp16", "fp32", "auto", "fp16"):
+        networks.in_precision(precision)("zoe")
+    assert half_host == ["zoe", "zoe"]

@@ -4,13 +4,13 @@ import pytest
 import torch
 from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.preprocessors.depth_maps import stretch
-from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.estimate import estimate
 from zeroconv.preprocessors.methods.depth_anything import DEPTH_ANYTHING, DEPTH_ANYTHING_V2
 from zeroconv.preprocessors.methods.depth_midas import MIDAS_DEPTH
 from zeroconv.preprocessors.methods.normals_from_depth import V10
 from zeroconv.preprocessors.methods.normals_midas import MIDAS_NORMALS, midas_normals
 from zeroconv.preprocessors.networks import depth_anything, midas
+from zeroconv.preprocessors.running import preprocess
 
 
 def test_official_midas_weights_fit_strictly():
@@ -52,7 +52,7 @@ DEPTHS = [MIDAS_DEPTH, DEPTH_ANYTHING, DEPTH_ANYTHING_V2]
 @pytest.mark.parametrize("method", DEPTHS, ids=lambda method: method.id)
 def test_near_is_white_and_every_picture_uses_the_whole_range(method):
     ramp = torch.linspace(0.2, 0.4, 64).view(1, 1, 64, 1).expand(1, 48, 64, 3)
-    hint = method.run(Inputs(torch.cat([ramp, 2 * ramp]), method.settings(), lambda name: Brightness())).image
+    hint = preprocess(method, torch.cat([ramp, 2 * ramp]), lambda name: Brightness()).image
     assert hint.shape == (2, 48, 64, 3)
     assert torch.allclose(hint[0], hint[1], atol=1e-4)
     assert hint.amin((1, 2, 3)).tolist() == pytest.approx([0, 0], abs=5e-3)
@@ -62,13 +62,13 @@ def test_near_is_white_and_every_picture_uses_the_whole_range(method):
 
 def test_depth_is_not_cut_to_256_levels():
     ramp = torch.linspace(0, 1, 2048).view(1, 1, 2048, 1).expand(1, 600, 2048, 3)
-    hint = MIDAS_DEPTH.run(Inputs(ramp, MIDAS_DEPTH.settings({"network_size": 0}), lambda name: Brightness())).image
+    hint = preprocess(MIDAS_DEPTH, ramp, lambda name: Brightness(), {"network_size": 0}).image
     assert hint[0, 0, :, 0].unique().numel() > 2000
 
 
 @pytest.mark.parametrize("method", [*DEPTHS, MIDAS_NORMALS], ids=lambda method: method.id)
 def test_a_flat_picture_gives_a_flat_hint_without_nan(method):
-    hint = method.run(Inputs(torch.full((2, 40, 50, 3), 0.5), method.settings(), lambda name: Brightness())).image
+    hint = preprocess(method, torch.full((2, 40, 50, 3), 0.5), lambda name: Brightness()).image
     assert torch.isfinite(hint).all()
     assert float(hint.amax((1, 2)).sub(hint.amin((1, 2))).max()) < 1e-3
 
@@ -90,7 +90,7 @@ def test_the_network_sees_its_multiples_and_never_a_giant(size, shorter, multipl
 
 
 def test_stretch_is_the_same_for_any_unit():
-    depth = torch.rand(2, 1, 9, 9)
+    depth = torch.rand(2, 9, 9)
     torch.testing.assert_close(stretch(depth), stretch(1000 * depth + 7), atol=1e-4, rtol=0)
 
 

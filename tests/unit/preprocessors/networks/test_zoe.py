@@ -3,7 +3,8 @@
 import pytest
 import torch
 from zeroconv.benchmarks.models.official_weights import golden_state_dict
-from zeroconv.preprocessors.methods.depth_zoe import ZOE_DEPTH, metric_depth, nearness
+from zeroconv.preprocessors.depth_maps import depth_limits
+from zeroconv.preprocessors.methods.depth_zoe import ZOE_DEPTH, metric_depth
 from zeroconv.preprocessors.networks import zoe
 from zeroconv.preprocessors.running import Options, preprocess
 
@@ -34,14 +35,17 @@ def test_the_official_file_fits_strictly_without_its_classifier() -> None:
 
 
 def test_percentiles_2_and_85_are_white_and_black() -> None:
-    depth = torch.rand(2, 1, 50, 70, generator=torch.Generator().manual_seed(0)) * 9 + 1
+    """As ControlNet v1.1's annotator, written out: the same bits."""
+    depth = torch.rand(2, 50, 70, generator=torch.Generator().manual_seed(0)) * 9 + 1
     depth[1] *= 3
     expected = []
     for one in depth:
         near, far = torch.quantile(one, 0.02), torch.quantile(one, 0.85)
-        expected.append((1 - (one - near) / (far - near)).clamp(0, 1))
-    torch.testing.assert_close(nearness(depth), torch.stack(expected), rtol=0, atol=1e-5)
-    assert nearness(torch.full((1, 1, 20, 20), 4.0)).abs().max() == 0
+        expected.append(((far - one) / (far - near)).clamp(0, 1))
+    settings = ZOE_DEPTH.settings()
+    assert torch.equal(depth_limits(depth, "meters", settings).apply(depth, invert=False), torch.stack(expected))
+    flat = torch.full((1, 20, 20), 4.0)
+    assert depth_limits(flat, "meters", settings).apply(flat, invert=False).abs().max() == 0
 
 
 def test_the_frame_is_cut_off_again_and_the_mirror_image_turned_back() -> None:
