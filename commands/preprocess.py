@@ -21,7 +21,9 @@ from ..datasets.hint_maker import Recipe
 from ..datasets.pipeline import Extent
 from ..datasets.workers import core_count, make_hints
 from ..preprocessors.catalogue import preprocessor_of, preprocessors
-from ..preprocessors.description import Preprocessor
+from ..preprocessors.depth_files import DEPTH_FORMATS, DepthFileFormat, DepthFormat
+from ..preprocessors.depth_maps import FIXED, PER_BATCH
+from ..preprocessors.description import Preprocessor, Settings
 from ..preprocessors.running import Options
 from ..preprocessors.settings_text import parse_settings
 from ..preprocessors.sizes import RESULT_SIZES
@@ -47,6 +49,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--result-size", choices=RESULT_SIZES, default="processing", help="size of the hints")
     parser.add_argument("--set", default="", metavar="NAME=VALUE,...", help="settings of the method")
     parser.add_argument("--format", choices=FORMATS, default="png", help="png (default) and webp keep every value")
+    parser.add_argument(
+        "--depth",
+        choices=DEPTH_FORMATS,
+        help="write raw depth in place of hints: exr in float32; png16 from each picture's smallest value to its "
+        "largest, or between near and far with --set normalize=fixed,near=...,far=...; png16-mm in millimeters",
+    )
     parser.add_argument(
         "--effort", type=int, default=FAST, metavar="0..9", help="spent on small files; 1 (default) is the fastest"
     )
@@ -83,13 +91,19 @@ def run(args: argparse.Namespace) -> int:
     method = preprocessor_of(args.method)
     if method.takes_mask:
         raise ValueError(f"{method.label} needs a mask, which only its node takes.")
+    settings = method.settings(parse_settings(method, args.set))
+    if settings.get("normalize") == PER_BATCH:
+        raise ValueError(
+            "normalize is 'per batch', but the images of a folder come one by one. For one scale give it yourself: "
+            "--set normalize=fixed,near=...,far=..."
+        )
     recipe = Recipe(
         method.id,
-        method.settings(parse_settings(method, args.set)),
+        settings,
         Options(args.resolution, args.result_size),
         args.folder or default_folder(),
         args.device,
-        HintFormat(args.format, args.effort),
+        HintFormat(args.format, args.effort) if args.depth is None else _depth_format(args.depth, method, settings),
     )
     listing = FolderListing(args.input, args.output, recipe.format.suffix)
     survey = listing.survey()
@@ -103,6 +117,20 @@ def run(args: argparse.Namespace) -> int:
         finally:
             tally.close()
     return _summary(survey, tally, survey.pictures - total)
+
+
+def _depth_format(name: DepthFormat, method: Preprocessor, settings: Settings) -> DepthFileFormat:
+    """Raises ValueError for a method without depth, or whose depth is not in metres where the format is."""
+    if method.depth is None or (name == "png16-mm" and method.depth != "meters"):
+        able = [
+            each for each in preprocessors().values() if each.depth and (name != "png16-mm" or each.depth == "meters")
+        ]
+        needed = "depth" if method.depth is None else "depth in meters"
+        raise ValueError(f"{method.label} gives no {needed}. Methods that do: {', '.join(each.id for each in able)}.")
+    if settings["normalize"] != FIXED:
+        return DepthFileFormat(name)
+    near, far = float(settings["near"]), float(settings["far"])
+    return DepthFileFormat(name, (min(near, far), max(near, far)))
 
 
 class _Tally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..preprocessors.catalogue import preprocessor_of
+from ..preprocessors.depth_files import DepthFileFormat
 from ..preprocessors.description import Networks, Value
 from ..preprocessors.pictures import Photo, read_photo
 from ..preprocessors.running import Options, preprocess, preprocess_bytes, to_bytes
@@ -27,7 +28,8 @@ Job = tuple[str, str]
 class Recipe:
     """How every hint of a run is made: plain values, which can be sent to another process or machine.
 
-    method: id of the preprocessor. settings: complete. folder: of the weights.
+    method: id of the preprocessor. settings: complete. folder: of the weights. format: of the hints, or of the raw
+    depth that is written in their place.
     """
 
     method: str
@@ -35,7 +37,7 @@ class Recipe:
     options: Options
     folder: Path
     device: str
-    format: HintFormat = field(default_factory=HintFormat)
+    format: HintFormat | DepthFileFormat = field(default_factory=HintFormat)
 
 
 def kind_of(photo: Photo) -> Any:
@@ -71,7 +73,7 @@ class Maker:
         return read_photo(Path(source))
 
     def make(self, photos: Sequence[Photo]) -> list[np.ndarray]:
-        """The hints of photographs of one kind (`kind_of`): (H, W) or (H, W, 3) uint8.
+        """The hints of photographs of one kind (`kind_of`): (H, W) or (H, W, 3) uint8; or depth, (H, W) float32.
 
         Raises FileNotFoundError when weights are missing, ImportError when what runs them is.
         """
@@ -79,8 +81,10 @@ class Maker:
             return [preprocess_bytes(self._method, self._method.in_bytes, photos[0], self._settings, self._options)]
         batch = torch.cat([as_floats(photo) for photo in photos])
         options = replace(self._options, chunk=len(photos))
-        hints = preprocess(self._method, batch, self._networks, self._settings, options).image
-        return list(to_bytes(hints))
+        hint = preprocess(self._method, batch, self._networks, self._settings, options)
+        if isinstance(self._format, DepthFileFormat) and hint.depth is not None:
+            return list(hint.depth.numpy())
+        return list(to_bytes(hint.image))
 
     def write(self, pixels: np.ndarray, target: str) -> None:
         """Write a hint, whole or not at all. Raises OSError."""

@@ -35,6 +35,7 @@ TOPICS = (
     "report.record",
     "preprocess.methods",
     "preprocess.fetch_weights",
+    "preprocess.save_depth",
     "draw.sketch",
     "draw.pose",
     "draw.pose_motion",

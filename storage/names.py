@@ -40,3 +40,10 @@ def check_new_name(name: str) -> str:
         return name
     shown = printable(name if len(name) <= LONGEST_NAME else f"{name[:40]}...")
     raise ValueError(f"'{shown}' is not a good name for a file. {why}. Choose another name.")
+
+
+def next_number(folder: Path, name: str) -> int:
+    """The number after the largest in a folder's files and folders that are called NAME_<number>, with any ending."""
+    numbered = re.compile(re.escape(name) + r"_(\d{1,9})(?:\.\w{1,9})?")
+    taken = [int(found[1]) for path in folder.glob("*") if (found := numbered.fullmatch(path.name))]
+    return max(taken, default=0) + 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ...storage.names import check_new_name, name_of
+from ...storage.names import check_new_name, name_of, next_number
 from ...storage.reading import parse_json, read_text
 from ...storage.writing import write_bytes
 from .keypoints import PoseFrame, to_pose_keypoint
@@ -45,7 +45,7 @@ def save_poses(folder: Path, name: str, frames: Sequence[PoseFrame], layout: Fil
     """
     if not frames:
         raise ValueError("There are no poses to save: the wired keypoints hold no frame.")
-    free = _next_free(folder, check_new_name(name))
+    free = f"{name}_{next_number(folder, check_new_name(name)):05}"
     written = to_pose_keypoint(frames)
     if layout == "one file":
         files = {folder / f"{free}{ENDING}": written}
@@ -57,13 +57,6 @@ def save_poses(folder: Path, name: str, frames: Sequence[PoseFrame], layout: Fil
     for path, content in files.items():
         write_bytes(path, json.dumps(content, separators=(",", ":")).encode())
     return list(files)
-
-
-def _next_free(folder: Path, name: str) -> str:
-    """The name with the number after the largest that is there."""
-    numbered = re.compile(re.escape(name) + r"_(\d{1,9})(?:\.json)?")
-    taken = [int(found[1]) for path in folder.glob("*") if (found := numbered.fullmatch(path.name))]
-    return f"{name}_{max(taken, default=0) + 1:05}"
 
 
 def load_poses(path: Path, canvas: Canvas, check: Callable[[], object] = lambda: None) -> list[PoseFrame]:
