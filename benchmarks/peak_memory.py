@@ -28,6 +28,7 @@ STATE_DICTS = {
     "oneformer_coco": "oneformer_ade20k",
     "dav1_vits": "depth_anything_v2_vits",
     "dav2_vits": "depth_anything_v2_vits",
+    "dav2_indoor_vits": "depth_anything_v2_vits",
 }
 """Lists of the official shapes that are not named as their rows in weights.toml, or serve for one like it."""
 

@@ -24,7 +24,7 @@ METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pose_mediapipe", ("MEDIAPIPE_POSE",)),
     ("segmentation", ("UNIFORMER", "ONEFORMER_ADE20K", "ONEFORMER_COCO")),
     ("depth_midas", ("MIDAS_DEPTH",)),
-    ("depth_anything", ("DEPTH_ANYTHING_V2", "DEPTH_ANYTHING")),
+    ("depth_anything", ("DEPTH_ANYTHING_V2", "DEPTH_ANYTHING_V2_METRIC", "DEPTH_ANYTHING")),
     ("depth_zoe", ("ZOE_DEPTH",)),
     ("normals_bae", ("NORMAL_BAE",)),
     ("normals_midas", ("MIDAS_NORMALS",)),

@@ -36,6 +36,8 @@ RENAMES = (
     ("depth_head.scratch.output_conv1", "head.conv1"),
     ("depth_head.scratch.output_conv2.0", "head.conv2"),
     ("depth_head.scratch.output_conv2.2", "head.conv3"),
+    ("mlp.w12", "mlp.weights_in"),
+    ("mlp.w3", "mlp.weights_out"),
 )
 
 
@@ -116,3 +118,84 @@ def test_depth_equals_transformers_at_the_size_it_was_trained_at(networks):
         expected = reference((images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)).predicted_depth
         got = ours(images)[:, 0]
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+FARTHEST = {"indoor": 20.0, "outdoor": 80.0}
+"""Metres: Hypersim's and Virtual KITTI's, as their authors train the metric networks."""
+
+
+def transformers_network(size: depth_anything.Size, weights, farthest: float | None):
+    """The network of transformers with the same weights, at any of the sizes."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+
+    backbone = Dinov2Config(
+        hidden_size=size.width,
+        num_attention_heads=size.heads,
+        num_hidden_layers=size.depth,
+        image_size=518,
+        patch_size=14,
+        out_features=[f"stage{hook + 1}" for hook in size.hooks_v2],
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+        use_swiglu_ffn=size.gated,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=size.width,
+        patch_size=14,
+        neck_hidden_sizes=list(size.levels),
+        fusion_hidden_size=size.features,
+        head_in_index=-1,
+        depth_estimation_type="relative" if farthest is None else "metric",
+        max_depth=farthest or 1,
+    )
+    with torch.device("meta"):
+        reference = DepthAnythingForDepthEstimation(config)
+    reference.load_state_dict(for_transformers(weights), strict=True, assign=True)
+    return reference.eval()
+
+
+def assert_equal(ours, reference, size: tuple[int, int]) -> None:
+    ours.pretrained.offset = 0.0
+    images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(2))
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        expected = reference((images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)).predicted_depth
+        got = ours(images)[:, 0]
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("size", [(98, 140), (126, 70), (70, 70)])
+@pytest.mark.parametrize("scene", FARTHEST)
+def test_metric_depth_equals_transformers(scene, size):
+    weights = random_state_dict("depth_anything_v2_vits")
+    build = {"indoor": depth_anything.build_indoor, "outdoor": depth_anything.build_outdoor}[scene]
+    ours = build(weights)
+    assert_equal(ours, transformers_network(depth_anything.SIZES[384], weights, FARTHEST[scene]), size)
+    assert ours(torch.rand(1, 3, 70, 70)).max() <= FARTHEST[scene]
+
+
+def test_giants_gated_layers_equal_transformers():
+    """With all that is Giant's own, narrower and with fewer blocks: the whole has 5 GB."""
+    size = depth_anything.Size(96, 4, 4, 32, (96, 96, 96, 96), (0, 1, 2, 3), (0, 1, 2, 3), gated=True)
+    ours = depth_anything.DepthAnything(size, size.hooks_v2).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in ours.parameters():
+        scale = max(1, parameter[0].numel()) ** -0.5 if parameter.dim() > 1 else 0.1
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+    weights = {**ours.state_dict(), "pretrained.mask_token": torch.zeros(1, 96)}
+    assert_equal(ours, transformers_network(size, weights, None), (98, 140))
+
+
+def test_giant_has_the_shapes_of_its_authors_configuration():
+    """dinov2.py's `vit_giant2` and run.py's `vitg`: 1536 wide, 24 heads, 40 blocks, gated; 384 features."""
+    with torch.device("meta"):
+        giant = depth_anything.DepthAnything(depth_anything.SIZES[1536], depth_anything.SIZES[1536].hooks_v2)
+    shapes = {name: tuple(value.shape) for name, value in giant.state_dict().items()}
+    assert shapes["pretrained.blocks.39.mlp.w12.weight"] == (8192, 1536)
+    assert shapes["pretrained.blocks.39.mlp.w3.weight"] == (1536, 4096)
+    assert shapes["depth_head.scratch.layer4_rn.weight"] == (384, 1536, 3, 3)
+    assert giant.hooks == (9, 19, 29, 39)
+    rebuilt = depth_anything.build_v2(dict(giant.state_dict()))
+    assert rebuilt.hooks == giant.hooks

@@ -33,6 +33,23 @@ class Mlp(nn.Module):
         return self.fc2(nn.functional.gelu(self.fc1(x)))
 
 
+class SwiGlu(nn.Module):
+    """Two linear layers, the first gated by SiLU of its other half (Shazeer, arXiv 2002.05202), as wide as DINOv2's.
+
+    Its hidden layer has two thirds of the usual width, rounded up to a multiple of 8.
+    """
+
+    def __init__(self, width: int, ops: Ops) -> None:
+        super().__init__()
+        hidden = (4 * width * 2 // 3 + 7) // 8 * 8
+        self.w12 = ops.Linear(width, 2 * hidden)
+        self.w3 = ops.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        return self.w3(nn.functional.silu(gate) * value)
+
+
 class LayerScale(nn.Module):
     """A factor for each channel of a residual branch (Touvron et al., arXiv 2103.17239)."""
 
@@ -45,15 +62,15 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer of the transformer, normalized before each branch."""
+    """One layer of the transformer, normalized before each branch. gated: with `SwiGlu` in place of `Mlp`."""
 
-    def __init__(self, width: int, heads: int, ops: Ops, layer_scale: bool = False) -> None:
+    def __init__(self, width: int, heads: int, ops: Ops, layer_scale: bool = False, gated: bool = False) -> None:
         super().__init__()
         self.norm1 = ops.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads, ops)
         self.ls1 = LayerScale(width) if layer_scale else nn.Identity()
         self.norm2 = ops.LayerNorm(width, eps=1e-6)
-        self.mlp = Mlp(width, ops)
+        self.mlp = SwiGlu(width, ops) if gated else Mlp(width, ops)
         self.ls2 = LayerScale(width) if layer_scale else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
