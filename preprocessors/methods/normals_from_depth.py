@@ -7,10 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..description import Hint, Inputs, Parameter, Preprocessor
-
-V11, V10 = "v1.1 (red left, green up, blue front)", "v1.0 (red front, green up, blue left)"
-CONVENTIONS = (V11, V10)
-"""Which channel tells what. v1.0's network saw its annotator's channels in reverse (`gradio_normal2image.py`)."""
+from ..normal_maps import V11, convention_parameter, normal_colors
 
 
 def normals_from_slopes(across: Tensor, down: Tensor, front: float, convention: str) -> Tensor:
@@ -20,8 +17,7 @@ def normals_from_slopes(across: Tensor, down: Tensor, front: float, convention: 
     to the right. front: the third component, in the same unit. Returns BHWC 0..1.
     """
     direction = torch.stack([across, down, torch.full_like(across, front)], dim=-1)
-    colors = (functional.normalize(direction, dim=-1) + 1) / 2
-    return colors.flip(-1) if convention == V10 else colors
+    return normal_colors(functional.normalize(direction, dim=-1), convention)
 
 
 def sobel(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,13 +73,7 @@ NORMALS_FROM_DEPTH = Preprocessor(
             maximum=1.0,
             step=0.01,
         ),
-        Parameter(
-            "convention",
-            "Convention",
-            V11,
-            "Which ControlNet the colors are for: the v1.1 (BAE) normal network, or that of v1.0.",
-            choices=CONVENTIONS,
-        ),
+        convention_parameter(V11),
         Parameter("near_is_black", "Near is black", False, "Wire a depth image that is dark where near."),
     ),
     aliases=("normal map", "depth to normal", "bump"),

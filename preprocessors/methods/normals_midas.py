@@ -8,7 +8,8 @@ from ..depth_maps import FINER, PRECISION, stretch
 from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..estimate import estimate, network_size, to_image_size
 from ..networks import midas
-from .normals_from_depth import CONVENTIONS, V10, normals_from_slopes, sobel
+from ..normal_maps import V10, convention_parameter
+from .normals_from_depth import normals_from_slopes, sobel
 
 
 def midas_normals(depth: Tensor, flatness: float, background_threshold: float, convention: str) -> Tensor:
@@ -56,13 +57,7 @@ MIDAS_NORMALS = Preprocessor(
             maximum=1.0,
             step=0.01,
         ),
-        Parameter(
-            "convention",
-            "Convention",
-            V10,
-            "Which ControlNet the colors are for: that of v1.0, or the v1.1 (BAE) normal network.",
-            choices=CONVENTIONS,
-        ),
+        convention_parameter(V10),
         PRECISION,
     ),
     weights=("midas",),

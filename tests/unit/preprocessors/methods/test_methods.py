@@ -11,12 +11,13 @@ from zeroconv.preprocessors.methods.color_grid import color_grid
 from zeroconv.preprocessors.methods.edges_canny import CANNY, automatic_thresholds
 from zeroconv.preprocessors.methods.lineart_standard import lineart_standard
 from zeroconv.preprocessors.methods.lines_lsd import LINES_LSD
-from zeroconv.preprocessors.methods.normals_from_depth import V10, V11, normals_from_depth
+from zeroconv.preprocessors.methods.normals_from_depth import normals_from_depth
 from zeroconv.preprocessors.methods.recolor import luminance
 from zeroconv.preprocessors.methods.scribble import scribble_from_drawing, xdog
 from zeroconv.preprocessors.methods.shuffle import shuffle
 from zeroconv.preprocessors.methods.threshold import OTSU, binarize
 from zeroconv.preprocessors.methods.tile import guided_filter, resample
+from zeroconv.preprocessors.normal_maps import V10, V11
 from zeroconv.preprocessors.running import Options, preprocess
 
 torch.set_num_threads(1)

@@ -7,9 +7,9 @@ from zeroconv.preprocessors.depth_maps import stretch
 from zeroconv.preprocessors.estimate import estimate
 from zeroconv.preprocessors.methods.depth_anything import DEPTH_ANYTHING, DEPTH_ANYTHING_V2
 from zeroconv.preprocessors.methods.depth_midas import MIDAS_DEPTH
-from zeroconv.preprocessors.methods.normals_from_depth import V10
 from zeroconv.preprocessors.methods.normals_midas import MIDAS_NORMALS, midas_normals
 from zeroconv.preprocessors.networks import depth_anything, midas
+from zeroconv.preprocessors.normal_maps import V10
 from zeroconv.preprocessors.running import preprocess
 
 
