@@ -26,6 +26,7 @@ METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("depth_midas", ("MIDAS_DEPTH",)),
     ("depth_anything", ("DEPTH_ANYTHING_V2", "DEPTH_ANYTHING_V2_METRIC", "DEPTH_ANYTHING")),
     ("depth_zoe", ("ZOE_DEPTH",)),
+    ("depth_leres", ("LERES_DEPTH",)),
     ("normals_bae", ("NORMAL_BAE",)),
     ("normals_midas", ("MIDAS_NORMALS",)),
     ("normals_from_depth", ("NORMALS_FROM_DEPTH",)),

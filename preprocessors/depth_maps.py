@@ -50,8 +50,9 @@ def depth_parameters(
 
     def limit(name: str, default: float, color: str) -> Parameter:
         meaning = f"The depth that is {color} where normalize is fixed, {_UNITS[kind]}."
+        least = -_FARTHEST if kind == "distance" else 0.0  # all but meters and one over them may be shifted anywhere
         return Parameter(
-            name, name.capitalize(), default, meaning, minimum=0.0, maximum=_FARTHEST, step=0.01, appended=True
+            name, name.capitalize(), default, meaning, minimum=least, maximum=_FARTHEST, step=0.01, appended=True
         )
 
     return (

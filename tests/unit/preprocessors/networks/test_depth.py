@@ -8,7 +8,7 @@ from zeroconv.preprocessors.estimate import estimate
 from zeroconv.preprocessors.methods.depth_anything import DEPTH_ANYTHING, DEPTH_ANYTHING_V2
 from zeroconv.preprocessors.methods.depth_midas import MIDAS_DEPTH
 from zeroconv.preprocessors.methods.normals_midas import MIDAS_NORMALS, midas_normals
-from zeroconv.preprocessors.networks import depth_anything, midas
+from zeroconv.preprocessors.networks import depth_anything, leres, midas
 from zeroconv.preprocessors.normal_maps import V10
 from zeroconv.preprocessors.running import preprocess
 
@@ -24,6 +24,13 @@ def test_official_depth_anything_weights_fit_strictly(build, name, count):
     weights = golden_state_dict(f"depth_anything_v2_{name}")
     mask_token = weights["pretrained.mask_token"].numel()
     assert sum(p.numel() for p in build(weights).parameters()) == count - mask_token
+
+
+def test_official_leres_weights_fit_strictly():
+    weights = golden_state_dict("leres")
+    network = leres.build({"depth_model": {f"module.{name}": value for name, value in weights.items()}})
+    counted = sum(value.numel() for value in weights.values() if value.is_floating_point())
+    assert sum(value.numel() for value in network.state_dict().values() if value.is_floating_point()) == counted
 
 
 def test_a_file_of_another_network_is_refused_in_words():
