@@ -50,7 +50,8 @@ def _is_qwen(shapes: Shapes) -> bool:
 
 
 def _is_qwen_fun(shapes: Shapes) -> bool:
-    return "control_blocks.0.after_proj.weight" in shapes and "control_img_in.weight" in shapes
+    marks = {"control_img_in.weight", "control_blocks.0.after_proj.weight", "control_blocks.0.txt_mlp.net.2.weight"}
+    return marks <= {*shapes}
 
 
 def _is_instantx(shapes: Shapes) -> bool:

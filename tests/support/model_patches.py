@@ -15,7 +15,7 @@ import comfy.model_patcher
 import comfy.ops
 
 QWEN_WIDTH, Z_IMAGE_WIDTH, HEAD = 32, 256, 16
-Z_IMAGE_LAYERS = {"z-image": 6, "z-image 2.0": 15, "z-image 2.1": 15, "z-image lite": 3}
+Z_IMAGE_LAYERS = {"z-image": 6, "z-image 2.0": 15, "z-image 2.1": 15, "z-image lite": 3, "z-image tile": 15}
 PATCHES = {"qwen blockwise": "qwen-image", "qwen blockwise inpaint": "qwen-image"} | dict.fromkeys(
     Z_IMAGE_LAYERS, "z-image"
 )
