@@ -50,6 +50,32 @@ def model_patch_nodes() -> ModuleType:
     return importlib.import_module("comfy_extras.nodes_model_patch")
 
 
+def host_version() -> str:
+    """The version of this ComfyUI; "of an unknown version" where it does not say."""
+    try:
+        return str(importlib.import_module("comfyui_version").__version__)
+    except (ImportError, AttributeError):
+        return "of an unknown version"
+
+
+def update_needed(label: str, since: str) -> str:
+    """A sentence for a file that this host is too old to run. since: the oldest version in which it was seen to run."""
+    return (
+        f"This file is a {label}, which needs ComfyUI {since} or newer; this is ComfyUI {host_version()}. Update "
+        "ComfyUI."
+    )
+
+
+def anima_networks() -> ModuleType:
+    """Where the host keeps the ControlNet-LLLite of Anima. Raises ImportError on hosts without Anima (0.3.75)."""
+    return importlib.import_module("comfy.ldm.anima.lllite")
+
+
+def uni3c_networks() -> ModuleType:
+    """Where the host keeps Wan's Uni3C. Raises ImportError on hosts without it (0.3.75)."""
+    return importlib.import_module("comfy.ldm.wan.uni3c")
+
+
 def z_image_networks() -> ModuleType:
     """Where the host keeps the networks of Z-Image's ControlNets. Raises ImportError on hosts without them (0.3.75)."""
     return importlib.import_module("comfy.ldm.lumina.controlnet")

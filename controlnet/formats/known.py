@@ -86,7 +86,8 @@ KNOWN = (
         "multitalk",
         "a MultiTalk model for Wan",
         lambda shapes: "audio_proj.proj1.weight" in shapes,
-        "It moves lips to a voice: put it into models/model_patches and use Load Model Patch and WanInfiniteTalkToVideo.",
+        "It moves lips to a voice: put it into models/model_patches and use Load Model Patch and "
+        "WanInfiniteTalkToVideo.",
     ),
     _known(
         "ltx-duration",
@@ -105,18 +106,6 @@ KNOWN = (
         "a ControlNet-XS",
         is_cross,
         "It is woven into the base model block by block, which ComfyUI's models do not allow: use it with diffusers.",
-    ),
-    _known(
-        "anima-lllite",
-        "a ControlNet-LLLite for Anima",
-        lambda shapes: "lllite_conditioning1.conv1.weight" in shapes,
-        "Put it into models/model_patches and use Load Model Patch and Apply Anima LLLite of a newer ComfyUI.",
-    ),
-    _known(
-        "wan-uni3c",
-        "a Uni3C ControlNet for Wan",
-        lambda shapes: "controlnet_patch_embedding.weight" in shapes,
-        "Put it into models/model_patches and use Load Model Patch and Apply Wan Uni3C ControlNet of a newer ComfyUI.",
     ),
     _known(
         "supir",

@@ -14,6 +14,8 @@ BASES: dict[str, tuple[str, ...]] = {
     "Qwen-Image": ("QwenImage",),
     "Stable Cascade": ("StableCascade_C",),
     "Z-Image": ("Lumina2",),
+    "Anima": ("Anima",),
+    "Wan": ("WAN21", "WAN21_Vace", "WAN21_Camera"),
 }
 """Names of the host's classes in `comfy.model_base`, by the family of the ControlNet."""
 
@@ -64,5 +66,5 @@ def _host_class(base_model: Any) -> str:
 
 def width_of(network: Any) -> int | None:
     """Channels of a token; None where the network does not say."""
-    names = ("hidden_size", "inner_dim", "dim")
+    names = ("hidden_size", "inner_dim", "dim", "model_channels")
     return next((value for name in names if isinstance(value := getattr(network, name, None), int)), None)

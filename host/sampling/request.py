@@ -70,6 +70,11 @@ class StepRequest:
         """Height and width of the latent."""
         return self.x.shape[-2], self.x.shape[-1]
 
+    @property
+    def latent_frames(self) -> int:
+        """Frames along the time of the latent; 1 for pictures."""
+        return latent_frames(self.x)
+
     @cached_property
     def active_rows(self) -> tuple[int, ...] | None:
         """Indices of the rows it acts on, group after group; None when those are all."""
@@ -101,6 +106,11 @@ def _window_of_host(options: dict[str, Any]) -> FrameWindow | None:
     if window is None or window.dim != 0:
         return None
     return FrameWindow(tuple(window.index_list), video_length(window))
+
+
+def latent_frames(latent: Tensor) -> int:
+    """Frames along the time of a latent, (rows, C, frames, h, w); 1 for pictures, (rows, C, h, w)."""
+    return latent.shape[2] if latent.dim() == 5 else 1
 
 
 def active_rows(factors: tuple[float, ...] | None, rows: StepRows) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -38,7 +38,7 @@ def test_a_model_that_only_inherits_is_another_one(family, name):
         check_transformer_family(family, None, instance(getattr(comfy.model_base, name)))
 
 
-@pytest.mark.parametrize("family", BASES)
+@pytest.mark.parametrize("family", [name for name, bases in BASES.items() if hasattr(comfy.model_base, bases[0])])
 def test_the_model_itself_and_a_class_of_another_pack_pass(family):
     """Packs derive classes of their own, and change only how they sample."""
     base = getattr(comfy.model_base, BASES[family][0])

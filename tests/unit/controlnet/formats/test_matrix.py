@@ -11,7 +11,7 @@ from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.scaled import plain
 from zeroconv.controlnet.networks.layers import torch_attention
 
-PATCH_KINDS = ("qwen_blockwise", "z_image")
+PATCH_KINDS = ("qwen_blockwise", "z_image", "anima_lllite", "uni3c")
 COMFY_KINDS = ("comfy_controlnet", "stable_cascade")
 BUILT = {form.kind for form in FORMATS if form.build is not None}
 NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]
