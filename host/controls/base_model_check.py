@@ -1,5 +1,6 @@
 """Whether a network and a base model belong together."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_base
@@ -28,14 +29,29 @@ def check_unet_family(
     kind: of the network, for the message. context_dim: width of the prompt's tokens, None for a network without
     attention: then the size vector alone tells. adm_channels: width of the size vector, None for SD1.5 and SD2.x.
     """
-    config = base_model.model_config.unet_config
-    if context_dim in (None, config.get("context_dim")) and adm_channels == config.get("adm_in_channels"):
+    config, base = base_model.model_config.unet_config, base_family(base_model)
+    fits = context_dim in (None, config.get("context_dim")) and adm_channels == config.get("adm_in_channels")
+    if fits and is_picture_unet(config):
         return
-    base = family_name(config.get("context_dim"), config.get("adm_in_channels"))
     raise ValueError(
         f"The {kind} is for {family}, but the MODEL is {base}. "
         f"Load a {kind} made for {base}, or a checkpoint of {family}."
     )
+
+
+def is_picture_unet(config: Mapping[str, Any]) -> bool:
+    """Whether a base model is a UNet for pictures. config: the host's description of it."""
+    return "context_dim" in config and "model_channels" in config and not config.get("use_temporal_attention")
+
+
+def base_family(base_model: Any) -> str:
+    """A base model's family, for messages: of Stable Diffusion, or the host's name of it."""
+    config = base_model.model_config.unet_config
+    if config.get("use_temporal_attention"):
+        return "Stable Video Diffusion"
+    if is_picture_unet(config):
+        return family_name(config["context_dim"], config.get("adm_in_channels"))
+    return _host_class(base_model)
 
 
 def check_transformer_family(family: str, width: int | None, base_model: Any) -> None:
