@@ -154,6 +154,7 @@ KINDS: dict[str, Kind] = {
     "qwen-image": Kind("qwen-image", hosted("qwen-image"), "Qwen-Image", "comfy_controlnet"),
     "qwen-image fun": Kind("qwen-fun", hosted("qwen-image fun"), "Qwen-Image", "comfy_controlnet"),
     "stable cascade": Kind("stable-cascade", hosted("stable cascade"), "Stable Cascade", "stable_cascade"),
+    "stable cascade large": Kind("stable-cascade", hosted("stable cascade large"), "Stable Cascade", "stable_cascade"),
     "qwen blockwise": Kind("qwen-blockwise", patch("qwen blockwise"), "Qwen-Image", "qwen_blockwise"),
     "qwen blockwise inpaint": Kind("qwen-blockwise", patch("qwen blockwise inpaint"), "Qwen-Image", "qwen_blockwise"),
     "z-image": Kind("z-image", patch("z-image"), "Z-Image", "z_image"),
@@ -185,6 +186,15 @@ KINDS: dict[str, Kind] = {
     "supir": Kind(
         "supir",
         keys("control_model.input_hint_block.0.weight", "project_modules.0.zero_conv.weight"),
+        kind="",
+    ),
+    "supir whole checkpoint": Kind(
+        "supir",
+        keys(
+            "model.control_model.input_hint_block.0.weight",
+            "model.diffusion_model.project_modules.0.zero_conv.weight",
+            "model.diffusion_model.input_blocks.0.0.weight",
+        ),
         kind="",
     ),
     "uso style": Kind(

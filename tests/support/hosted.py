@@ -171,6 +171,9 @@ EVERY_FAMILY: dict[str, Family] = {
     "stable cascade": Family(
         "stable-cascade", cascade, "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
     ),
+    "stable cascade large": Family(
+        "stable-cascade", partial(cascade, True), "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
+    ),
 }  # fmt: skip
 
 INPAINTING: dict[str, Family] = {
