@@ -21,7 +21,16 @@ SIZES = {
     "z-image": (16, 8, 12),
     "anima": (16, 1, 8, 12),
     "wan": (16, 3, 8, 12),
+    "wan vace": (16, 3, 8, 12),
+    "wan fun": (16, 3, 8, 12),
 }
+
+WAN = {
+    "image_model": "wan2.1", "dim": 96, "num_heads": 4, "ffn_dim": 128, "num_layers": 4, "patch_size": (1, 2, 2),
+    "freq_dim": 32, "window_size": (-1, -1), "qk_norm": True, "cross_attn_norm": True, "eps": 1e-6, "out_dim": 16,
+    "text_dim": CONTEXT,
+}  # fmt: skip
+"""What all tiny models of Wan have in common."""
 
 CONFIGS = {
     "sd3": (
@@ -58,14 +67,9 @@ CONFIGS = {
             "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32,
         },
     ),
-    "wan": (
-        "WAN21_T2V",
-        {
-            "image_model": "wan2.1", "model_type": "t2v", "dim": 96, "num_heads": 4, "ffn_dim": 128, "num_layers": 4,
-            "patch_size": (1, 2, 2), "freq_dim": 32, "window_size": (-1, -1), "qk_norm": True,
-            "cross_attn_norm": True, "eps": 1e-6, "in_dim": 16, "out_dim": 16, "text_dim": CONTEXT,
-        },
-    ),
+    "wan": ("WAN21_T2V", {"model_type": "t2v", "in_dim": 16, **WAN}),
+    "wan vace": ("WAN21_Vace", {"model_type": "vace", "in_dim": 16, "vace_layers": 2, "vace_in_dim": 96, **WAN}),
+    "wan fun": ("WAN21_FunControl2V", {"model_type": "t2v", "in_dim": 48, **WAN}),
     "anima": (
         "Anima",
         {
