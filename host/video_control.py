@@ -27,7 +27,7 @@ from .conditioning import Conditioning
 SCHEDULE_PARTS = 20
 """Even parts of the timesteps in which a schedule is followed, each at the strength of its middle."""
 SEAM = 1e-5
-"""Of the timesteps, between two parts: at one noise level only one of them may act."""
+"""A gap between two parts, as a fraction of the timesteps: at one noise level only one of them may act."""
 WAN_COMPRESSION, LTX_COMPRESSION = 4, 8
 """Frames of the video to a frame of the latent, but for the first."""
 FUN_CHANNELS = {32: comfy.latent_formats.Wan21, 96: comfy.latent_formats.Wan22}
