@@ -34,6 +34,12 @@ def video_length(window: Any) -> int | None:
     return getattr(window, "total_frames", 0) or None
 
 
+def anchor_frames(window: Any) -> tuple[int, ...]:
+    """The frame that newer hosts (0.33) put before those of a context window, if they do."""
+    anchor = getattr(window, "causal_anchor_index", None)
+    return () if anchor is None or anchor < 0 else (anchor,)
+
+
 def has_device_clones(options: Mapping[str, Any]) -> bool:
     """Whether a step runs on several devices (0.33), each with controls of its own, found by the first one's identity.
 

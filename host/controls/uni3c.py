@@ -63,7 +63,7 @@ class Uni3CPatch(TokenPatch):
         seen, time = self._one_prompt(given["x"])[:, :SEEN_CHANNELS].to(dtype), self._one_prompt(given["vec"])
         lacking = SEEN_CHANNELS - seen.shape[1]
         seen = torch.nn.functional.pad(seen, (0, 0, 0, 0, 0, 0, 0, lacking)) if lacking > 0 else seen
-        film = self.hint.to(seen).expand(seen.shape[0], -1, -1, -1, -1)
+        film = self.request.window_of(self.hint).to(seen).expand(seen.shape[0], -1, -1, -1, -1)
         tokens, frequencies = self.network.process_input(torch.cat([seen, film], dim=1))
         return BlockState(tokens, (time[:, 0] if time.dim() == 3 else time).to(dtype), frequencies)
 

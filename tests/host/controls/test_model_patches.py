@@ -169,6 +169,34 @@ def test_a_film_runs_along_the_video_as_in_cores_node(frames, models, control):
 
 
 @pytest.mark.skipif("wan uni3c" not in HERE, reason="this ComfyUI has no Uni3C")
+def test_a_context_window_sees_its_own_part_of_the_film(models, control, monkeypatch):
+    from comfy.context_windows import (
+        IndexListContextHandler,
+        create_prepare_sampling_wrapper,
+        get_matching_context_schedule,
+        get_matching_fuse_method,
+    )
+
+    monkeypatch.setitem(SIZES, "wan", (16, 6, 8, 12))
+    model = models["wan"].clone()
+    model.model_options["context_handler"] = IndexListContextHandler(
+        context_schedule=get_matching_context_schedule("standard_static"),
+        fuse_method=get_matching_fuse_method("pyramid"),
+        context_length=3, context_overlap=1, dim=2,
+    )  # fmt: skip
+    create_prepare_sampling_wrapper(model)
+    net, film = control("wan uni3c"), image(count=21)
+    network, seen = net.runner.loaded.network, []
+    real = network.process_input
+    monkeypatch.setattr(network, "process_input", lambda given: seen.append(given[:, 20:]) or real(given))
+    sample_dit("wan", model, [unit("wan uni3c", net, hint=film)], steps=1)
+    whole = net.runner.latent_format.process_in(FilmVae(16).encode(film))
+    assert whole.shape[2] == 6
+    for part, start in zip(seen, (0, 2, 3), strict=True):  # the host puts one more frame before a later window
+        assert torch.equal(part, whole[:, :, max(0, start - 1) : start + 3])
+
+
+@pytest.mark.skipif("wan uni3c" not in HERE, reason="this ComfyUI has no Uni3C")
 @pytest.mark.parametrize(("frames", "seen"), [(1, [0] * 9), (5, [0, 1, 2, 3, 4, 4, 4, 4, 4]), (12, list(range(9)))])
 def test_a_film_is_previewed_as_it_runs_along_the_video(frames, seen, control):
     name, film = "wan uni3c", image(count=frames)
