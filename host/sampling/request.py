@@ -133,10 +133,10 @@ FILM_TIME = 2
 def _film_window(options: dict[str, Any]) -> FrameWindow | None:
     """None also on hosts that do not tell how long the whole video is (0.3.75): its windows cannot be placed there."""
     window = options.get("context_window")
-    total = None if window is None or window.dim != FILM_TIME else video_length(window)
-    if total is None:
+    if window is None or window.dim != FILM_TIME:
         return None
-    return FrameWindow((*anchor_frames(window), *window.index_list), total)
+    total = video_length(window)
+    return None if total is None else FrameWindow((*anchor_frames(window), *window.index_list), total)
 
 
 def active_rows(factors: tuple[float, ...] | None, rows: StepRows) -> tuple[tuple[int, ...], tuple[int, ...]]:

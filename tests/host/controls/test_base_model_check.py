@@ -33,6 +33,17 @@ EVERY_BASE = [
     for kind in vars(comfy.model_base).values()
     if isinstance(kind, type) and issubclass(kind, comfy.model_base.BaseModel)
 ]
+OTHERS = {
+    "Flux": ("Flux2", "Chroma", "ChromaRadiance", "LongCatImage", "SD3", "QwenImage"),
+    "Qwen-Image": ("MageFlow", "Flux", "WAN21"),
+    "Z-Image": ("ZImagePixelSpace", "Flux"),
+    "SD3": ("Flux", "SDXL"),
+    "Hunyuan-DiT": ("HunyuanVideo", "HunyuanImage21"),
+    "Anima": ("CosmosPredict2", "QwenImage"),
+    "Wan": ("WAN21_HuMo", "WAN22_Animate", "WAN22_S2V", "WAN22", "QwenImage", "Anima"),
+    "Stable Cascade": ("StableCascade_B",),
+}
+"""Base models that a family's networks were not made for, though some inherit from its own."""
 UNETS = {"SD1.5": (768, None), "SD2.x": (1024, None), "SDXL": (2048, 2816), "SDXL without attention": (None, 2816)}
 """Widths of the prompt's tokens and of the size vector, by the family of a network for Stable Diffusion."""
 
@@ -78,6 +89,14 @@ def test_every_pair_of_a_family_that_the_host_runs_and_a_base_model(family):
             continue
         with pytest.raises(ValueError, match=rf"for {family}, but the MODEL is {kind.__name__}\."):
             check_transformer_family(family, None, instance(kind))
+
+
+@pytest.mark.parametrize(("family", "name"), [(family, name) for family, names in OTHERS.items() for name in names])
+def test_base_models_that_are_like_a_family_are_others(family, name):
+    if not hasattr(comfy.model_base, name):
+        pytest.skip("this ComfyUI has no such base model")
+    with pytest.raises(ValueError, match=f"but the MODEL is {name}"):
+        check_transformer_family(family, None, instance(getattr(comfy.model_base, name)))
 
 
 @pytest.mark.parametrize("family", UNETS)
