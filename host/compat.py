@@ -34,6 +34,12 @@ def video_length(window: Any) -> int | None:
     return getattr(window, "total_frames", 0) or None
 
 
+def anchor_frames(window: Any) -> tuple[int, ...]:
+    """The frame that newer hosts (0.33) put before those of a context window, if they do."""
+    anchor = getattr(window, "causal_anchor_index", None)
+    return () if anchor is None or anchor < 0 else (anchor,)
+
+
 def has_device_clones(options: Mapping[str, Any]) -> bool:
     """Whether a step runs on several devices (0.33), each with controls of its own, found by the first one's identity.
 
@@ -48,6 +54,32 @@ def model_patch_nodes() -> ModuleType:
     Raises ImportError on a host without model patches.
     """
     return importlib.import_module("comfy_extras.nodes_model_patch")
+
+
+def host_version() -> str:
+    """The version of this ComfyUI; "of an unknown version" where it does not say."""
+    try:
+        return str(importlib.import_module("comfyui_version").__version__)
+    except (ImportError, AttributeError):
+        return "of an unknown version"
+
+
+def update_needed(label: str, since: str) -> str:
+    """A sentence for a file that this host is too old to run. since: the oldest version in which it was seen to run."""
+    return (
+        f"This file is a {label}, which needs ComfyUI {since} or newer; this is ComfyUI {host_version()}. Update "
+        "ComfyUI."
+    )
+
+
+def anima_networks() -> ModuleType:
+    """Where the host keeps the ControlNet-LLLite of Anima. Raises ImportError on hosts without Anima (0.3.75)."""
+    return importlib.import_module("comfy.ldm.anima.lllite")
+
+
+def uni3c_networks() -> ModuleType:
+    """Where the host keeps Wan's Uni3C. Raises ImportError on hosts without it (0.3.75)."""
+    return importlib.import_module("comfy.ldm.wan.uni3c")
 
 
 def z_image_networks() -> ModuleType:

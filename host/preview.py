@@ -14,11 +14,11 @@ from ..controlnet.hint.fit import fit_hint
 from ..controlnet.hint.order import NO_HINT
 from ..controlnet.report.plan_plot import Forecast
 from ..controlnet.report.record_plot import ControlRecord
-from ..controlnet.strength.factors import StepRows, StrengthFactors
+from ..controlnet.strength.factors import StrengthFactors
 from ..controlnet.strength.timeline import SamplingTimeline
 from .conditioning import Conditioning
 from .controls.control import Control
-from .controls.control_hint import hint_index_per_item
+from .controls.control_hint import hints_of_latent
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _seen(control: Any, hint: Tensor, latent: Tensor) -> Tensor:
         seen = comfy.utils.common_upscale(hint, width, height, control.upscale_algorithm, "center")
     else:
         fitted = fit_hint(hint, (height, width), control.settings.fit)
-        order = hint_index_per_item(control, hint.shape[0], StepRows((False,), latent.shape[0]))
+        order = hints_of_latent(control, hint.shape[0], latent)
         seen = fitted[list(order)]
         seen[[index == NO_HINT for index in order]] = 0
     return seen.movedim(1, -1).float().clamp(0, 1)

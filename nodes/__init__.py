@@ -20,6 +20,7 @@ TOPICS = (
     "control.apply",
     "control.union",
     "control.stack",
+    "control.video_control",
     "strength.schedule",
     "strength.block_weights",
     "strength.control_mode",

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...storage.names import name_of
 from ...storage.weights import shapes_of
 from ..networks.dimensions import Shapes
+from .anima_lllite import ANIMA_LLLITE
 from .comfy_controlnet import COMFY_CONTROLNETS
 from .control_lora import CONTROL_LORA
 from .ctrlora import CTRLORA, CTRLORA_BASE, CTRLORA_FULL
@@ -23,12 +24,13 @@ from .model_patch import MODEL_PATCHES
 from .nearest import nearest
 from .sparse_ctrl import SPARSE_CTRL
 from .t2i_adapter import T2I_ADAPTER
+from .uni3c import UNI3C
 
 Result = TypeVar("Result")
 Source = Callable[[], Mapping[str, Tensor]]
 
 OURS = (CONTROL_LORA, LDM, DIFFUSERS, CTRLORA, CTRLORA_FULL, SPARSE_CTRL, T2I_ADAPTER, LLLITE)
-FORMATS: tuple[Format, ...] = (*OURS, *COMFY_CONTROLNETS, *MODEL_PATCHES, CTRLORA_BASE, *KNOWN)
+FORMATS: tuple[Format, ...] = (*OURS, *COMFY_CONTROLNETS, *MODEL_PATCHES, ANIMA_LLLITE, UNI3C, CTRLORA_BASE, *KNOWN)
 
 __all__ = ["FORMATS", "Format", "load_ldm_state_dict", "load_tensors", "recognise"]
 

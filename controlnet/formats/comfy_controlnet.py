@@ -50,7 +50,8 @@ def _is_qwen(shapes: Shapes) -> bool:
 
 
 def _is_qwen_fun(shapes: Shapes) -> bool:
-    return "control_blocks.0.after_proj.weight" in shapes and "control_img_in.weight" in shapes
+    marks = {"control_img_in.weight", "control_blocks.0.after_proj.weight", "control_blocks.0.txt_mlp.net.2.weight"}
+    return marks <= {*shapes}
 
 
 def _is_instantx(shapes: Shapes) -> bool:
@@ -109,8 +110,9 @@ def _of_comfy(
     recognise: Callable[[Shapes], bool],
     describe: Callable[[Shapes], Description],
     kind: str = "comfy_controlnet",
+    since: str = "0.3.75",
 ) -> Format:
-    return Format(identifier, label, recognise, _as_they_are, describe, kind=kind)
+    return Format(identifier, label, recognise, _as_they_are, describe, kind=kind, since=since)
 
 
 COMFY_CONTROLNETS = (
@@ -120,7 +122,7 @@ COMFY_CONTROLNETS = (
     _of_comfy("sd35", "SD3.5 ControlNet", _is_sd35, _describe_sd35),
     _of_comfy("sd3", "SD3 ControlNet", _is_sd3, _describe_sd3),
     _of_comfy("qwen-image", "Qwen-Image ControlNet", _is_qwen, _describe_qwen),
-    _of_comfy("qwen-fun", "Qwen-Image Fun ControlNet", _is_qwen_fun, _describe_qwen_fun),
+    _of_comfy("qwen-fun", "Qwen-Image Fun ControlNet", _is_qwen_fun, _describe_qwen_fun, since="0.33"),
     _of_comfy("flux", "Flux ControlNet", _is_instantx, _describe_flux),
     _of_comfy("stable-cascade", "Stable Cascade ControlNet", _is_cascade, _describe_cascade, "stable_cascade"),
 )

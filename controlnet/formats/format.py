@@ -44,7 +44,7 @@ class Format:
     base model. needs_controlnet: not without the tensors of another file, which `convert` gets in the base's place.
     kind: what runs the file, by the name of its module in `networks/` and in `host/controls/`; empty for a file that is
     known and not run. build: (converted tensors, layers, attention) -> a network of ours around them; None where
-    ComfyUI's own network runs it.
+    ComfyUI's own network runs it. since: the oldest ComfyUI in which that was seen to run.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Format:
     needs_controlnet: bool = False
     kind: str = ""
     build: Build | None = None
+    since: str = "0.3.75"
     needs: str = ""
     """For a format that ZeroConv does not run: what does, in one sentence."""
 

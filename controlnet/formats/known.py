@@ -1,8 +1,9 @@
 """Files that ZeroConv knows and does not run: what they are and what runs them, in a sentence.
 
 Recognised by keys: Stable Video's ControlNets, diffusers' ControlNet-XS, T2I style adapters, IP-Adapters, LoRAs, whole
-base models. A ControlNet-XS needs a base UNet that hands its features over at every block: that is not residuals of one
-file.
+base models, and what ComfyUI's `comfy_extras/nodes_model_patch.py` (0.33, and the newest that could be read) and
+`comfy.controlnet` load beside. A ControlNet-XS needs a base UNet that hands its features over at every block: that is
+not residuals of one file.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +38,63 @@ def is_cross(shapes: Shapes) -> bool:
     return "control_to_base_for_conv_in.weight" in shapes or has(shapes, "ctrl_to_base")
 
 
+def is_minimax_fun(shapes: Shapes) -> bool:
+    """Whether it is a Fun ControlNet of MiniMax-H3, in ComfyUI's keys or diffusers'."""
+    block = "control_blocks.0."
+    return {"control_proj_in.weight", f"{block}adaln_proj.linear.weight", f"{block}before_proj.weight"} <= {*shapes}
+
+
+def is_qwen21_fun(shapes: Shapes) -> bool:
+    """Whether it is a Fun ControlNet of Qwen-Image-2.1, whose blocks see text and picture in one sequence."""
+    return {"control_img_in.weight", "control_blocks.0.img_mlp.out.weight"} <= {*shapes}
+
+
 KNOWN = (
+    _known(
+        "qwen-image-2.1-fun",
+        "a Fun ControlNet for Qwen-Image-2.1",
+        is_qwen21_fun,
+        "Put it into models/model_patches and use Load Model Patch and Apply Qwen Image 2.1 Fun ControlNet of a "
+        "ComfyUI newer than 0.33.",
+    ),
+    _known(
+        "minimax-h3-fun",
+        "a Fun ControlNet for MiniMax-H3",
+        is_minimax_fun,
+        "Put it into models/model_patches and use Load Model Patch and Apply MiniMax H3 Fun ControlNet of ComfyUI 0.35 "
+        "or newer.",
+    ),
+    _known(
+        "flux2-fun",
+        "a Fun ControlNet for Flux.2",
+        lambda shapes: {"control_img_in.weight", "control_transformer_blocks.0.before_proj.weight"} <= {*shapes},
+        "No ComfyUI runs it by itself: use it with a pack made for it, such as comfyui-flux2fun-controlnet.",
+    ),
+    _known(
+        "wan-controlnet",
+        "a ControlNet for Wan in diffusers' keys",
+        lambda shapes: {"control_encoder.0.0.weight", "patch_embedding.weight"} <= {*shapes},
+        "No ComfyUI runs it by itself: use it with the pack ComfyUI-WanVideoWrapper.",
+    ),
+    _known(
+        "anima-lllite-first",
+        "a ControlNet-LLLite for Anima of the first version, whose parts have numbers instead of names",
+        _starts("lllite_modules."),
+        "No ComfyUI runs it: use a file of version 2, whose parts are named lllite_dit_blocks_...",
+    ),
+    _known(
+        "multitalk",
+        "a MultiTalk model for Wan",
+        lambda shapes: "audio_proj.proj1.weight" in shapes,
+        "It moves lips to a voice: put it into models/model_patches and use Load Model Patch and "
+        "WanInfiniteTalkToVideo.",
+    ),
+    _known(
+        "ltx-duration",
+        "a duration head for LTX",
+        lambda shapes: any(key.endswith("attention_pooler.query_tokens") for key in shapes),
+        "It tells how long a spoken line takes: put it into models/model_patches and use Load Model Patch.",
+    ),
     _known(
         "svd-controlnet",
         "a ControlNet for Stable Video Diffusion",
@@ -49,18 +106,6 @@ KNOWN = (
         "a ControlNet-XS",
         is_cross,
         "It is woven into the base model block by block, which ComfyUI's models do not allow: use it with diffusers.",
-    ),
-    _known(
-        "anima-lllite",
-        "a ControlNet-LLLite for Anima",
-        lambda shapes: "lllite_conditioning1.conv1.weight" in shapes,
-        "Put it into models/model_patches and use Load Model Patch and Apply Anima LLLite of a newer ComfyUI.",
-    ),
-    _known(
-        "wan-uni3c",
-        "a Uni3C ControlNet for Wan",
-        lambda shapes: "controlnet_patch_embedding.weight" in shapes,
-        "Put it into models/model_patches and use Load Model Patch and Apply Wan Uni3C ControlNet of a newer ComfyUI.",
     ),
     _known(
         "supir",

@@ -86,12 +86,12 @@ def _as_they_are(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) 
     return tensors
 
 
-def _patch(kind: str, label: str, mark: str, describe: Callable[[Shapes], Description]) -> Format:
+def _patch(kind: str, label: str, mark: str, describe: Callable[[Shapes], Description], since: str) -> Format:
     identifier = kind.replace("_", "-")
-    return Format(identifier, label, lambda shapes: mark in shapes, _as_they_are, describe, kind=kind)
+    return Format(identifier, label, lambda shapes: mark in shapes, _as_they_are, describe, kind=kind, since=since)
 
 
 MODEL_PATCHES = (
-    _patch("qwen_blockwise", "Qwen-Image block-wise ControlNet of DiffSynth", QWEN_MARK, _describe_qwen),
-    _patch("z_image", "Z-Image Fun ControlNet", Z_IMAGE_MARK, _describe_z_image),
+    _patch("qwen_blockwise", "Qwen-Image block-wise ControlNet of DiffSynth", QWEN_MARK, _describe_qwen, "0.3.75"),
+    _patch("z_image", "Z-Image Fun ControlNet", Z_IMAGE_MARK, _describe_z_image, "0.33"),
 )

@@ -48,7 +48,7 @@ def scale_residuals(residuals: Residuals, scales: Scales, onto: Sequence[Tensor 
     """
     flat = residuals.flat
     factors = [scales.strength * block for block in scales.blocks or (1.0,) * len(flat)]
-    multipliers = _Multipliers(scales)
+    multipliers = Multipliers(scales)
     keys = [
         (id(tensor), factor, id(other))
         for tensor, factor, other in zip(flat, factors, onto or (None,) * len(flat), strict=True)
@@ -76,8 +76,8 @@ def _scale(residual: Tensor, multiplier: Tensor | float, onto: Tensor | None, in
     return torch.add(onto, residual, alpha=multiplier, out=out)
 
 
-class _Multipliers:
-    """Numbers, or small tensors that broadcast over a residual's channels.
+class Multipliers:
+    """Numbers, or small tensors that broadcast over a residual's channels, for the factors of one step.
 
     Rows and mask are joined once for each grid.
     """
@@ -87,6 +87,10 @@ class _Multipliers:
         self._grids: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, residual: Tensor, factor: float) -> Tensor | float:
+        """What to multiply a residual with, of which only shape, dtype and device count.
+
+        residual: (rows, C, h, w) or (rows, tokens, C). factor: the strength times the residual's block weight.
+        """
         if factor == 0 or (self._scales.rows is None and self._scales.mask is None):
             return factor
         grid = tuple(residual.shape[2:]) if residual.dim() == 4 else tuple(residual.shape[1:2])

@@ -1,5 +1,6 @@
 """Whether a network and a base model belong together."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_base
@@ -14,6 +15,8 @@ BASES: dict[str, tuple[str, ...]] = {
     "Qwen-Image": ("QwenImage",),
     "Stable Cascade": ("StableCascade_C",),
     "Z-Image": ("Lumina2",),
+    "Anima": ("Anima",),
+    "Wan": ("WAN21", "WAN21_Vace", "WAN21_Camera"),
 }
 """Names of the host's classes in `comfy.model_base`, by the family of the ControlNet."""
 
@@ -26,14 +29,29 @@ def check_unet_family(
     kind: of the network, for the message. context_dim: width of the prompt's tokens, None for a network without
     attention: then the size vector alone tells. adm_channels: width of the size vector, None for SD1.5 and SD2.x.
     """
-    config = base_model.model_config.unet_config
-    if context_dim in (None, config.get("context_dim")) and adm_channels == config.get("adm_in_channels"):
+    config, base = base_model.model_config.unet_config, base_family(base_model)
+    fits = context_dim in (None, config.get("context_dim")) and adm_channels == config.get("adm_in_channels")
+    if fits and is_picture_unet(config):
         return
-    base = family_name(config.get("context_dim"), config.get("adm_in_channels"))
     raise ValueError(
         f"The {kind} is for {family}, but the MODEL is {base}. "
         f"Load a {kind} made for {base}, or a checkpoint of {family}."
     )
+
+
+def is_picture_unet(config: Mapping[str, Any]) -> bool:
+    """Whether a base model is a UNet for pictures. config: the host's description of it."""
+    return "context_dim" in config and "model_channels" in config and not config.get("use_temporal_attention")
+
+
+def base_family(base_model: Any) -> str:
+    """A base model's family, for messages: of Stable Diffusion, or the host's name of it."""
+    config = base_model.model_config.unet_config
+    if config.get("use_temporal_attention"):
+        return "Stable Video Diffusion"
+    if is_picture_unet(config):
+        return family_name(config["context_dim"], config.get("adm_in_channels"))
+    return _host_class(base_model)
 
 
 def check_transformer_family(family: str, width: int | None, base_model: Any) -> None:
@@ -64,5 +82,5 @@ def _host_class(base_model: Any) -> str:
 
 def width_of(network: Any) -> int | None:
     """Channels of a token; None where the network does not say."""
-    names = ("hidden_size", "inner_dim", "dim")
+    names = ("hidden_size", "inner_dim", "dim", "model_channels")
     return next((value for name in names if isinstance(value := getattr(network, name, None), int)), None)

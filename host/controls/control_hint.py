@@ -18,8 +18,8 @@ from ...controlnet.hint.order import hint_indices, spread_hints
 from ...controlnet.hint.region import Region
 from ...controlnet.strength.factors import StepRows
 from ..sampling.regions import COLORS, Layers
-from ..sampling.request import StepRequest
-from .runner import HintView, PreparedHint
+from ..sampling.request import StepRequest, latent_frames
+from .runner import HintView, PreparedHint, film_order
 
 if TYPE_CHECKING:
     from .control import Control
@@ -117,8 +117,17 @@ class ControlHint:
             vae=control.vae,
             masks=control.extra_concat_orig,
             inpaint=control.settings.inpaint,
+            latent_frames=request.latent_frames,
         )
-        token = (size, region, fit, request.x.dtype, runner.loaded.weights_state, request.union_types)
+        token = (
+            size,
+            request.latent_frames,
+            region,
+            fit,
+            request.x.dtype,
+            runner.loaded.weights_state,
+            request.union_types,
+        )
         hint = self.prepared.get(image, token, lambda: runner.prepare_hint(view))
         if for_each_row:
             order = request.active_rows or tuple(range(request.row_count))
@@ -129,11 +138,20 @@ class ControlHint:
 
 
 def hint_index_per_item(control: Control, hint_count: int, rows: StepRows) -> tuple[int, ...]:
-    """Index of the hint of each item, or NO_HINT. Raises ValueError when the numbers do not fit."""
+    """Index of the hint of each item, or NO_HINT; a film is one hint. Raises ValueError when the numbers do not fit."""
+    if control.runner.abilities.film:
+        return (0,) * rows.item_count
     if control.runner.abilities.frames:
         total = rows.item_count if rows.window is None else rows.total
         return spread_hints(hint_count, rows.frames, total, control.settings.frames)
     return hint_indices(hint_count, rows.item_count, control.settings.hint_order, rows.window)
+
+
+def hints_of_latent(control: Control, hint_count: int, latent: Tensor) -> tuple[int, ...]:
+    """Index of the hint of each item of a latent, or NO_HINT; of each frame where the hints are a film."""
+    if control.runner.abilities.film and control.vae is not None:
+        return film_order(hint_count, latent_frames(latent), control.vae)
+    return hint_index_per_item(control, hint_count, StepRows((False,), latent.shape[0]))
 
 
 def _fits(hint: Tensor | None, size: tuple[int, int], control: Control) -> bool:

@@ -8,12 +8,12 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.lllite import LLLite, Placement
 from ...controlnet.residuals import Residuals
 from ...controlnet.strength.scaling import Scales, scale_residuals, spread_rows
 from ..sampling.patches import ControlPatch
 from ..sampling.request import StepRequest
+from .base_model_check import base_family
 from .loaded_network import LoadedNetwork
 from .runner import Abilities, HintView, PatchRunner, PreparedHint
 
@@ -73,8 +73,7 @@ class LLLiteRunner(PatchRunner):
 
     def check_base_model(self, base_model: Any) -> None:
         """Raise ValueError when the base model does not have the layers that the modules change."""
-        config = base_model.model_config.unet_config
-        base = family_name(config.get("context_dim"), config.get("adm_in_channels"))
+        base = base_family(base_model)
         if base != "SDXL":
             raise ValueError(
                 f"The ControlNet-LLLite is for SDXL, but the MODEL is {base}. Load a ControlNet made for {base}, or a "

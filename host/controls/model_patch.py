@@ -50,15 +50,15 @@ class TokenPatch(ControlPatch):
         """The block weight of one residual, in order of depth."""
         return 1.0 if self.scales.blocks is None else self.scales.blocks[index]
 
-    def add(self, tokens: Tensor, residual: Tensor, index: int) -> None:
-        """Add a residual to the first tokens, in place. index: of the residual, in order of depth."""
+    def add(self, tokens: Tensor, residual: Tensor, index: int, offset: int = 0) -> None:
+        """Add a residual to the tokens from an offset on, in place. index: of the residual, in order of depth."""
         residuals = Residuals((residual,), ())
         if self.request.active_rows is not None:
             constants = self.request.step.kept.constants
             residuals = spread_rows(residuals, self.request.active_rows, self.request.row_count, constants)
         factors = None if self.scales.blocks is None else (self.factor(index),)
         scaled = scale_residuals(residuals, replace(self.scales, blocks=factors)).output[0]
-        tokens[:, : scaled.shape[1]] += scaled
+        tokens[:, offset : offset + scaled.shape[1]] += scaled
 
 
 class BlockwisePatch(TokenPatch):
@@ -121,7 +121,7 @@ class ModelPatchRunner(PatchRunner):
 
     stride = 1
 
-    def __init__(self, loaded: LoadedNetwork[nn.Module], kind: PatchKind, found: Description) -> None:
+    def __init__(self, kind: PatchKind, loaded: LoadedNetwork[nn.Module], found: Description) -> None:
         super().__init__(loaded, found.family, Abilities(found.residuals or 0, output_count=0, divisible=False))
         self.kind, self.latent_format, self.inpaint_input = kind, kind.latent_format, kind.inpaint_input
         self.concat_mask = kind.inpaint_input == "hint"

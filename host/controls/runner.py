@@ -16,6 +16,7 @@ from torch import Tensor
 from ...controlnet.hint.fit import Fit, fit_hint
 from ...controlnet.hint.inpaint import Inpaint, InpaintInput
 from ...controlnet.hint.region import Region
+from ...controlnet.hint.video import film_frames, pixel_frames
 from ...controlnet.networks.layers import repeat_rows
 from ...controlnet.networks.union import UnionHint
 from ...controlnet.residuals import Residuals
@@ -42,7 +43,8 @@ class Abilities:
 
     residual_count: how many residuals it gives, for weights over the depth. output_count: how many of them go to the
     skips; None where only a run tells. regions: can take the part of the hint that lies in a region. frames: its hints
-    are for some frames of a video, and it sees all frames together. divisible: can be asked for a part of a step's
+    are for some frames of a video, and it sees all frames together. film: its hints are the frames of one film, which
+    run along the time of the latent. divisible: can be asked for a part of a step's
     rows. rounds_as_core: round after scaling and after adding, as the host does, and not only once.
     """
 
@@ -50,6 +52,7 @@ class Abilities:
     output_count: int | None = None
     regions: bool = False
     frames: bool = False
+    film: bool = False
     divisible: bool = True
     rounds_as_core: bool = False
 
@@ -62,7 +65,7 @@ class HintView:
     size: height and width of the latent that the hints are laid over. region: the part to prepare, None for all.
     stride: pixels to a latent point. fit: how other sizes meet it. preprocess: the host's own change of the pixels.
     vae, masks: what Apply gave to networks that see latents. inpaint: what it gave to those that take a picture to
-    complete beside the hint.
+    complete beside the hint. latent_frames: along the time of the latent, 1 for pictures.
     """
 
     image: Tensor
@@ -77,6 +80,7 @@ class HintView:
     vae: Any = None
     masks: Sequence[Tensor] = ()
     inpaint: Inpaint | None = None
+    latent_frames: int = 1
 
     @property
     def pixel_size(self) -> tuple[int, int]:
@@ -86,6 +90,11 @@ class HintView:
         """A hint, by default the control's own, (B, 3, H, W), 0..1, at a size in pixels, by default the frame's."""
         image = self.image if image is None else image
         return self.preprocess(fit_hint(image, size or self.pixel_size, self.fit))
+
+    def film(self, size: tuple[int, int]) -> Tensor:
+        """The hints as a film of the length that the VAE makes of the latent, (frames, 3, H, W)."""
+        order = film_order(self.image.shape[0], self.latent_frames, self.vae)
+        return self.pixels(self.image[: max(order) + 1], size)[list(order)]
 
     def vae_encode(self, pixels: Tensor) -> Tensor:
         """Latents of pixels (B, C, H, W), 0..1; what the host had loaded for its step is loaded again after."""
@@ -197,6 +206,11 @@ class PatchRunner(Runner):
     @abstractmethod
     def patches(self, request: StepRequest, hint: PreparedHint, scales: Scales) -> Iterable[tuple[str, ControlPatch]]:
         """The patches of a step, each with the host's name of its place. hint: as in `ResidualRunner.run`."""
+
+
+def film_order(hint_count: int, latent_frames: int, vae: Any) -> tuple[int, ...]:
+    """Index of the hint of each frame that the VAE would decode a latent to."""
+    return film_frames(hint_count, pixel_frames(latent_frames, vae.temporal_compression_decode() or 1))
 
 
 def _as_it_is(pixels: Tensor) -> Tensor:

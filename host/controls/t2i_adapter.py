@@ -7,11 +7,11 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...controlnet.networks.dimensions import family_name
 from ...controlnet.networks.layers import repeat_rows
 from ...controlnet.networks.t2i_adapter import T2IAdapter
 from ...controlnet.residuals import Residuals
 from ..sampling.request import StepRequest
+from .base_model_check import base_family
 from .loaded_network import LoadedNetwork
 from .runner import Abilities, HintView, PreparedHint, ResidualRunner
 
@@ -30,10 +30,9 @@ class T2IAdapterRunner(ResidualRunner):
 
     def check_base_model(self, base_model: Any) -> None:
         dims, config = self.loaded.network.dims, base_model.model_config.unet_config
-        adm = config.get("adm_in_channels")
-        if (adm == 2816) == dims.is_sdxl and config.get("model_channels") == dims.levels[0].channels:
+        base, fitting = base_family(base_model), ("SDXL",) if dims.is_sdxl else ("SD1.5", "SD2.x")
+        if base in fitting and config.get("model_channels") == dims.levels[0].channels:
             return
-        base = family_name(config.get("context_dim"), adm)
         raise ValueError(
             f"The T2I-Adapter is for {dims.family}, but the MODEL is {base}. "
             f"Load an adapter or a ControlNet made for {base}, or a checkpoint of {dims.family}."

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,7 @@ from ..controls.sparse_ctrl import SparseCtrlRunner
 from ..controls.stable_cascade import StableCascadeRunner
 from ..controls.t2i_adapter import T2IAdapterRunner
 from .comfy_controlnet import load_comfy_controlnet
-from .model_patch import build_qwen, build_z_image, load_model_patch
+from .model_patch import build_anima, build_qwen, build_uni3c, build_z_image, load_model_patch
 from .model_weights import effective_weights
 from .precision import Precision, check_host_chooses, choose
 
@@ -43,8 +43,8 @@ UNET = "diffusion_model."
 SD2_CONTEXT = 1024
 """Width of the prompt's tokens in SD2.x."""
 
-LoadRunner = Callable[[Format, dict[str, Tensor], str, Precision], Runner]
-"""(format, converted tensors, name, precision) -> runner. Raises ValueError."""
+LoadRunner = Callable[[Format, dict[str, Tensor], str, Precision, Mapping[str, str]], Runner]
+"""(format, converted tensors, name, precision, metadata of the file) -> runner. Raises ValueError."""
 
 PoolingChoice = Literal["auto", "off", "on", "on, both prompts"]
 POOLING_CHOICES: tuple[PoolingChoice, ...] = ("auto", "off", "on", "on, both prompts")
@@ -104,13 +104,14 @@ def load_control(
     path = Path(controlnet_file(name))
     base = None if model is None else functools.partial(unet_weights, model)
     form, tensors = load_tensors(path, base, None if base_file is None else functools.partial(_read, base_file))
+    metadata = read_header(path).metadata
     try:
-        control = control_from_tensors(tensors, printable(path.stem), precision, form)
+        control = control_from_tensors(tensors, printable(path.stem), precision, form, metadata)
         if model is not None:
             control.runner.check_base_model(model.model)
     except ValueError as error:
         raise ValueError(f"'{printable(name)}': {error}") from error
-    return _pooled(control, path, pooling) if form.kind == "controlnet" else control
+    return _pooled(control, path, metadata, pooling) if form.kind == "controlnet" else control
 
 
 def _read(name: str) -> dict[str, Tensor]:
@@ -128,14 +129,18 @@ def unet_weights(model: Any) -> dict[str, Tensor]:
 
 
 def control_from_tensors(
-    tensors: dict[str, Tensor], name: str = "ControlNet", precision: Precision = "auto", form: Format = LDM
+    tensors: dict[str, Tensor],
+    name: str = "ControlNet",
+    precision: Precision = "auto",
+    form: Format = LDM,
+    metadata: Mapping[str, str] | None = None,
 ) -> Control:
     """A control from the converted tensors of a format, by default a ControlNet in LDM keys.
 
-    tensors: taken over: the table holds them as they are kept afterwards. Raises ValueError when they do not fit the
-    format, or this ComfyUI cannot run them.
+    tensors: taken over: the table holds them as they are kept afterwards. metadata: of their file. Raises ValueError
+    when they do not fit the format, or this ComfyUI cannot run them.
     """
-    return Control(RUNNERS[form.kind](form, tensors, name, precision))
+    return Control(RUNNERS[form.kind](form, tensors, name, precision, metadata or {}))
 
 
 def load_network(
@@ -153,18 +158,22 @@ def load_network(
 def _of_ours(runner: Callable[[LoadedNetwork[Any]], Runner]) -> LoadRunner:
     """Load a network that is built by its format."""
 
-    def load(form: Format, tensors: dict[str, Tensor], name: str, precision: Precision) -> Runner:
+    def load(
+        form: Format, tensors: dict[str, Tensor], name: str, precision: Precision, metadata: Mapping[str, str]
+    ) -> Runner:
         return runner(load_network(tensors, name, precision, form.build or build_controlnet))
 
     return load
 
 
-def _of_comfy(load: Callable[[Format, dict[str, Tensor], str], Runner]) -> LoadRunner:
+def _of_comfy(load: Callable[[Format, dict[str, Tensor], str, Mapping[str, str]], Runner]) -> LoadRunner:
     """Load a network that is ComfyUI's own."""
 
-    def load_with_precision(form: Format, tensors: dict[str, Tensor], name: str, precision: Precision) -> Runner:
+    def load_with_precision(
+        form: Format, tensors: dict[str, Tensor], name: str, precision: Precision, metadata: Mapping[str, str]
+    ) -> Runner:
         check_host_chooses(precision)
-        return load(form, tensors, name)
+        return load(form, tensors, name, metadata)
 
     return load_with_precision
 
@@ -179,13 +188,15 @@ RUNNERS: dict[str, LoadRunner] = {
     "stable_cascade": _of_comfy(functools.partial(load_comfy_controlnet, StableCascadeRunner)),
     "qwen_blockwise": _of_comfy(functools.partial(load_model_patch, build_qwen)),
     "z_image": _of_comfy(functools.partial(load_model_patch, build_z_image)),
+    "anima_lllite": _of_comfy(functools.partial(load_model_patch, build_anima)),
+    "uni3c": _of_comfy(functools.partial(load_model_patch, build_uni3c)),
 }
 """The one way from a format (its `kind`) to a control."""
 
 
-def _pooled(control: Control, path: Path, choice: PoolingChoice) -> Control:
+def _pooled(control: Control, path: Path, metadata: Mapping[str, str], choice: PoolingChoice) -> Control:
     """Set the rule of the shuffle network, as chosen or as found."""
-    found = find_pooling(path, read_header(path).metadata).pooled if choice == "auto" else choice != "off"
+    found = find_pooling(path, metadata).pooled if choice == "auto" else choice != "off"
     control.global_average_pooling = found
     if not found or choice == "on, both prompts":
         return control

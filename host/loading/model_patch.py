@@ -3,7 +3,8 @@
 The host's own loader reads its folder `model_patches` only, and takes the official widths for granted.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import comfy.latent_formats
@@ -14,41 +15,50 @@ import torch
 from torch import Tensor, nn
 
 from ...controlnet.formats import Format
+from ...controlnet.formats.anima_lllite import infer_anima
+from ...controlnet.formats.format import Description
 from ...controlnet.formats.model_patch import infer_qwen, infer_z_image
+from ...controlnet.formats.uni3c import infer_uni3c
 from ...controlnet.hint.inpaint import Inpaint
 from ...controlnet.networks.build import fill
 from ...controlnet.networks.dimensions import Shapes
 from ...storage.weights import shapes_of
-from ..compat import model_patch_nodes, z_image_networks
+from ..compat import anima_networks, model_patch_nodes, uni3c_networks, update_needed, z_image_networks
+from ..controls.anima_lllite import AnimaLLLiteRunner
 from ..controls.loaded_network import LoadedNetwork
 from ..controls.model_patch import BlockwisePatch, ModelPatchRunner, PatchKind, ZImagePatch
-from ..controls.runner import HintView
+from ..controls.runner import HintView, PatchRunner
+from ..controls.uni3c import Uni3CRunner
 
 QWEN_MASK_PARTS = 4
 """Channels of a token for one channel of the latent."""
-Built = tuple[nn.Module, PatchKind]
-Build = Callable[[dict[str, Tensor], Shapes], Built]
+MakeRunner = Callable[[LoadedNetwork[Any], Description], PatchRunner]
+Built = tuple[nn.Module, MakeRunner]
+Metadata = Mapping[str, str]
+Build = Callable[[dict[str, Tensor], Shapes, Metadata], Built]
+"""(converted tensors, their shapes, the file's metadata) -> the network, and what makes a runner for it. Raises
+ValueError when they do not fit, ImportError or AttributeError when the host has no such network."""
 
 
-def load_model_patch(build: Build, form: Format, tensors: dict[str, Tensor], name: str) -> ModelPatchRunner:
-    """A runner for the tensors of a file, under the file's own names.
+def load_model_patch(
+    build: Build, form: Format, tensors: dict[str, Tensor], name: str, metadata: Metadata
+) -> PatchRunner:
+    """A runner for the converted tensors of a file.
 
     build: of this kind of model patch. Raises ValueError when the host has no such network, or the file does not fit
     it.
     """
     shapes = shapes_of(tensors)
     try:
-        network, kind = build(tensors, shapes)
+        network, make_runner = build(tensors, shapes, metadata)
     except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"This file is a {form.label}, which this version of ComfyUI cannot run yet. Update ComfyUI."
-        ) from error
+        raise ValueError(update_needed(form.label, form.since)) from error
     stored = comfy.utils.weight_dtype(tensors) or torch.float32
     loaded = LoadedNetwork.wrap(name, network, stored, comfy.model_management.get_torch_device())
-    return ModelPatchRunner(loaded, kind, form.describe(shapes))
+    return make_runner(loaded, form.describe(shapes))
 
 
-def build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+def build_qwen(tensors: dict[str, Tensor], shapes: Shapes, metadata: Metadata) -> Built:
     """DiffSynth's block-wise ControlNet of Qwen-Image."""
     dims = infer_qwen(shapes)
     with torch.device("meta"):
@@ -63,7 +73,7 @@ def build_qwen(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
         width=dims.width,
         inpaint_input="hint" if dims.beside else "none",
     )
-    return fill(network, tensors, "Qwen-Image ControlNet"), kind
+    return fill(network, tensors, "Qwen-Image ControlNet"), functools.partial(ModelPatchRunner, kind)
 
 
 def _see_qwen(network: Any, latent: Tensor, view: HintView) -> Tensor:
@@ -78,7 +88,7 @@ def _see_qwen(network: Any, latent: Tensor, view: HintView) -> Tensor:
     return network.process_input_latent_image(latent.clone())
 
 
-def build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
+def build_z_image(tensors: dict[str, Tensor], shapes: Shapes, metadata: Metadata) -> Built:
     """The Fun ControlNet of Z-Image."""
     dims = infer_z_image(shapes)
     tensors = model_patch_nodes().z_image_convert(tensors)
@@ -101,7 +111,7 @@ def build_z_image(tensors: dict[str, Tensor], shapes: Shapes) -> Built:
         width=dims.width,
         inpaint_input="beside" if dims.beside else "none",
     )
-    return fill(network, tensors, "Z-Image ControlNet"), kind
+    return fill(network, tensors, "Z-Image ControlNet"), functools.partial(ModelPatchRunner, kind)
 
 
 def _see_z_image(network: Any, latent: Tensor, view: HintView) -> Tensor:
@@ -137,3 +147,30 @@ def _completed(view: HintView) -> tuple[Tensor, Tensor | None]:
     count = max(picture.shape[0], hole.shape[0])
     picture, hole = (comfy.utils.repeat_to_batch_size(part, count) for part in (picture, hole))
     return (picture - 0.5) * hole.round() + 0.5, kept
+
+
+def build_anima(tensors: dict[str, Tensor], shapes: Shapes, metadata: Metadata) -> Built:
+    """kohya's ControlNet-LLLite of Anima."""
+    infer_anima(shapes)
+    with torch.device("meta"):
+        network = anima_networks().AnimaLLLite(tensors, metadata, operations=comfy.ops.manual_cast)
+    return fill(network, tensors, "ControlNet-LLLite for Anima"), AnimaLLLiteRunner
+
+
+def build_uni3c(tensors: dict[str, Tensor], shapes: Shapes, metadata: Metadata) -> Built:
+    """Uni3C of Wan."""
+    dims = infer_uni3c(shapes)
+    with torch.device("meta"):
+        network = uni3c_networks().WanUni3CControlnet(
+            in_channels=dims.in_channels,
+            conv_out_dim=dims.embedding,
+            dim=dims.width,
+            ffn_dim=dims.hidden,
+            num_layers=dims.layers,
+            time_embed_dim=dims.time_width,
+            out_proj_dim=dims.base_width,
+            add_channels=dims.camera,
+            mid_channels=dims.camera_hidden,
+            operations=comfy.ops.manual_cast,
+        )
+    return fill(network, tensors, "Uni3C ControlNet"), Uni3CRunner

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...controlnet.hint.region import Region
 from ...controlnet.strength.factors import StepRows
-from ..compat import video_length
+from ..compat import anchor_frames, video_length
 from .prompts import read_negative
 from .regions import tile_count
 from .step import Step
@@ -70,6 +70,24 @@ class StepRequest:
         """Height and width of the latent."""
         return self.x.shape[-2], self.x.shape[-1]
 
+    @property
+    def latent_frames(self) -> int:
+        """Frames along the time of the latent, of which a window may be sampled; 1 for pictures."""
+        window = self.film_window
+        return latent_frames(self.x) if window is None or window.total is None else window.total
+
+    @cached_property
+    def film_window(self) -> FrameWindow | None:
+        """The frames along the time of the latent that are sampled together, where those are not all."""
+        return _film_window(self.step.options)
+
+    def window_of(self, film: Tensor) -> Tensor:
+        """The frames of a film's latent, (B, C, frames, h, w), that are sampled together."""
+        window = self.film_window
+        if window is None or film.shape[2] != window.total:
+            return film
+        return film.index_select(2, self.step.kept.constants.get(window.frames, torch.int64, film.device))
+
     @cached_property
     def active_rows(self) -> tuple[int, ...] | None:
         """Indices of the rows it acts on, group after group; None when those are all."""
@@ -101,6 +119,24 @@ def _window_of_host(options: dict[str, Any]) -> FrameWindow | None:
     if window is None or window.dim != 0:
         return None
     return FrameWindow(tuple(window.index_list), video_length(window))
+
+
+def latent_frames(latent: Tensor) -> int:
+    """Frames along the time of a latent, (rows, C, frames, h, w); 1 for pictures, (rows, C, h, w)."""
+    return latent.shape[2] if latent.dim() == 5 else 1
+
+
+FILM_TIME = 2
+"""The dimension of time in a latent of videos."""
+
+
+def _film_window(options: dict[str, Any]) -> FrameWindow | None:
+    """None also on hosts that do not tell how long the whole video is (0.3.75): its windows cannot be placed there."""
+    window = options.get("context_window")
+    if window is None or window.dim != FILM_TIME:
+        return None
+    total = video_length(window)
+    return None if total is None else FrameWindow((*anchor_frames(window), *window.index_list), total)
 
 
 def active_rows(factors: tuple[float, ...] | None, rows: StepRows) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -14,7 +14,23 @@ import comfy.supported_models
 from zeroconv.host.conditioning import Unit, apply_unit
 
 CONTEXT, POOLED = 24, 16
-SIZES = {"sd3": (16, 8, 12), "flux": (16, 8, 12), "qwen-image": (16, 1, 8, 12), "z-image": (16, 8, 12)}
+SIZES = {
+    "sd3": (16, 8, 12),
+    "flux": (16, 8, 12),
+    "qwen-image": (16, 1, 8, 12),
+    "z-image": (16, 8, 12),
+    "anima": (16, 1, 8, 12),
+    "wan": (16, 3, 8, 12),
+    "wan vace": (16, 3, 8, 12),
+    "wan fun": (16, 3, 8, 12),
+}
+
+WAN = {
+    "image_model": "wan2.1", "dim": 96, "num_heads": 4, "ffn_dim": 128, "num_layers": 4, "patch_size": (1, 2, 2),
+    "freq_dim": 32, "window_size": (-1, -1), "qk_norm": True, "cross_attn_norm": True, "eps": 1e-6, "out_dim": 16,
+    "text_dim": CONTEXT,
+}  # fmt: skip
+"""What all tiny models of Wan have in common."""
 
 CONFIGS = {
     "sd3": (
@@ -49,6 +65,19 @@ CONFIGS = {
             "n_kv_heads": 16, "cap_feat_dim": CONTEXT, "qk_norm": True, "axes_dims": [4, 6, 6],
             "axes_lens": [64, 64, 64], "rope_theta": 256.0, "ffn_dim_multiplier": 8.0 / 3.0,
             "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32,
+        },
+    ),
+    "wan": ("WAN21_T2V", {"model_type": "t2v", "in_dim": 16, **WAN}),
+    "wan vace": ("WAN21_Vace", {"model_type": "vace", "in_dim": 16, "vace_layers": 2, "vace_in_dim": 96, **WAN}),
+    "wan fun": ("WAN21_FunControl2V", {"model_type": "t2v", "in_dim": 48, **WAN}),
+    "anima": (
+        "Anima",
+        {
+            "image_model": "anima", "max_img_h": 16, "max_img_w": 16, "max_frames": 4, "in_channels": 16,
+            "out_channels": 16, "patch_spatial": 2, "patch_temporal": 1, "concat_padding_mask": True,
+            "model_channels": 64, "num_blocks": 3, "num_heads": 4, "crossattn_emb_channels": CONTEXT,
+            "pos_emb_cls": "rope3d", "pos_emb_learnable": True, "pos_emb_interpolation": "crop",
+            "use_adaln_lora": True, "adaln_lora_dim": 16, "extra_per_block_abs_pos_emb": False,
         },
     ),
 }  # fmt: skip

@@ -68,6 +68,18 @@ class Vae:
         return latent.unsqueeze(2) if self.frames else latent
 
 
+class FilmVae(Vae):
+    """A stand-in for a VAE of films: of every fourth frame, along the time of one latent."""
+
+    compression = 4
+
+    def temporal_compression_decode(self) -> int:
+        return self.compression
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        return super().encode(pixels)[:: self.compression].movedim(0, 1).unsqueeze(0)
+
+
 @dataclass(frozen=True)
 class Family:
     """A family: its tiny file, how the loader is made tiny, its base model and what the base model's step holds.
@@ -158,6 +170,9 @@ EVERY_FAMILY: dict[str, Family] = {
     ),
     "stable cascade": Family(
         "stable-cascade", cascade, "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
+    ),
+    "stable cascade large": Family(
+        "stable-cascade", partial(cascade, True), "StableCascade_C", 8, latent=(16, 6, 8), vae=False, width=None
     ),
 }  # fmt: skip
 

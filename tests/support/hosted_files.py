@@ -147,8 +147,9 @@ def qwen_fun(blocks: int = 5) -> dict[str, Tensor]:
     return filled(network)
 
 
-def cascade() -> dict[str, Tensor]:
-    places = [0, 4, 8, 12, 51, 55, 59, 63]
+def cascade(large: bool = False) -> dict[str, Tensor]:
+    """large: the one that sees its hint at the size of the latent (a picture made by super-resolution)."""
+    places, mode = [0, 4, 8, 12, 51, 55, 59, 63], {"bottleneck_mode": "large"} if large else {}
     torch.manual_seed(4)
-    network = comfy.ldm.cascade.controlnet.ControlNet(c_in=1, proj_blocks=places)
+    network = comfy.ldm.cascade.controlnet.ControlNet(c_in=3 if large else 1, proj_blocks=places, **mode)
     return {key: value.detach() for key, value in network.state_dict().items()}

@@ -245,6 +245,64 @@ def lllite(
     return shapes
 
 
+def single_stream_fun(width: int = 32, head: int = 16, blocks: int = 2, fused: bool = True) -> Callable[[], Shapes]:
+    """A Fun ControlNet of Qwen-Image-2.1. fused: whether the gate of its feed-forward lies in one matrix with it."""
+
+    def shapes() -> Shapes:
+        made = linear("control_img_in", 129, width)
+        for index in range(blocks):
+            block = f"control_blocks.{index}"
+            for part in ("to_q", "to_k", "to_v", "to_out.0"):
+                made |= {f"{block}.attn.{part}.weight": (width, width)}
+            made |= {f"{block}.attn.norm_{part}.weight": (head,) for part in "qk"}
+            parts = ("gate_up",) if fused else ("proj", "gate")
+            made |= {f"{block}.img_mlp.{part}.weight": (3 * width * (1 + fused), width) for part in parts}
+            made |= {f"{block}.img_mlp.out.weight": (width, 3 * width)} | linear(f"{block}.after_proj", width, width)
+        return made | linear("control_blocks.0.before_proj", width, width)
+
+    return shapes
+
+
+def minimax_fun(diffusers: bool, width: int = 32, head: int = 8, blocks: int = 5) -> Callable[[], Shapes]:
+    """A Fun ControlNet of MiniMax-H3. diffusers: in its library's keys, as published, else in ComfyUI's."""
+
+    def shapes() -> Shapes:
+        made = linear("control_proj_in", 49 * 4, width) | linear("control_blocks.0.before_proj", width, width)
+        for index in range(blocks):
+            block, norm = f"control_blocks.{index}", "norm_" if diffusers else ""
+            parts = ("to_q", "to_k", "to_v") if diffusers else ("qkv_proj",)
+            out, into, back = (
+                ("to_out.0", "ff.net.0.proj", "ff.net.2") if diffusers else ("out_proj", "mlp.fc1", "mlp.fc2")
+            )
+            made |= {f"{block}.attn.{part}.weight": (3 * width // len(parts), width) for part in parts}
+            made |= {f"{block}.attn.{norm}{part}{'' if diffusers else '_norm'}.weight": (head,) for part in "qk"}
+            made |= {f"{block}.attn.{out}.weight": (width, width), f"{block}.{into}.weight": (4 * width, width)}
+            made |= {f"{block}.{back}.weight": (width, 2 * width)} | linear(f"{block}.after_proj", width, width)
+            made |= linear(f"{block}.adaln_proj.linear", 16, 6 * width)
+        return made
+
+    return shapes
+
+
+def flux2_fun(width: int = 32, head: int = 16, blocks: int = 4) -> Callable[[], Shapes]:
+    """Alibaba's Fun ControlNet of Flux.2, whose blocks have no biases."""
+
+    def shapes() -> Shapes:
+        made = linear("control_img_in", 260, width) | linear("control_transformer_blocks.0.before_proj", width, width)
+        for index in range(blocks):
+            block = f"control_transformer_blocks.{index}"
+            parts = [f"to_{part}" for part in "qkv"] + [f"add_{part}_proj" for part in "qkv"]
+            made |= {f"{block}.attn.{part}.weight": (width, width) for part in (*parts, "to_out.0", "to_add_out")}
+            made |= {f"{block}.attn.norm_{part}.weight": (head,) for part in ("q", "k", "added_q", "added_k")}
+            for part in ("ff", "ff_context"):
+                made |= {f"{block}.{part}.linear_in.weight": (6 * width, width)}
+                made |= {f"{block}.{part}.linear_out.weight": (width, 3 * width)}
+            made |= linear(f"{block}.after_proj", width, width)
+        return made
+
+    return shapes
+
+
 def keys(*names: str) -> Callable[[], Shapes]:
     """A file that only its keys matter of."""
     return lambda: dict.fromkeys(names, (4, 4))

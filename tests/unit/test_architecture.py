@@ -55,6 +55,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "settings": {"controls"},
         "conditioning": {"controls", "sampling", "settings"},
         "preview": {"conditioning", "controls"},
+        "video_control": {"conditioning"},
         "routes": {"preview"},
         "preprocessing": set(),
         "loading": {"compat", "controls", "preprocessing"},

@@ -5,7 +5,7 @@ import torch
 from support.comfy_host import import_host
 from support.dit_models import dit_model, dit_prompts, sample_dit
 from support.hosted import FAMILIES, INPAINTING, Vae, from_tensors, tiny, vae_of
-from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, tensors
+from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, here, metadata, tensors
 from support.sampling import hint, ours, prompts
 
 import_host()
@@ -17,8 +17,8 @@ from zeroconv.host.loading.load import control_from_tensors
 from zeroconv.nodes.control.apply import ZeroConvApply
 from zeroconv.storage.weights import shapes_of
 
-Z_IMAGE = [name for name in PATCHES if name.startswith("z-image 2")]
-QWEN_BLOCKWISE = [name for name in PATCHES if "inpaint" in name]
+Z_IMAGE = [name for name in PATCHES if name.startswith("z-image ")]
+MASKED = [name for name in here() if "inpaint" in name or "aspp" in name]
 needs_z_image = pytest.mark.skipif(not has_z_image(), reason="this ComfyUI has no Z-Image ControlNets")
 
 
@@ -74,11 +74,11 @@ def test_the_latents_of_alimamas_node(name, columns, models):
 
 def patch_of(name):
     weights = tensors(name)
-    return control_from_tensors(weights, name, form=recognise(shapes_of(weights)))
+    return control_from_tensors(weights, name, form=recognise(shapes_of(weights)), metadata=metadata(name))
 
 
-@pytest.mark.parametrize("name", QWEN_BLOCKWISE)
-def test_the_latents_of_diffsynths_node(name, models):
+@pytest.mark.parametrize("name", MASKED)
+def test_the_latents_of_cores_node_for_a_mask_beside_the_hint(name, models):
     base, vae, mask = PATCHES[name], Vae(16, frames=True), hole(40)
     patched = core_apply(models(base), core_patch(name, tensors(name)), vae, image(), 0.8, mask=mask)
     mine = sample_dit(base, models(base), [], prompts=apply(patch_of(name), vae, image(), inpaint_mask=mask))

@@ -4,20 +4,33 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.comfy_host import small_model
-from support.dit_models import SIZES, dit_model, sample_dit
-from support.hosted import Vae
+from support.dit_models import SIZES, dit_model, dit_prompts, sample_dit
+from support.hosted import FilmVae, Vae
 from support.measures import relative_error
-from support.model_patches import PATCHES, core_apply, core_patch, has_z_image, qwen_blockwise, tensors, z_image
+from support.model_patches import (
+    PATCHES,
+    core_apply,
+    core_patch,
+    has_z_image,
+    here,
+    metadata,
+    qwen_blockwise,
+    tensors,
+    z_image,
+)
 from zeroconv.controlnet.hint.fit import Fit
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.cfg_weights import CfgWeights
-from zeroconv.host.conditioning import Unit
-from zeroconv.host.controls.model_patch import ModelPatchRunner
+from zeroconv.controlnet.strength.schedule import Schedule
+from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.controls.runner import PatchRunner
 from zeroconv.host.loading import load as loading
+from zeroconv.host.preview import hints_as_seen
 from zeroconv.host.settings import with_factors
 
-HERE = [name for name, base in PATCHES.items() if base != "z-image" or has_z_image()]
+HERE = here()
 STEPS = 2
+LAST_LAYERS = ("output_proj.weight", "feed_forward.w2.weight", "up.weight", "proj_in.weight")
 needs_z_image = pytest.mark.skipif(not has_z_image(), reason="this ComfyUI has no Z-Image ControlNets")
 
 
@@ -36,9 +49,10 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def control(folder):
     def load(name, model=None):
-        save_file({key: value.contiguous() for key, value in tensors(name).items()}, folder / "any.safetensors")
+        weights = {key: value.contiguous() for key, value in tensors(name).items()}
+        save_file(weights, folder / "any.safetensors", metadata(name) or None)
         loaded = loading.load_control("any.safetensors", model)
-        assert isinstance(loaded.runner, ModelPatchRunner)
+        assert isinstance(loaded.runner, PatchRunner)
         return loaded
 
     return load
@@ -50,7 +64,9 @@ def image(seed=2, count=1):
 
 
 def vae_of(name):
-    return Vae(16, frames=PATCHES[name] == "qwen-image")
+    if PATCHES[name] == "wan":
+        return FilmVae(16)
+    return Vae(16, frames=PATCHES[name] in ("qwen-image", "anima"))
 
 
 def draw(name, models, units, pictures=1):
@@ -95,6 +111,9 @@ def test_range_mask_sides_and_blocks_act_as_on_every_control(name, models, contr
     assert relative_error(white, whole) <= 1e-5
     weighted = draw(name, models, [unit(name, net, block_weights=half)])
     assert relative_error(weighted, draw(name, models, [unit(name, net, strength=0.5)])) <= 1e-5
+    assert torch.equal(draw(name, models, [unit(name, net, schedule=Schedule.parse("0: 1"))]), whole)
+    assert torch.equal(draw(name, models, [unit(name, net, schedule=Schedule.parse("0: 0"))]), plain)
+    assert torch.equal(draw(name, models, [unit(name, net, start=0.999)]), plain)
     prompt_only = with_factors(net, "side", lambda factors: type(factors)(cfg_weights=CfgWeights(1, 0)))
     parts = [
         draw(name, models, [unit(name, net, end=0.3)]),
@@ -104,7 +123,7 @@ def test_range_mask_sides_and_blocks_act_as_on_every_control(name, models, contr
     assert min(relative_error(part, other) for part in parts for other in (plain, whole)) > 1e-5
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", [name for name in HERE if PATCHES[name] != "wan"])
 def test_a_hint_for_each_picture_is_its_own(name, models, control):
     net, hints = control(name), image(count=2)
     together = draw(name, models, [unit(name, net, hint=hints)], pictures=2)
@@ -123,6 +142,74 @@ def test_odd_sizes(name, models, control, monkeypatch):
     assert torch.isfinite(whole).all()
     assert relative_error(plain, whole) > 1e-3
     assert relative_error(white, whole) <= 1e-5
+
+
+@pytest.mark.parametrize("name", [name for name in HERE if PATCHES[name] in ("anima", "wan")])
+def test_the_range_of_cores_node(name, models, control):
+    base, part = PATCHES[name], {"start": 0.3, "end": 0.8}
+    patched = core_apply(models[base], core_patch(name, tensors(name)), vae_of(name), image(), 0.7, **part)
+    theirs = sample_dit(base, patched, [], steps=6)
+    mine = sample_dit(base, models[base], [unit(name, control(name), strength=0.7, **part)], steps=6)
+    whole = sample_dit(base, models[base], [unit(name, control(name), strength=0.7)], steps=6)
+    assert torch.equal(mine, theirs)
+    assert not torch.equal(whole, theirs)
+
+
+@pytest.mark.skipif("wan uni3c" not in HERE, reason="this ComfyUI has no Uni3C")
+@pytest.mark.parametrize("frames", [1, 5, 9, 12])
+def test_a_film_runs_along_the_video_as_in_cores_node(frames, models, control):
+    """9 frames make the 3 of the latent: fewer hold the last, more are cut."""
+    name, film = "wan uni3c", image(count=frames)
+    patched = core_apply(models["wan"], core_patch(name, tensors(name)), vae_of(name), film)
+    theirs = sample_dit("wan", patched, [], 2, STEPS)
+    net = control(name)
+    assert torch.equal(draw(name, models, [unit(name, net, hint=film)], pictures=2), theirs)
+    cut = film[: min(frames, 4)]
+    assert torch.equal(draw(name, models, [unit(name, net, hint=cut)], pictures=2), theirs) == (frames == 1)
+
+
+@pytest.mark.skipif("wan uni3c" not in HERE, reason="this ComfyUI has no Uni3C")
+def test_a_context_window_sees_its_own_part_of_the_film(models, control, monkeypatch):
+    from comfy.context_windows import (
+        IndexListContextHandler,
+        create_prepare_sampling_wrapper,
+        get_matching_context_schedule,
+        get_matching_fuse_method,
+    )
+
+    monkeypatch.setitem(SIZES, "wan", (16, 6, 8, 12))
+    model = models["wan"].clone()
+    model.model_options["context_handler"] = IndexListContextHandler(
+        context_schedule=get_matching_context_schedule("standard_static"),
+        fuse_method=get_matching_fuse_method("pyramid"),
+        context_length=3, context_overlap=1, dim=2,
+    )  # fmt: skip
+    create_prepare_sampling_wrapper(model)
+    net, film = control("wan uni3c"), image(count=21)
+    network, seen = net.runner.loaded.network, []
+    real = network.process_input
+    monkeypatch.setattr(network, "process_input", lambda given: seen.append(given[:, 20:]) or real(given))
+    sample_dit("wan", model, [unit("wan uni3c", net, hint=film)], steps=1)
+    whole = net.runner.latent_format.process_in(FilmVae(16).encode(film))
+    assert whole.shape[2] == 6
+    for part, start in zip(seen, (0, 2, 3), strict=True):  # the host puts one more frame before a later window
+        assert torch.equal(part, whole[:, :, max(0, start - 1) : start + 3])
+
+
+@pytest.mark.skipif("wan uni3c" not in HERE, reason="this ComfyUI has no Uni3C")
+@pytest.mark.parametrize(("frames", "seen"), [(1, [0] * 9), (5, [0, 1, 2, 3, 4, 4, 4, 4, 4]), (12, list(range(9)))])
+def test_a_film_is_previewed_as_it_runs_along_the_video(frames, seen, control):
+    name, film = "wan uni3c", image(count=frames)
+    positive, _ = apply_unit(unit(name, control(name), hint=film), *dit_prompts())
+    (shown,) = hints_as_seen(positive, torch.zeros(2, *SIZES["wan"]))
+    assert torch.equal(shown, film[seen])
+
+
+@pytest.mark.skipif("anima lllite" not in HERE, reason="this ComfyUI has no Anima")
+def test_anima_does_not_know_videos(models, control, monkeypatch):
+    monkeypatch.setitem(SIZES, "anima", (16, 3, 8, 12))
+    with pytest.raises(ValueError, match=r"controls pictures, but the latent is a video of 3 frames"):
+        draw("anima lllite", models, [unit("anima lllite", control("anima lllite"))])
 
 
 def test_two_in_a_chain_both_act_as_two_of_cores_do(models, control):
@@ -166,9 +253,10 @@ def test_a_precision_is_the_hosts_choice(control):
 @pytest.mark.parametrize("name", HERE)
 def test_no_key_is_silently_missing_or_left_over(name, folder):
     weights = {key: value.contiguous() for key, value in tensors(name).items()}
-    lacking = next(key for key in weights if key.endswith(("output_proj.weight", "feed_forward.w2.weight")))
-    save_file({key: value for key, value in weights.items() if key != lacking}, folder / "less.safetensors")
-    save_file(weights | {"more.weight": torch.zeros(2)}, folder / "more.safetensors")
+    lacking = next(key for key in weights if key.endswith(LAST_LAYERS))
+    less = {key: value for key, value in weights.items() if key != lacking}
+    save_file(less, folder / "less.safetensors", metadata(name) or None)
+    save_file(weights | {"more.weight": torch.zeros(2)}, folder / "more.safetensors", metadata(name) or None)
     with pytest.raises(ValueError, match=r"less\.safetensors.*1 missing"):
         loading.load_control("less.safetensors")
     with pytest.raises(ValueError, match=r"more\.safetensors.*1 unknown"):
@@ -178,7 +266,7 @@ def test_no_key_is_silently_missing_or_left_over(name, folder):
 @pytest.mark.skipif(has_z_image(), reason="this ComfyUI runs them")
 def test_an_older_host_says_that_it_must_be_updated(folder):
     save_file(z_image("z-image"), folder / "z.safetensors")
-    with pytest.raises(ValueError, match=r"z\.safetensors.*Z-Image Fun ControlNet.*cannot run yet. Update ComfyUI"):
+    with pytest.raises(ValueError, match=r"z\.safetensors.*Z-Image Fun ControlNet.*needs ComfyUI 0.33.*Update ComfyUI"):
         loading.load_control("z.safetensors")
 
 

@@ -11,7 +11,7 @@ from zeroconv.controlnet.formats.inspect import inspect_file
 from zeroconv.controlnet.formats.scaled import plain
 from zeroconv.controlnet.networks.layers import torch_attention
 
-PATCH_KINDS = ("qwen_blockwise", "z_image")
+PATCH_KINDS = ("qwen_blockwise", "z_image", "anima_lllite", "uni3c")
 COMFY_KINDS = ("comfy_controlnet", "stable_cascade")
 BUILT = {form.kind for form in FORMATS if form.build is not None}
 NEEDY = [name for name, kind in KINDS.items() if kind.needs_base or kind.needs_controlnet]
@@ -144,3 +144,44 @@ def test_an_unknown_file_tells_the_nearest_kind_and_why_not(tmp_path):
     del shapes["zero_convs.0.0.weight"]
     with pytest.raises(ValueError, match=r"resembles a ControlNet, LDM layout, but lacks 'zero_convs\.0\.0\.weight'"):
         inspect_file(written(shapes, tmp_path / "nearly.safetensors"))
+
+
+STRANGERS = {
+    "a family after ours": (
+        {f"control_blocks.{index}.mix.weight": (64, 6144) for index in range(7)},
+        "control of 7 blocks with tokens of 6144 channels, as those of Flux.2",
+        "Load Model Patch",
+    ),
+    "a Fun ControlNet of another base": (
+        {
+            "control_img_in.weight": (32, 99),
+            "control_blocks.0.before_proj.weight": (32, 32),
+            "control_blocks.0.after_proj.weight": (32, 32),
+        },
+        r"resembles a Fun ControlNet, but lacks 'control_blocks\.0\.attn\.to_q\.weight'",
+        "Load Model Patch",
+    ),
+    "a ControlNet of another transformer": (
+        {
+            "controlnet_blocks.0.weight": (3072, 3072),
+            "x_embedder.weight": (3072, 64),
+            "context_embedder.weight": (3072, 9),
+        },
+        "resembles a Flux ControlNet, but lacks 'controlnet_x_embedder.weight'",
+        "Load ControlNet Model",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_stranger_is_told_what_it_looks_like_and_what_may_run_it(name, tmp_path):
+    shapes, looks, node = STRANGERS[name]
+    with pytest.raises(ValueError, match=f"{looks}.*{node} of the newest ComfyUI may run it"):
+        inspect_file(written(shapes, tmp_path / "stranger.safetensors"))
+
+
+def test_a_file_without_any_control_is_given_no_guess(tmp_path):
+    with pytest.raises(ValueError, match=r"not a ControlNet that ZeroConv knows") as caught:
+        inspect_file(written({"blocks.0.weight": (8, 8)}, tmp_path / "other.safetensors"))
+    assert "resembles" not in str(caught.value)
+    assert "may run" not in str(caught.value)
