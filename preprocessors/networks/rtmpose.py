@@ -149,7 +149,7 @@ class _GatedAttention(nn.Module):
 
     def __init__(self, width: int, key: int, ops: Ops) -> None:
         super().__init__()
-        self.parts = (2 * width, 2 * width, key)
+        self.parts = [2 * width, 2 * width, key]
         self.gamma = nn.Parameter(torch.empty(2, key))
         self.beta = nn.Parameter(torch.empty(2, key))
         self.o = ops.Linear(2 * width, width, bias=False)
