@@ -94,7 +94,7 @@ def _show_progress(done: int, total: int) -> None:
 
 
 def _list(folder: Path) -> None:
-    for row in catalogue().values():
+    for row in (row for row in catalogue().values() if not row.file_of):
         there = "yes" if find(row, [folder]) else "-"
         print(f"{row.name:28} {there:4} {row.size:>16}  {row.purpose}. {row.license}")
     print(f"\nFolder: {folder}")

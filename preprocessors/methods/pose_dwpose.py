@@ -18,6 +18,7 @@ _FACE, _LEFT_HAND, _RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 _CROP = (384, 288)
 """Height and width of what the pose network sees."""
 _NO_DETECTOR = "none"
+_BACKENDS = ("torch", "onnx")
 
 
 def detect_dwpose(images: Tensor, settings: Settings, networks: Networks) -> list[PoseFrame]:
@@ -28,7 +29,7 @@ def detect_dwpose(images: Tensor, settings: Settings, networks: Networks) -> lis
     owners = np.repeat(np.arange(len(boxes)), [len(found) for found in boxes])
     poses: list[list[Pose]] = [[] for _ in boxes]
     if len(owners):
-        network = networks("dwpose_pose")
+        network = networks(_row("dwpose_pose", settings))
         landmarks = find_landmarks(images.float().to(device_of(network)), owners, np.concatenate(boxes), network, _CROP)
         for owner, points in zip(owners, landmarks, strict=True):
             poses[owner].append(_pose(_certain(points, height, width, minimum), settings))
@@ -40,8 +41,13 @@ def _boxes(images: Tensor, settings: Settings, networks: Networks) -> list[np.nd
     if settings["detector"] == _NO_DETECTOR:
         height, width = images.shape[1:3]
         return [np.array([[0.0, 0.0, width, height]])] * len(images)
-    network, minimum = networks("dwpose_det"), float(settings["minimum_score"])
+    network, minimum = networks(_row("dwpose_det", settings)), float(settings["minimum_score"])
     return find_people(images.float().to(device_of(network)), network, minimum, bool(settings["reference_channels"]))
+
+
+def _row(name: str, settings: Settings) -> str:
+    """The row of the weights for the chosen backend."""
+    return name if settings["backend"] == _BACKENDS[0] else f"{name}_onnx"
 
 
 def _certain(points: np.ndarray, height: int, width: int, minimum: float) -> Keypoints:
@@ -103,6 +109,14 @@ DWPOSE = Preprocessor(
             "yolox_l",
             "What finds people. none: the whole picture is taken as one person, for close-ups and crops.",
             choices=("yolox_l", _NO_DETECTOR),
+        ),
+        Parameter(
+            "backend",
+            "Backend",
+            _BACKENDS[0],
+            "torch: on the GPU, several pictures at once. onnx: the .onnx files as onnxruntime runs them, or OpenCV "
+            "where that is not installed; picture by picture, on the CPU unless onnxruntime finds a GPU.",
+            choices=_BACKENDS,
         ),
     ),
     weights=("dwpose_det", "dwpose_pose"),

@@ -8,14 +8,17 @@ number of points and the size of the crop are read from the shapes, so that ever
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...storage.onnx_file import read_onnx
 from .blocks.batch_norm import fold_named_batch_norms
 from .blocks.csp import ConvSiLU, PyramidPooling
 from .official import Ops, assemble, channels_last, unwrap
+from .onnx_weights import name_weights, weights_in_order
 from .renaming import count
 
 SPLIT = 2
@@ -43,6 +46,12 @@ class Plan:
     key: int
     height: int
     width: int
+
+
+WHOLE_BODY = Plan(64, (3, 6, 6, 3), points=133, kernel=7, hidden=256, key=128, height=384, width=288)
+"""DWPose's `dw-ll_ucoco_384`: the large size."""
+ANIMAL = Plan(48, (2, 4, 4, 2), points=17, kernel=7, hidden=256, key=128, height=256, width=256)
+"""`rtmpose-m_ap10k_256`: the medium size."""
 
 
 class _Separable(nn.Module):
@@ -237,3 +246,11 @@ def _plan(weights: Mapping[str, Tensor]) -> Plan:
         height=len(weights["head.cls_y.weight"]) // SPLIT,
         width=len(weights["head.cls_x.weight"]) // SPLIT,
     )
+
+
+def build_onnx(path: Path, ops: Ops = nn) -> nn.Module:
+    """The network of `dw-ll_ucoco_384.onnx` or `rtmpose-m_ap10k_256.onnx`. Raises ValueError for another one."""
+    graph = read_onnx(path)
+    first = next(weights_in_order(graph), None)
+    plan = ANIMAL if first is not None and 2 * len(first) == ANIMAL.stem else WHOLE_BODY
+    return channels_last(assemble(lambda: RTMPose(plan, ops), name_weights(graph, lambda: RTMPose(plan))))

@@ -5,18 +5,23 @@ fit as well: widths and depths are read from the shapes.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...storage.onnx_file import read_onnx
 from .blocks.batch_norm import fold_named_batch_norms
 from .blocks.csp import ConvSiLU, PyramidPooling
 from .official import Ops, assemble, channels_last, unwrap
+from .onnx_weights import name_weights
 from .renaming import count
 
 STRIDES = (8, 16, 32)
 """Pixels of the picture per cell of each level."""
+_LARGE = (64, 3, 80)
+"""Width, depth and classes of the large size."""
 _EPSILON = 1e-3
 """YOLOX sets it so for all of its batch normalizations."""
 
@@ -162,3 +167,9 @@ def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     depth = count(weights, r"^backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
     classes = len(weights["head.cls_preds.0.bias"])
     return channels_last(assemble(lambda: YOLOX(width, depth, classes, ops), weights))
+
+
+def build_onnx(path: Path, ops: Ops = nn) -> nn.Module:
+    """The network of `yolox_l.onnx`. Raises ValueError for another one."""
+    weights = name_weights(read_onnx(path), lambda: YOLOX(*_LARGE))
+    return channels_last(assemble(lambda: YOLOX(*_LARGE, ops), weights))

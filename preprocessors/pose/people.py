@@ -11,7 +11,7 @@ from ..networks.official import run_like
 from ..networks.yolox import STRIDES
 
 SIDE = 640
-"""Of the square that the detector sees, in pixels."""
+"""Width and height of what the detector sees, in pixels."""
 CHUNK = 8
 """Pictures that pass the detector together: about a gigabyte in single precision."""
 PERSON = 0

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_dwpose import DWPOSE, detect_dwpose
-from zeroconv.preprocessors.networks.dwpose import build_file
+from zeroconv.preprocessors.networks.onnx_runtime import build_file
 from zeroconv.preprocessors.pose import landmarks, people
 from zeroconv.preprocessors.pose.landmarks import crop, crop_places
 from zeroconv.preprocessors.pose.people import SIDE, decode_boxes, find_people, letterbox
