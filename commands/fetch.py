@@ -53,7 +53,7 @@ def _get(row: Weights, folder: Path, args: argparse.Namespace) -> None:
         path = _fetch(row, folder, args.source)
         remove_stale(row, folder, path)
     if args.convert and path.suffix in (".pth", ".pt", ".ckpt"):
-        path = to_safetensors(path, folder)
+        path = to_safetensors(path, folder, row.checkpoint)
     print(f"{row.name}: {path}")
 
 

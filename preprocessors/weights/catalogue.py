@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from ...storage.checkpoint import read_checkpoint
 from ...storage.names import printable
 from ...storage.reading import ProgressCallback, check_file, read_toml, sha256_of
 from ...storage.weights import SAFETENSORS, read_weights
@@ -50,7 +51,8 @@ class Weights:
 
     bytes: 0 where not known exactly. sha256: empty where not published. network: `module` or `module:builder` of
     `networks/`. non_commercial: the license forbids commercial use. also: other files with the same weights, each as
-    `repository/path`, that are read where they lie. file_of: the row whose file, and no other, is read in another way.
+    `repository/path`, that are read where they lie. checkpoint: they may hold more than weights. file_of: the row
+    whose file, and no other, is read in another way.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Weights:
     network: str = ""
     wheel: Wheel | None = None
     also: tuple[str, ...] = ()
+    checkpoint: bool = False
     file_of: str = ""
 
     @property
@@ -199,7 +202,8 @@ def build_from(row: Weights, path: Path, ops: Ops = nn) -> nn.Module:
     try:
         if path.suffix == ".onnx" or Path(row.file).suffix == ".tflite":
             return _build_without_names(row, path, module, ops)
-        return getattr(module, builder or "build")(read_weights(path), ops)
+        read = read_checkpoint if row.checkpoint else read_weights
+        return getattr(module, builder or "build")(read(path), ops)
     except ValueError as error:
         raise ValueError(f"{printable(path)}: {error} {_advice(row)}") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
@@ -244,8 +248,11 @@ def _advice(row: Weights) -> str:
     return f"To fetch it anew: Fetch Weights with overwrite, or `zeroconv fetch {row.name} --overwrite`."
 
 
-def to_safetensors(path: Path, folder: Path) -> Path:
-    """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes."""
+def to_safetensors(path: Path, folder: Path, checkpoint: bool = False) -> Path:
+    """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes.
+
+    checkpoint: as of its row.
+    """
     target = folder / path.with_suffix(SAFETENSORS).name
-    write_safetensors(target, unwrap(read_weights(path)))
+    write_safetensors(target, unwrap((read_checkpoint if checkpoint else read_weights)(path)))
     return target
