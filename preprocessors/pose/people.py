@@ -84,5 +84,5 @@ def _strongest(rows: np.ndarray, minimum: float) -> np.ndarray:
         shared = (high - low).clip(0).prod(-1)
         areas = (boxes[[best, *rest], 2:] - boxes[[best, *rest], :2]).prod(-1)
         union = areas[0] + areas[1:] - shared
-        left = [index for index, overlap in zip(rest, shared / union, strict=True) if overlap <= _OVERLAP]
+        left = [index for index, apart in zip(rest, shared <= _OVERLAP * union, strict=True) if apart]
     return boxes[kept]
