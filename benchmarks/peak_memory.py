@@ -27,6 +27,8 @@ STATE_DICTS = {
     "uniformer": "uniformer_upernet_global_small",
     "oneformer_coco": "oneformer_ade20k",
     "dav1_vits": "depth_anything_v2_vits",
+    "dwpose_det": "yolox_l",
+    "dwpose_pose": "dw_ll_ucoco_384",
     "dav2_vits": "depth_anything_v2_vits",
     "dav2_indoor_vits": "depth_anything_v2_vits",
 }

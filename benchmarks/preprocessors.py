@@ -2,8 +2,9 @@
 
 Both sides start and end with ComfyUI's IMAGE, as nodes do, at the working size: the others' conversions to bytes and
 back are theirs, ours are ours. The others take one picture at a time; ours takes the batch. Random weights of the
-official shapes; the decoding of poses reads the same made-up maps on both sides. Interleaved rounds on one thread,
-in seconds of the processor, which a busy neighbour does not lengthen; a ratio below 1 means that ours is faster.
+official shapes; the decoding of poses reads the same made-up maps on both sides. The halves of DWPose begin with
+the picture in memory, and only comfyui_controlnet_aux has them without other packages. Interleaved rounds on one thread, in
+seconds of the processor, which a busy neighbour does not lengthen; a ratio below 1 means that ours is faster.
 
 The folder of comfyui_controlnet_aux is given in ZEROCONV_BENCH_AUX. --memory-of measures ours alone: the peak of a
 method on one large picture (--sizes 4096).
@@ -26,8 +27,10 @@ from torch import Tensor, nn
 
 from ..demo.photo import photo
 from ..preprocessors.catalogue import preprocessors
-from ..preprocessors.networks import hed, lineart, midas, mlsd, openpose
+from ..preprocessors.networks import hed, lineart, midas, mlsd, openpose, rtmpose, yolox
 from ..preprocessors.pose.assembly import assemble_people
+from ..preprocessors.pose.landmarks import find_landmarks
+from ..preprocessors.pose.people import find_people
 from ..preprocessors.running import Options, preprocess
 from .models.official_weights import random_state_dict
 from .sides import annotators
@@ -124,7 +127,39 @@ def body_maps(side: int) -> tuple[Tensor, Tensor]:
     return heat, fields
 
 
-CASES: dict[str, Callable[[Package, Tensor], Runs]] = {
+def dwpose_people(package: Package, images: Tensor) -> Runs | None:
+    """Where people are: one picture at a time on both sides, as on a processor."""
+    if package.name == "controlnet-aux":
+        return None
+    network = yolox.build(random_state_dict("yolox_l"))
+    theirs = annotators.people_finder(package, network)
+    arrays = [np.asarray(image * 255, dtype=np.uint8) for image in images]
+
+    def ours() -> list[Any]:
+        with torch.inference_mode():
+            return [find_people(image, network, 0.3, True) for image in images.split(1)]
+
+    return lambda: [theirs(array) for array in arrays], ours
+
+
+def dwpose_points(package: Package, images: Tensor) -> Runs | None:
+    """The points of two people in each picture, whose boxes are known."""
+    if package.name == "controlnet-aux":
+        return None
+    network = rtmpose.build(random_state_dict("dw_ll_ucoco_384"))
+    size = images.shape[1]
+    boxes = np.array([[0.1, 0.1, 0.4, 0.9], [0.5, 0.2, 0.9, 0.95]]) * size
+    theirs = annotators.people_poser(package, network, boxes)
+    arrays = [np.asarray(image * 255, dtype=np.uint8) for image in images]
+
+    def ours() -> list[Any]:
+        with torch.inference_mode():
+            return [find_landmarks(image, np.zeros(2, int), boxes, network, (384, 288)) for image in images.split(1)]
+
+    return lambda: [theirs(array) for array in arrays], ours
+
+
+CASES: dict[str, Callable[[Package, Tensor], Runs | None]] = {
     "Canny": canny,
     "HED": soft_edges,
     "M-LSD": straight_lines,
@@ -132,6 +167,8 @@ CASES: dict[str, Callable[[Package, Tensor], Runs]] = {
     "OpenPose network": openpose_network,
     "OpenPose decoding": openpose_decoding,
     "MiDaS": depth,
+    "DWPose people": dwpose_people,
+    "DWPose points": dwpose_points,
 }
 
 
@@ -158,7 +195,10 @@ def compare(arguments: argparse.Namespace) -> None:
         for size in arguments.sizes:
             for count in arguments.batches:
                 for package in found:
-                    pairs = list(rounds(CASES[name](package, batch_of(size, count)), arguments.rounds))
+                    runs = CASES[name](package, batch_of(size, count))
+                    if runs is None:
+                        continue
+                    pairs = list(rounds(runs, arguments.rounds))
                     row = f"{name:20}{package.name:24}{size:5}{count:6}"
                     print(row + in_words(pairs), flush=True)
 

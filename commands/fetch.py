@@ -53,7 +53,7 @@ def _get(row: Weights, folder: Path, args: argparse.Namespace) -> None:
         path = _fetch(row, folder, args.source)
         remove_stale(row, folder, path)
     if args.convert and path.suffix in (".pth", ".pt", ".ckpt"):
-        path = to_safetensors(path, folder)
+        path = to_safetensors(path, folder, row.checkpoint)
     print(f"{row.name}: {path}")
 
 
@@ -94,7 +94,7 @@ def _show_progress(done: int, total: int) -> None:
 
 
 def _list(folder: Path) -> None:
-    for row in catalogue().values():
+    for row in (row for row in catalogue().values() if not row.file_of):
         there = "yes" if find(row, [folder]) else "-"
         print(f"{row.name:28} {there:4} {row.size:>16}  {row.purpose}. {row.license}")
     print(f"\nFolder: {folder}")

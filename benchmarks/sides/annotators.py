@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,40 @@ def body_decoder(package: Package, fields: Tensor, heat: Tensor) -> Callable[[np
     body = package.module("open_pose.body").Body.__new__(package.module("open_pose.body").Body)
     body.model, body.device = _KnownMaps(fields, heat), "cpu"
     return body
+
+
+def people_finder(package: Package, network: nn.Module) -> Callable[[np.ndarray], Any]:
+    """DWPose's detector on one picture of bytes, by the package's way with a TorchScript file of the same network."""
+    program = _as_program(network, (640, 640))
+    module = package.module("dwpose.dw_torchscript.jit_det")
+    return lambda array: module.inference_detector(program, array)
+
+
+def people_poser(package: Package, network: nn.Module, boxes: np.ndarray) -> Callable[[np.ndarray], Any]:
+    """The points of DWPose in boxes of one picture of bytes; the package's file takes five at a time."""
+    program = _as_program(network, (384, 288), 5)
+    module = package.module("dwpose.dw_torchscript.jit_pose")
+    return lambda array: module.inference_pose(program, boxes, array)
+
+
+def _as_program(network: nn.Module, size: tuple[int, int], count: int = 1) -> nn.Module:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        program: Any = torch.jit.trace(network, torch.rand(count, 3, *size))
+    return _OneOrAll(program)
+
+
+class _OneOrAll(nn.Module):
+    """A tuple of one is its content, as exporters write it."""
+
+    def __init__(self, program: nn.Module) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, images: Tensor) -> Any:
+        with torch.no_grad():
+            outputs = self.program(images)
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 class _KnownMaps(nn.Module):

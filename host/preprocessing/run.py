@@ -55,7 +55,7 @@ def fetch(name: str, convert: bool, overwrite: bool = False) -> tuple[Path, str]
     path, fetched = get_weights(row, folders, HostProgress(), overwrite)
     verb = "was fetched" if fetched else "is there already"
     if convert and path.suffix in (".pth", ".pt", ".ckpt"):
-        path = to_safetensors(path, folders[0])
+        path = to_safetensors(path, folders[0], row.checkpoint)
     restriction = " Its license forbids commercial use." if row.non_commercial else ""
     caution = f" {row.caution}" if row.caution else ""
     return path, f"{row.name} ({row.purpose}) {verb}: {path}. License: {row.license}.{restriction}{caution}"

@@ -207,6 +207,12 @@ THICK = {"thick_limbs": _is("scale_stick_for_xinsr_cn")}
 DETECTORS = ("None", "yolox_l.torchscript.pt", "yolox_l.onnx")
 DETECTORS += tuple(f"yolo_nas_{size}_fp16.onnx" for size in "lms")
 
+
+def _detector(file: str) -> str:
+    """Ours for a choice of bbox_detector: None takes the whole picture for one person there too."""
+    return "none" if file == "None" else "yolox_l"
+
+
 PEOPLE = (
     _preprocessor("OpenposePreprocessor", "OpenPose Pose", "openpose", *HANDS_BODY_FACE, RESOLUTION,
                   _off("scale_stick_for_xinsr_cn"), settings={**DRAWN, **THICK}),
@@ -214,9 +220,11 @@ PEOPLE = (
                   choice("bbox_detector", *DETECTORS, default="yolox_l.onnx", optional=True),
                   choice("pose_estimator", "dw-ll_ucoco_384_bs5.torchscript.pt", "dw-ll_ucoco_384.onnx",
                          "dw-ll_ucoco.onnx", default="dw-ll_ucoco_384_bs5.torchscript.pt", optional=True),
-                  _off("scale_stick_for_xinsr_cn"), framing=Framing(afterwards=True), settings={**DRAWN, **THICK},
-                  difference="People are found by YOLOX and posed by dw-ll_ucoco_384, whichever file is chosen. A body "
-                  "that is not drawn is among the keypoints still."),
+                  _off("scale_stick_for_xinsr_cn"), framing=Framing(afterwards=True),
+                  settings={**DRAWN, **THICK, "detector": Setting("bbox_detector", _detector)},
+                  difference="The weights of .onnx and .torchscript.pt files alike are run by torch, in ComfyUI's "
+                  "memory management. YOLOX finds people in the place of YOLO-NAS, dw-ll_ucoco_384 poses them in the "
+                  "place of the smaller dw-ll_ucoco. A body that is not drawn is among the keypoints still."),
 )  # fmt: skip
 
 SEGMENTS = tuple(

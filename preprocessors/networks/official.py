@@ -60,8 +60,14 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 def run_like(network: nn.Module, images: Tensor) -> Tensor:
     """`images` on the device and in the floating point type of the network's weights."""
-    weight = next(network.parameters())
-    return images.to(device=weight.device, dtype=weight.dtype)
+    weight = next(network.parameters(), None)
+    return images.float().cpu() if weight is None else images.to(device=weight.device, dtype=weight.dtype)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network runs: the CPU for one without weights of its own, which a runtime of its own runs."""
+    weight = next(network.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
 
 
 def _short(message: str, lines: int = 6) -> str:

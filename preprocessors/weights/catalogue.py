@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from ...storage.checkpoint import read_checkpoint
 from ...storage.names import printable
 from ...storage.reading import ProgressCallback, check_file, read_toml, sha256_of
 from ...storage.weights import SAFETENSORS, read_weights
 from ...storage.writing import write_safetensors
+from ..networks import onnx_runtime
 from ..networks.official import Ops, unwrap
 
 HUB = "https://huggingface.co"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Weights:
     bytes: 0 where not known exactly. sha256: empty where not published. network: `module` or `module:builder` of
     `networks/`. non_commercial: the license forbids commercial use. float32: what it tells is kept as numbers (depth)
     and half precision was not shown to be within 1e-2 of its range, so it computes in float32 unless told otherwise.
+    also: other files with the same weights, each as `repository/path`, that are read where they lie. checkpoint: they
+    may hold more than weights. file_of: the row whose file, and no other, is read in another way.
     """
 
     name: str
@@ -61,6 +69,9 @@ class Weights:
     float32: bool = False
     network: str = ""
     wheel: Wheel | None = None
+    also: tuple[str, ...] = ()
+    checkpoint: bool = False
+    file_of: str = ""
 
     @property
     def size(self) -> str:
@@ -84,18 +95,25 @@ class Weights:
         """Where the hub has the file; empty for rows that only a package carries."""
         return f"{hub.rstrip('/')}/{self.repo}/resolve/main/{self.path}" if self.repo else ""
 
-    def file_names(self) -> Iterator[str]:
-        """Names that the weights are kept under, the best first."""
-        yield str(Path(self.file).with_suffix(SAFETENSORS))
-        yield self.file
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Repository and path of the files that hold the weights, the best first; the repository may be empty."""
+        if not self.file_of:
+            yield self.repo, str(Path(self.path or self.file).with_suffix(SAFETENSORS))
+        yield self.repo, self.path or self.file
         if self.wheel:
-            yield self.wheel.file
+            yield "", self.wheel.file
+        for other in self.also:
+            owner, name, path = other.split("/", 2)
+            yield f"{owner}/{name}", path
 
 
 @cache
 def catalogue() -> Mapping[str, Weights]:
     """All rows of weights.toml by name."""
     table = read_toml(Path(__file__).with_name("weights.toml"))
+    for fields in table.values():
+        if "file_of" in fields:
+            fields.update({**table[fields["file_of"]], **fields, "also": ()})
     return {name: _row(name, fields) for name, fields in table.items()}
 
 
@@ -103,7 +121,7 @@ def _row(name: str, fields: dict[str, Any]) -> Weights:
     wheel = fields.pop("wheel", None)
     if wheel is not None:
         wheel = Wheel(**{**wheel, "tags": tuple(wheel.get("tags", ()))})
-    return Weights(name=name, wheel=wheel, **fields)
+    return Weights(name=name, wheel=wheel, also=tuple(fields.pop("also", ())), **fields)
 
 
 def weights_of(name: str) -> Weights:
@@ -122,22 +140,21 @@ def find(row: Weights, folders: Sequence[Path]) -> Path | None:
     `openpose/body_pose_model.pth`).
     """
     for folder in folders:
-        for file in row.file_names():
-            for candidate in _places(row, folder, file):
+        for repo, path in row.files():
+            for candidate in _places(folder, repo, Path(path)):
                 if candidate.is_file():
                     return candidate
     return None
 
 
-def _places(row: Weights, folder: Path, file: str) -> Iterator[Path]:
-    """Where a folder may have the file of a row."""
-    yield folder / file
-    if row.repo:
-        path = Path(row.path).with_name(file)
-        yield folder / row.repo / path
-        snapshots = (folder / _cached_name(row.repo) / "snapshots").glob("*")
+def _places(folder: Path, repo: str, path: Path) -> Iterator[Path]:
+    """Where a folder may have a file of a repository."""
+    yield folder / path.name
+    if repo:
+        yield folder / repo / path
+        snapshots = (folder / _cached_name(repo) / "snapshots").glob("*")
         yield from (snapshot / path for snapshot in sorted(snapshots, key=_changed, reverse=True))
-    yield from sorted(folder.glob(f"*/{file}"))
+    yield from sorted(folder.glob(f"*/{path.name}"))
 
 
 def _cached_name(repo: str) -> str:
@@ -159,10 +176,10 @@ def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:
     if path is not None:
         return path
     source = row.url() or (f"the Python package {row.wheel.requirement}" if row.wheel else "an unknown place")
-    node = "run the Fetch Weights node, or " if row.repo else ""
+    node, name = "run the Fetch Weights node, or " if row.repo else "", row.file_of or row.name
     raise FileNotFoundError(
-        f"The weights '{row.name}' ({row.purpose}) are not there: {row.file}, {row.size}, license {row.license}. "
-        f"To get them, {node}run `zeroconv fetch {row.name}`, or put the file into {folders[0]} "
+        f"The weights '{name}' ({row.purpose}) are not there: {row.file}, {row.size}, license {row.license}. "
+        f"To get them, {node}run `zeroconv fetch {name}`, or put the file into {folders[0]} "
         f"yourself from {source} ."
     )
 
@@ -179,20 +196,33 @@ def build_network(name: str, folders: Sequence[Path], ops: Ops = nn) -> nn.Modul
 def build_from(row: Weights, path: Path, ops: Ops = nn) -> nn.Module:
     """The network of a row from a file of any name.
 
-    ONNX and TFLite files, which have no state dict, go to the module's `build_file(path)`: they must be the published
-    ones, because their runtimes check little of what they run. Raises ValueError that names the file.
+    TFLite files, which have no state dict, go to the module's `build_file(path)`: they must be the published ones,
+    because their runtime checks little of what it runs. Raises ValueError that names the file.
     """
     module_name, _, builder = row.network.partition(":")
     module = importlib.import_module(f"..networks.{module_name}", __package__)
     try:
-        if Path(row.file).suffix in (".onnx", ".tflite"):
-            check_published(row, path)
-            return module.build_file(path)
-        return getattr(module, builder or "build")(read_weights(path), ops)
+        if path.suffix == ".onnx" or Path(row.file).suffix == ".tflite":
+            return _build_without_names(row, path, module, ops)
+        read = read_checkpoint if row.checkpoint else read_weights
+        return getattr(module, builder or "build")(read(path), ops)
     except ValueError as error:
         raise ValueError(f"{printable(path)}: {error} {_advice(row)}") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
         raise ValueError(f"{printable(path)} does not hold the weights of '{row.name}'. {_advice(row)}") from error
+
+
+def _build_without_names(row: Weights, path: Path, module: ModuleType, ops: Ops) -> nn.Module:
+    """The network of a file without names of weights: ours with its weights, else the file as its runtime runs it."""
+    if hasattr(module, "build_onnx"):
+        try:
+            return module.build_onnx(path, ops)
+        except ValueError as error:
+            check_published(row, path)
+            logger.warning("%s is run picture by picture on the CPU: %s", printable(path.name), error)
+        return onnx_runtime.build_file(path)
+    check_published(row, path)
+    return module.build_file(path)
 
 
 def check_published(row: Weights, path: Path, progress: ProgressCallback | None = None) -> None:
@@ -220,8 +250,11 @@ def _advice(row: Weights) -> str:
     return f"To fetch it anew: Fetch Weights with overwrite, or `zeroconv fetch {row.name} --overwrite`."
 
 
-def to_safetensors(path: Path, folder: Path) -> Path:
-    """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes."""
+def to_safetensors(path: Path, folder: Path, checkpoint: bool = False) -> Path:
+    """Write a `.pth` as `.safetensors` into `folder`, under the same name and with the same values and dtypes.
+
+    checkpoint: as of its row.
+    """
     target = folder / path.with_suffix(SAFETENSORS).name
-    write_safetensors(target, unwrap(read_weights(path)))
+    write_safetensors(target, unwrap((read_checkpoint if checkpoint else read_weights)(path)))
     return target

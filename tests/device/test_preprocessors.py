@@ -3,6 +3,7 @@
 At the official widths only shapes are computed: that shows devices and dtypes. The small networks compute.
 """
 
+import copy
 import importlib
 from itertools import pairwise
 
@@ -18,18 +19,20 @@ from zeroconv.host.preprocessing.networks import HostNetworks
 from zeroconv.host.preprocessing.run import LARGEST_CHUNK, run_preprocessor
 from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.networks.hed import HED
+from zeroconv.preprocessors.networks.rtmpose import Plan, RTMPose
 from zeroconv.preprocessors.networks.teed import TEED
+from zeroconv.preprocessors.networks.yolox import YOLOX
 from zeroconv.preprocessors.running import Options
 from zeroconv.preprocessors.weights.catalogue import weights_of
 
 
 def runs_in_torch(row: str) -> bool:
-    """ONNX and TFLite run themselves, on the CPU."""
-    return not weights_of(row).file.endswith((".onnx", ".tflite", ".task"))
+    """TFLite runs itself, on the CPU."""
+    return not weights_of(row).file.endswith((".tflite", ".task"))
 
 
-NEED_VALUES = ("openpose", "oneformer_ade20k", "oneformer_coco")
-"""OpenPose finds people at every point of maps that are full of ones; OneFormer checks sums of what it reads."""
+NEED_VALUES = ("openpose", "dwpose", "oneformer_ade20k", "oneformer_coco")
+"""OpenPose and DWPose find people everywhere in answers full of ones; OneFormer checks sums of what it reads."""
 METHODS = {
     name: method
     for name, method in preprocessors().items()
@@ -115,3 +118,65 @@ def test_a_video_loads_its_network_once(folder):
             run_preprocessor(METHODS["teed"], torch.rand(20, 32, 32, 3), {}, Options())
         weights = [event for event in gpu.copies if event.within("comfy/model_patcher")]
         assert not weights
+
+
+SMALL_BODY = Plan(8, (1, 1, 1, 1), points=133, kernel=7, hidden=32, key=16, height=384, width=288)
+DWPOSE = preprocessors()["dwpose"]
+
+
+@pytest.fixture
+def people(monkeypatch):
+    """DWPose of small networks that see somebody in every picture."""
+    networks = {"dwpose_det": YOLOX(8, 1, 80), "dwpose_pose": RTMPose(SMALL_BODY)}
+    generator = torch.Generator().manual_seed(0)
+    for network in networks.values():
+        for name, parameter in network.eval().requires_grad_(False).named_parameters():
+            spread = 1.6 * max(1, parameter[0].numel()) ** -0.5 if parameter.dim() > 1 else 0.3
+            spread *= 0.01 if "reg_preds" in name else 1  # boxes of the size of a cell, not of a city
+            parameter.data = spread * torch.randn(parameter.shape, generator=generator)
+    monkeypatch.setattr(host_networks, "build_network", lambda row, folders, ops: copy.deepcopy(networks[row]))
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", HostNetworks())
+
+
+def film(count: int) -> torch.Tensor:
+    return torch.rand(count, 96, 128, 3, generator=torch.Generator().manual_seed(1))
+
+
+def test_people_of_a_batch_are_found_on_the_gpu_and_are_those_of_the_cpu(people, monkeypatch):
+    settings = {"minimum_score": 0.05}
+    expected = run_preprocessor(DWPOSE, film(3), settings, Options())
+    assert expected.poses is not None
+    assert all(0 < len(frame.poses) < 200 for frame in expected.poses)
+    monkeypatch.setattr("zeroconv.host.preprocessing.run.NETWORKS", HostNetworks())
+    with pretended_gpu() as gpu:
+        hint = run_preprocessor(DWPOSE, film(3), settings, Options())
+    assert not gpu.on_cpu
+    assert hint.poses is not None
+    close = []
+    for frame, other in zip(hint.poses, expected.poses, strict=True):
+        for pose, wanted in zip(frame.poses, other.poses, strict=True):
+            pairs = zip(pose.body, wanted.body, strict=True)
+            close += [point == pytest.approx(again, abs=1e-3) for point, again in pairs if point and again]
+    assert sum(close) > 0.98 * len(close) > 10, "where two bins are equal but for rounding, either may win"
+
+
+def test_all_pictures_of_a_batch_pass_both_networks_of_dwpose_together(people):
+    settings = {"minimum_score": 0.05, "detector": "none"}
+    counts = []
+    with pretended_gpu() as gpu:
+        for count in (1, 6):
+            run_preprocessor(DWPOSE, film(count), settings, Options())
+            gpu.clear()
+            run_preprocessor(DWPOSE, film(count), settings, Options())
+            counts.append((gpu.launches, len(gpu.reads)))
+    assert counts[0] == counts[1], "as many launches and as many reads for six pictures as for one"
+
+
+def test_a_video_of_people_needs_no_more_memory_than_a_chunk(people):
+    peaks = []
+    with pretended_gpu(memory=2 * GIB) as gpu:
+        for count in (16, 48):
+            gpu.clear()
+            run_preprocessor(DWPOSE, film(count), {"detector": "none"}, Options())
+            peaks.append(gpu.peak)
+    assert peaks[1] <= 1.01 * peaks[0]

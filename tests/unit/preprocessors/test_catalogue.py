@@ -1,17 +1,26 @@
 """What holds for every description, and for the table of weights."""
 
+import datetime
+import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from support.onnx_files import export_onnx
 from zeroconv.preprocessors.catalogue import preprocessor_of, preprocessors
 from zeroconv.preprocessors.contact_sheet import compare, contact_sheet, ready_methods
 from zeroconv.preprocessors.description import HINTS
+from zeroconv.preprocessors.networks import rtmpose
+from zeroconv.preprocessors.networks.onnx_runtime import OnnxNetwork
+from zeroconv.preprocessors.networks.rtmpose import Plan
 from zeroconv.preprocessors.running import Options
 from zeroconv.preprocessors.weights.catalogue import (
+    build_from,
     build_network,
     catalogue,
     find,
@@ -114,6 +123,65 @@ def test_files_are_found_where_other_programs_keep_them(tmp_path, place):
     path.parent.mkdir(parents=True)
     path.touch()
     assert find(weights_of("openpose_body"), [tmp_path / "first", tmp_path / "second"]) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("dwpose_pose", "yzd-v/DWPose/dw-ll_ucoco_384.onnx"),
+        ("dwpose_pose", "dw-ll_ucoco_384.pth"),
+        ("dwpose_pose", "hr16/DWPose-TorchScript-BatchSize5/dw-ll_ucoco_384_bs5.torchscript.pt"),
+        ("dwpose_det", "yolox_l.pth"),
+        ("dwpose_det", "models--hr16--yolox-onnx/snapshots/1/yolox_l.torchscript.pt"),
+    ],
+)
+def test_other_files_with_the_same_weights_are_found(tmp_path, name, place):
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    assert find(weights_of(name), [tmp_path]) == path
+    as_it_is = find(weights_of(f"{name}_onnx"), [tmp_path])
+    assert as_it_is == (path if path.suffix == ".onnx" else None), "a runtime needs that very file"
+
+
+def test_a_row_on_the_file_of_another_names_that_one_where_it_is_missing(tmp_path):
+    row = weights_of("dwpose_det_onnx")
+    assert (row.file, row.sha256) == ("yolox_l.onnx", weights_of("dwpose_det").sha256)
+    with pytest.raises(FileNotFoundError, match="run `zeroconv fetch dwpose_det`"):
+        find_or_explain(row, [tmp_path])
+
+
+@pytest.mark.parametrize("ending", ["onnx", "pth", "torchscript.pt", "safetensors"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_is_the_same_from_every_kind_of_file(tmp_path, monkeypatch, ending):
+    size = Plan(8, (1, 1, 1, 1), points=5, kernel=7, hidden=16, key=8, height=64, width=64)
+    monkeypatch.setattr(rtmpose, "WHOLE_BODY", size)
+    network = rtmpose.RTMPose(size).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) / max(1, parameter[0].numel()) ** 0.5
+    path, crop = tmp_path / f"a.{ending}", torch.rand(2, 3, 64, 64, generator=generator)
+    if ending == "onnx":
+        export_onnx(network, crop[:1], path)
+    elif ending == "torchscript.pt":
+        torch.jit.save(torch.jit.trace(network, crop), path)
+    elif ending == "safetensors":
+        save_file(network.state_dict(), path)
+    else:
+        torch.save({"meta": {"date": datetime.date(2023, 7, 1)}, "state_dict": network.state_dict()}, path)
+    got = build_from(weights_of("dwpose_pose"), path)
+    with torch.inference_mode():
+        for ours, expected in zip(got(crop), network(crop), strict=True):
+            torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_an_onnx_file_that_does_not_fit_is_run_by_a_runtime_only_where_it_is_the_published_one(tmp_path):
+    path = export_onnx(torch.nn.Conv2d(3, 4, 3), torch.rand(1, 3, 8, 8), tmp_path / "yolox_l.onnx")
+    with pytest.raises(ValueError, match="the published file has 216746733"):
+        build_from(weights_of("dwpose_det"), path)
+    content = path.read_bytes()
+    row = replace(weights_of("dwpose_det"), bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    assert isinstance(build_from(row, path), OnnxNetwork)
 
 
 def test_a_pickle_with_code_is_refused(tmp_path):

@@ -1,7 +1,4 @@
-"""DWPose's networks, run from their ONNX files: by onnxruntime where it is installed, else by OpenCV.
-
-Source of the files: the hub repository yzd-v/DWPose (Yang et al., arXiv 2307.15880).
-"""
+"""Networks that are run from their ONNX files, by onnxruntime where it is installed, else by OpenCV."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +13,17 @@ from ...storage.reading import check_file
 Session = Callable[[np.ndarray], list[np.ndarray]]
 
 
+class _OnePicture(nn.Module):
+    """A run of the file, as a layer of its own: between two of them a host can stop."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(value) for value in self._session(image.contiguous().numpy())]
+
+
 class OnnxNetwork(nn.Module):
     """An ONNX file with one input as a network: one picture at a time, whatever the batch.
 
@@ -24,12 +32,13 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.runtime, self._session = _open(path)
+        self.runtime, session = _open(path)
+        self.one = _OnePicture(session)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, C, H, W) -> its outputs, (B, ...) each, on the CPU."""
-        results = [self._session(image[None].contiguous().numpy()) for image in images.float().cpu()]
-        return tuple(torch.cat([torch.from_numpy(value) for value in values]) for values in zip(*results, strict=True))
+        results = [self.one(image) for image in images.float().cpu().split(1)]
+        return tuple(torch.cat(values) for values in zip(*results, strict=True))
 
 
 def _open(path: Path) -> tuple[str, Session]:
@@ -66,5 +75,5 @@ def _opencv_session(path: Path, content: bytes) -> Session:
 
 
 def build_file(path: Path) -> nn.Module:
-    """The network of one of DWPose's ONNX files."""
+    """The network of an ONNX file, which must be one that was published: runtimes check little of what they run."""
     return OnnxNetwork(path).eval()
