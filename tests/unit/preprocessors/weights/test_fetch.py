@@ -340,6 +340,7 @@ def test_a_file_without_a_known_hash_says_so():
         "dav1_vits",
         "dav1_vitb",
         "dav1_vitl",
+        "dav2_indoor_vits",
     }
 
 
