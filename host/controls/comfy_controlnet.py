@@ -55,7 +55,7 @@ class ComfyControlNetRunner(ResidualRunner):
         return twin
 
     def check_base_model(self, base_model: Any) -> None:
-        check_transformer_family(self.family, width_of(self.loaded.network), base_model)
+        check_transformer_family(self.name, self.family, width_of(self.loaded.network), base_model)
 
     def begin(self, base_model: Any) -> None:
         """SD3.5's networks take an embedder of the base model's."""
