@@ -14,9 +14,9 @@ WORTH_TELLING = 0.05
 class Progress:
     """Where a training stands after a step.
 
-    smoothed: mean loss of the last steps. rate: steps per second. remaining: seconds left, at the mean time of all steps
-    since the start, with the samples and saves between them. waiting: share of the time in which a step waits for its
-    pairs to be read.
+    smoothed: mean loss of the last steps. rate: steps per second. remaining: seconds left, at the mean time of all
+    steps since the start, with the samples and saves between them. waiting: share of the time in which a step waits
+    for its pairs to be read.
     """
 
     step: int
