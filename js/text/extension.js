@@ -1,7 +1,16 @@
 import { app } from "../../../scripts/app.js"
 import { element } from "../elements.js"
+import { loadStrings, sayer } from "../strings.js"
 
-const PACK_PREFIX = "ZeroConv"
+/** The nodes whose result is a text for people. */
+const NODES = new Set([
+  "ZeroConvInspect",
+  "ZeroConvConvert",
+  "ZeroConvFetchWeights",
+  "ZeroConvSavePoses",
+  "ZeroConvTrainingFolder",
+  "ZeroConvTrainingImages",
+])
 /** Pixels: of the box, and around it. */
 const LEAST_HEIGHT = 60
 const MOST_HEIGHT = 420
@@ -9,12 +18,14 @@ const MARGIN = 10
 /** The box is at its place once it is wider; before, its text would be a line for each letter. */
 const PLACED = 100
 
+const say = sayer("text")
+
 /** What a run of a node told, as text on the node; ComfyUI shows such text on its own nodes only. */
 class TextBox {
   /** @param {any} node */
   constructor(node) {
     this.node = node
-    this.text = element("div", { class: "text", role: "status", tabindex: 0 })
+    this.text = element("div", { class: "text", role: "status", tabindex: 0, "data-empty": say("empty") })
     this.element = element("div", { class: "zeroconv-text" })
     const style = element("link", { rel: "stylesheet", href: new URL("./text.css", import.meta.url).href })
     this.element.attachShadow({ mode: "open" }).append(style, this.text)
@@ -56,13 +67,10 @@ class TextBox {
 
 /** @param {any} node */
 function showTexts(node) {
-  /** @type {TextBox | undefined} */
-  let box
+  const box = new TextBox(node)
   const show = (/** @type {any} */ output) => {
     const text = output?.text
-    if (!text) return
-    box ??= new TextBox(node)
-    box.show(Array.isArray(text) ? text.join("\n") : String(text))
+    if (text) box.show(Array.isArray(text) ? text.join("\n") : String(text))
   }
   const executed = node.onExecuted
   node.onExecuted = (/** @type {any} */ output) => {
@@ -79,7 +87,8 @@ function showTexts(node) {
 
 app.registerExtension({
   name: "ZeroConv.Text",
+  init: loadStrings,
   nodeCreated(node) {
-    if (node.comfyClass?.startsWith(PACK_PREFIX)) showTexts(node)
+    if (NODES.has(String(node.comfyClass))) showTexts(node)
   },
 })
