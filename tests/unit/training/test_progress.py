@@ -10,10 +10,10 @@ def test_time_left_counts_the_samples_between_the_steps(monkeypatch: pytest.Monk
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     meter = Meter()
-    for step in range(1, 101):
+    for step in range(1, 100):
         now += 1.0
-        seen = meter.read(step, 400, loss=0.5)
+        meter.read(step, 400, loss=0.5)
         if step % 10 == 0:
             now += 20.0
     after = 300 / 10 * 30
-    assert seen.remaining == pytest.approx(after, rel=0.1)
+    assert meter.read(100, 400, loss=0.5).remaining == pytest.approx(after, rel=0.1)
