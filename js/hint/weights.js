@@ -38,6 +38,8 @@ export class WeightsButton {
     this.license = element("span", { class: "license" })
     this.element = element("div", { class: "weights", hidden: "" }, this.button, this.license)
     this.button.addEventListener("click", () => this.#press())
+    // A person may have put the files there meanwhile.
+    this.element.addEventListener("pointerenter", () => !this.state?.running && this.look())
   }
 
   /** Ask the server what is missing, and again while it fetches. @param {"" | "fetch" | "cancel"} action */

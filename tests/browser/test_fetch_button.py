@@ -12,6 +12,7 @@ from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.preprocessors.weights.catalogue import weights_of
 
 from .conftest import Canvas
+from .pads import NOWHERE
 
 ROUTE = "**/zeroconv/weights?*"
 ADD = """(type) => {
@@ -55,8 +56,9 @@ def test_a_missing_file_has_its_button_and_what_fails_is_told(canvas: Canvas, te
     canvas.screenshot("fetch-button")
     button.click()
     expect(canvas.page.locator(".p-toast-message").filter(has_text="HF_HUB_OFFLINE")).to_be_visible()
-    teed.write_bytes(b"it is there")
-    canvas.page.evaluate(ADD, "ZeroConvTeed")
+    teed.write_bytes(b"put there by hand")
+    canvas.page.mouse.move(*NOWHERE)
+    button.hover()
     expect(row.get_by_role("button", name="Preview")).to_be_visible()
     expect(button).to_be_hidden()
     assert canvas.errors == []
