@@ -70,7 +70,7 @@ def read_notes() -> dict[str, Notes]:
 
 def help_page(method: Preprocessor, notes: Notes) -> str:
     """The whole page as Markdown."""
-    wiring = notes.wiring or f"Load Image ─► {method.label} ─► Apply ControlNet (ZeroConv): image"
+    wiring = notes.wiring or f"Load Image ─► {method.label} ─► ControlNet Apply: image"
     sections = [
         f"# {method.label}",
         method.description,

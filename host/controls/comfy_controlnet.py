@@ -69,7 +69,7 @@ class ComfyControlNetRunner(ResidualRunner):
         if self.union_types and not chosen:
             raise ValueError(
                 f"'{self.name}' is a union ControlNet and must know what its hint shows: put Set Union ControlNet "
-                f"Type before Apply ControlNet. It knows: {', '.join(self.union_types)}; auto tells it nothing."
+                f"Type before ControlNet Apply. It knows: {', '.join(self.union_types)}; auto tells it nothing."
             )
 
     def strength(self, strength: float) -> float:

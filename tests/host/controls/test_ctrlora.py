@@ -117,7 +117,7 @@ def test_a_missing_vae_is_said_at_apply(model, files):
         ("lora", "plain", r"lora\.safetensors.*base_file is not a base ControlNet"),
         ("lora", "narrow", r"lora\.safetensors.*does not fit the base_file at '"),
         ("torn", "base", r"torn\.safetensors.*does not fit the base_file at 'time_embed\.0'"),
-        ("base", "lora", r"base\.safetensors.*choose a CtrLoRA in Load ControlNet"),
+        ("base", "lora", r"base\.safetensors.*choose a CtrLoRA in ControlNet Load"),
     ],
 )
 def test_wrong_files_are_told_apart(files, name, base, said):
