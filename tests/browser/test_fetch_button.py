@@ -55,7 +55,7 @@ def test_a_missing_file_has_its_button_and_what_fails_is_told(canvas: Canvas, te
     expect(row.locator(".license")).not_to_be_empty()
     canvas.screenshot("fetch-button")
     button.click()
-    expect(canvas.page.locator(".p-toast-message").filter(has_text="HF_HUB_OFFLINE")).to_be_visible()
+    expect(canvas.page.get_by_role("alert").filter(has_text="HF_HUB_OFFLINE").first).to_be_visible()
     teed.write_bytes(b"put there by hand")
     canvas.page.mouse.move(*NOWHERE)
     button.hover()

@@ -98,7 +98,7 @@ def test_what_the_server_leaves_out_is_told(canvas: Canvas) -> None:
     canvas.page.evaluate(ADD_BESIDE, ["ZeroConvInspect", "ZeroConvReport"])
     canvas.set_widget("ZeroConvInspect", "control_net", CONTROL)
     canvas.queue()
-    toast = canvas.page.locator(".p-toast-message").filter(has_text="Report ControlNets: Required input is missing")
+    toast = canvas.page.get_by_role("alert").filter(has_text="Report ControlNets: Required input is missing").first
     box = canvas.page.get_by_test_id("error-overlay")
     expect(toast.or_(box).first).to_be_visible()
     expect(canvas.page.locator(".zeroconv-text")).to_contain_text("SD1.5")
