@@ -1,4 +1,4 @@
-"""Load ControlNet files through ComfyUI's folders and memory management."""
+"""ControlNet Load files through ComfyUI's folders and memory management."""
 
 import functools
 import os

@@ -28,7 +28,7 @@ class ZeroConvUnionType(io.ComfyNode):
             description="Tells a union ControlNet, of SDXL or Flux, what kind of hint ControlNet Apply gives it.",
             search_aliases=["union", "promax", "control type"],
             inputs=[
-                io.ControlNet.Input("control_net", tooltip="A union ControlNet from Load ControlNet."),
+                io.ControlNet.Input("control_net", tooltip="A union ControlNet from ControlNet Load."),
                 io.Combo.Input("type", options=["auto", *TYPE_NAMES], tooltip=ALL_TYPES_TOOLTIP),
             ],
             outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this type set.")],
