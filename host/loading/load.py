@@ -1,4 +1,4 @@
-"""ControlNet Load files through ComfyUI's folders and memory management."""
+"""Load ControlNet files through ComfyUI's folders and memory management."""
 
 import functools
 import os

@@ -26,7 +26,7 @@ class ZeroConvApply(io.ComfyNode):
             inputs=[
                 io.Conditioning.Input("positive", tooltip="The prompt, or the output of another ControlNet Apply."),
                 io.Conditioning.Input("negative", tooltip="The negative prompt; it is controlled in the same way."),
-                io.ControlNet.Input("control_net", tooltip="From ControlNet Load, ours or ComfyUI's."),
+                io.ControlNet.Input("control_net", tooltip="From ControlNet Load, or ComfyUI's own loader."),
                 io.Image.Input(
                     "image",
                     tooltip="The hint: edges, depth, pose ... One image for all latents of a batch, or one for each.",
