@@ -4,7 +4,8 @@ Both sides start and end with ComfyUI's IMAGE, as nodes do, at the working size:
 back are theirs, ours are ours. The others take one picture at a time; ours takes the batch. Random weights of the
 official shapes; the decoding of poses reads the same made-up maps on both sides. The halves of DWPose begin with
 the picture in memory, and only comfyui_controlnet_aux has them without other packages. Interleaved rounds on one
-thread, in seconds of the processor, which a busy neighbour does not lengthen; a ratio below 1 means that ours is faster.
+thread, in seconds of the processor, which a busy neighbour does not lengthen; a ratio below 1 means that ours is
+faster.
 
 The folder of comfyui_controlnet_aux is given in ZEROCONV_BENCH_AUX. --memory-of measures ours alone: the peak of a
 method on one large picture (--sizes 4096).

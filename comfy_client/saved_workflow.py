@@ -6,18 +6,15 @@ hold is a list in the order of the node's inputs, in which the front end puts fu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 Info = Mapping[str, Any]
 """A node's entry in the server's /object_info."""
 
 
-def api_graph(path: Path, object_info: Mapping[str, Info]) -> dict[str, Any]:
-    """The graph of a workflow file in API format; notes are left out. Raises KeyError for a node that is not there."""
-    workflow = json.loads(path.read_text(encoding="utf-8"))
+def api_graph(workflow: Mapping[str, Any], object_info: Mapping[str, Info]) -> dict[str, Any]:
+    """The graph of a workflow in API format; notes are left out. Raises KeyError for a node that is not there."""
     sources = {link: [str(node), slot] for link, node, slot, *_ in workflow["links"]}
     graph = {}
     for node in workflow["nodes"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +11,17 @@ from typing import Any
 import torch
 
 from ..comfy_client.saved_workflow import api_graph
-from ..comfy_client.workflow import Control, Image, Prompts, Sampling, Workflow
+from ..comfy_client.workflow import Control, Image, Prompts, Workflow
 from .checkpoint import CHECKPOINT_NAME, control_name
 from .learning.evaluate import save_picture
 from .scenes.hints import edges, scribble
 from .scenes.render import render
 from .scenes.world import COLOR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
+from .templates import PHOTO, PROMPTS, SAMPLING, SIDE, demo_copy
 
-SIDE = 128
-PHOTO, LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-cone.png", "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"
-PROMPT = "a purple cone on a white floor"
+LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"
 PAIR_PROMPT = "a red ball and a blue cone on a grey floor"
 PAIRS, PAIR_COUNT = "zeroconv-pairs", 24
-SAMPLING = Sampling(seed=3, steps=20, cfg=3.0, sampler="euler", scheduler="normal")
 
 Pictures = Sequence[Sequence[tuple[str, Path]]]
 """Rows of captions and picture files."""
@@ -94,7 +93,7 @@ def demo_graph() -> DemoGraph:
         network = workflow.load_control(control_name(kind))
         return workflow.apply(prompts, network, hint, Control(strength))
 
-    one = Prompts(workflow.encode_prompt(checkpoint.clip, PROMPT), empty)
+    one = Prompts(workflow.encode_prompt(checkpoint.clip, PROMPTS["canny"]), empty)
     edges = workflow.canny(workflow.load_image(PHOTO))
     first = [("hint: Canny", workflow.save_image(edges)), ("without control", picture(one))]
     first += [(f"strength {strength}", picture(applied(one, "canny", edges, strength))) for strength in (0.5, 1.0)]
@@ -107,29 +106,8 @@ def demo_graph() -> DemoGraph:
     return DemoGraph(workflow, [first, second])
 
 
-SAVED = ("canny", "two-controlnets", "scribble")
-"""Workflows of the pack that the small model can draw."""
-LINES = {"canny": PROMPT, "two-controlnets": PROMPT}
-"""What the photo shows, instead of the prompts for large models."""
-
-
 def saved_graph(path: Path, object_info: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """A saved workflow in API format, at the size and with the sampling of the small model, and its saving node."""
-    graph = api_graph(path, object_info)
-    types = {node: content["class_type"] for node, content in graph.items()}
-    inputs = {node: content["inputs"] for node, content in graph.items()}
-    sampler = next(node for node, name in types.items() if name == "KSampler")
-    inputs[sampler].update(steps=SAMPLING.steps, cfg=SAMPLING.cfg, seed=SAMPLING.seed)
-    inputs[sampler].update(sampler_name=SAMPLING.sampler, scheduler=SAMPLING.scheduler)
-    prompts = [node for node, name in types.items() if name == "CLIPTextEncode"]
-    if path.stem in LINES:
-        for node, text in zip(prompts, (LINES[path.stem], ""), strict=True):
-            inputs[node]["text"] = text
-    for node, name in types.items():
-        if name == "EmptyLatentImage":
-            inputs[node].update(width=SIDE, height=SIDE)
-        elif name == "LoadImage":
-            inputs[node]["image"] = PHOTO
-        if "resolution" in inputs[node]:
-            inputs[node]["resolution"] = SIDE
-    return graph, next(node for node, name in types.items() if name == "SaveImage")
+    """A workflow of the pack that the small model can draw, in API format, and its saving node."""
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    graph = api_graph(demo_copy(workflow, PROMPTS[path.stem]), object_info)
+    return graph, next(node for node, content in graph.items() if content["class_type"] == "SaveImage")

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from ..comfy_client.server import REPOSITORY, ComfyServer
-from .checkpoint import CHECKPOINT_NAME, control_name, write_models
+from .checkpoint import write_models
 from .photo import photo
-from .pictures import SAVED, Pictures, demo_graph, saved_graph, write_inputs
-from .scenes.hints import HINTS
+from .pictures import Pictures, demo_graph, saved_graph, write_inputs
+from .templates import PROMPTS, stand_in, write_copies
 
 BASE = REPOSITORY / ".cache" / "demo-server"
 SHEET = BASE / "output" / "contact-sheet.png"
-PHOTO = "example.png"
+EXAMPLE = "example.png"
 TILE = 256
 CAPTION = 22
 
@@ -29,7 +28,7 @@ CAPTION = 22
 def prepare(base: Path) -> ComfyServer:
     """A server with the small model, also under the names that the workflows use, and pictures to begin with."""
     server = ComfyServer(base)
-    photo().save(server.base / "input" / PHOTO)
+    photo().save(server.base / "input" / EXAMPLE)
     write_inputs(server.base / "input")
     models = server.base / "models"
     write_models(models)
@@ -38,15 +37,8 @@ def prepare(base: Path) -> ComfyServer:
             for model in node["properties"].get("models", ()):
                 place = models / model["directory"] / model["name"]
                 place.unlink(missing_ok=True)
-                place.symlink_to(models / model["directory"] / _stand_in(model["directory"], model["name"]))
+                place.symlink_to(models / model["directory"] / stand_in(model["directory"], model["name"]))
     return server
-
-
-def _stand_in(directory: str, name: str) -> str:
-    """The small model's file for an official one; a ControlNet's kind is in its name."""
-    if directory == "checkpoints":
-        return CHECKPOINT_NAME
-    return control_name(next((kind for kind in HINTS if kind in name), "canny"))
 
 
 def contact_sheet(pictures: Pictures) -> Image.Image:
@@ -69,7 +61,7 @@ def run_once() -> None:
     with prepare(BASE) as server:
         result = server.queue(graph.workflow.to_api())
         rows = [[(caption, result.files(node)[0]) for caption, node in row] for row in graph.saved]
-        rows.append([(f"workflows/{name}.json", run_saved(server, name)) for name in SAVED])
+        rows.append([(f"workflows/{name}.json", run_saved(server, name)) for name in PROMPTS])
     contact_sheet(rows).save(SHEET)
     for row in rows:
         for caption, file in row:
@@ -87,7 +79,7 @@ def serve(port: int) -> None:
     """Leave a server running until it is interrupted."""
     server = prepare(BASE)
     server.port, server.url = port, f"http://127.0.0.1:{port}"
-    shutil.copytree(REPOSITORY / "workflows", BASE / "user" / "default" / "workflows", dirs_exist_ok=True)
+    write_copies(BASE / "user" / "default" / "workflows")
     with server:
         print(f"ComfyUI with ZeroConv: {server.url}   (workflows: press W; stop: Ctrl+C)", flush=True)
         try:

@@ -59,7 +59,7 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
     """
     if unit.control is None:
         raise ValueError(
-            "No ControlNet arrives at Apply ControlNet: the node that loads it gave nothing. Load the file with Load "
+            "No ControlNet arrives at ControlNet Apply: the node that loads it gave nothing. Load the file with Load "
             "ControlNet (ZeroConv), which says what is wrong with it."
         )
     if unit.strength == 0:
@@ -70,7 +70,7 @@ def apply_unit(unit: Unit, positive: Conditioning, negative: Conditioning) -> tu
             "Lower start_percent or raise end_percent."
         )
     if getattr(unit.control, "latent_format", None) is not None and unit.vae is None:
-        raise ValueError("This ControlNet sees the hint through the model's VAE. Wire the VAE to Apply ControlNet.")
+        raise ValueError("This ControlNet sees the hint through the model's VAE. Wire the VAE to ControlNet Apply.")
     hint, beside = _inpainting(unit, as_rgb_hint(unit.image.movedim(-1, 1)))
     chained: dict[Any, Any] = {}
 

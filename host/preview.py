@@ -126,7 +126,7 @@ def hints_as_seen(conditioning: Conditioning, latent: Tensor) -> list[Tensor]:
     """
     controls = [control for control in controls_of(conditioning) if control.cond_hint_original is not None]
     if not controls:
-        raise ValueError("No ControlNet is attached to this conditioning. Wire the output of Apply ControlNet.")
+        raise ValueError("No ControlNet is attached to this conditioning. Wire the output of ControlNet Apply.")
     return [_seen(control, hint, latent) for control in controls for hint in _hints(control)]
 
 

@@ -99,8 +99,9 @@ class StepAnswers:
         self._waiting = 0
 
     async def __call__(self, request: web.Request) -> web.Response:
-        if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            return web.json_response({"error": "Only ComfyUI's own pages may ask."}, status=403)
+        refused = refusal(request)
+        if refused is not None:
+            return refused
         if self._waiting > MOST_WAITING:
             return web.json_response({"error": "Too many questions at once; ask again."}, status=503)
         self._waiting += 1
@@ -113,9 +114,22 @@ class StepAnswers:
             self._waiting -= 1
 
 
-def serve_step_positions() -> None:
-    """Add the route to the running server; without one (a test, the command line) there is nobody to tell."""
+def running_routes() -> web.RouteTableDef | None:
+    """The routes of the running server; None without one (a test, the command line): there is nobody to tell."""
     module = sys.modules.get("server")
     server = getattr(module.PromptServer, "instance", None) if module else None
-    if server is not None:
-        server.routes.get(ROUTE)(StepAnswers())
+    return None if server is None else server.routes
+
+
+def refusal(request: web.Request) -> web.Response | None:
+    """The answer to a page of another site, which may ask nothing; None for ComfyUI's own and for programs."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return web.json_response({"error": "Only ComfyUI's own pages may ask."}, status=403)
+    return None
+
+
+def serve_step_positions() -> None:
+    """Add the route to the running server."""
+    routes = running_routes()
+    if routes is not None:
+        routes.get(ROUTE)(StepAnswers())

@@ -21,8 +21,7 @@ def own_control(control: Any, what: str) -> Control:
     """
     if not isinstance(control, Control):
         raise ValueError(
-            f"This ControlNet was not loaded by ZeroConv, so it cannot take a {what}. "
-            "Load it with Load ControlNet (ZeroConv)."
+            f"This ControlNet was not loaded by ZeroConv, so it cannot take a {what}. Load it with ControlNet Load."
         )
     return control
 
@@ -44,10 +43,10 @@ def with_fit(
     own = own_control(control, "fit")
     abilities = own.runner.abilities
     if own_region and not abilities.regions:
-        raise ValueError(f"'{own.name}' always lays the whole hint over an area. Choose 'whole hint' in Fit Hint.")
+        raise ValueError(f"'{own.name}' always lays the whole hint over an area. Choose 'whole hint' in Resize Hint.")
     if frames and not abilities.frames:
         raise ValueError(
-            f"'{own.name}' is not a SparseCtrl and wants a hint for all pictures. Empty 'frames' in Fit Hint."
+            f"'{own.name}' is not a SparseCtrl and wants a hint for all pictures. Empty 'frames' in Resize Hint."
         )
     return own.with_settings(fit=fit, hint_order=order, own_region=own_region, frames=frames)
 

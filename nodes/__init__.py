@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from ..host.loading.load import register_xlabs_folder
 from ..host.preprocessing.folders import register_folders
 from ..host.routes import serve_step_positions
+from ..host.weights_route import serve_weights
 from .checked import checked
 from .compat import offer_replacements
 from .errors import with_printable_errors
@@ -65,6 +66,7 @@ class ZeroConvExtension(ComfyExtension):
             register_folders()
             register_xlabs_folder()
             serve_step_positions()
+            serve_weights()
             serve_stand_ins()
         modules = (importlib.import_module(f".{topic}", __name__) for topic in TOPICS)
         return [with_printable_errors(checked(node)) for module in modules for node in module.NODES]

@@ -21,7 +21,7 @@ def range_inputs(start: str, end: str) -> list[io.Input]:
 
 def control_input() -> io.Input:
     """The ControlNet that a node sets up."""
-    return io.ControlNet.Input("control_net", tooltip="From Load ControlNet (ZeroConv).")
+    return io.ControlNet.Input("control_net", tooltip="From ControlNet Load.")
 
 
 def control_output() -> io.Output:

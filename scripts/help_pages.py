@@ -70,7 +70,7 @@ def read_notes() -> dict[str, Notes]:
 
 def help_page(method: Preprocessor, notes: Notes) -> str:
     """The whole page as Markdown."""
-    wiring = notes.wiring or f"Load Image ─► {method.label} ─► Apply ControlNet (ZeroConv): image"
+    wiring = notes.wiring or f"Load Image ─► {method.label} ─► ControlNet Apply: image"
     sections = [
         f"# {method.label}",
         method.description,
@@ -121,13 +121,11 @@ def _value(parameter: Parameter) -> str:
 def _weights(method: Preprocessor) -> str:
     rows = [weights_of(name) for name in method.weights]
     table = ["| name | file | size | license |", "|---|---|---|---|", *map(_weights_row, rows)]
-    names = " ".join(row.name for row in rows)
-    by_node = "Queue *Fetch Weights* with each name, or run" if all(row.repo for row in rows) else "Run"
     restriction = f"\n\n**Restricted use.** {method.license.rstrip('.')}." if method.license else ""
     return (
         "## Weights\n\n"
         + "\n".join(table)
-        + f"\n\nNothing is fetched unasked. {by_node} `zeroconv fetch {names}`; or put the files into "
+        + "\n\nNothing is fetched unasked. Press *Fetch* on the node, or put the files into "
         + "`models/preprocessors` yourself. Those of comfyui_controlnet_aux and sd-webui are found where they are."
         + restriction
     )

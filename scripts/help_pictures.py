@@ -23,9 +23,10 @@ from zeroconv.comfy_client.browser import SETTINGS, at_rest, chromium, open_canv
 from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.comfy_client.workflow import Control, Output, Prompts, Workflow
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name
-from zeroconv.demo.pictures import PAIRS, PHOTO, PROMPT, SAMPLING, SIDE
+from zeroconv.demo.pictures import PAIRS
 from zeroconv.demo.run import BASE, prepare
-from zeroconv.demo.run import PHOTO as CUP
+from zeroconv.demo.run import EXAMPLE as CUP
+from zeroconv.demo.templates import PHOTO, PROMPTS, SAMPLING, SIDE
 from zeroconv.preprocessors.sizes import resize
 
 PICTURES = Path(__file__).resolve().parents[1] / "js" / "docs" / "pictures"
@@ -92,7 +93,7 @@ def runs() -> Workflow:
     flow = Workflow()
     model, clip, vae = flow.load_checkpoint(CHECKPOINT_NAME)
     latent = flow.empty_latent(SIDE, SIDE)
-    prompts = Prompts(flow.encode_prompt(clip, PROMPT), flow.encode_prompt(clip, ""))
+    prompts = Prompts(flow.encode_prompt(clip, PROMPTS["canny"]), flow.encode_prompt(clip, ""))
     schedule = Output(flow.add("ZeroConvSchedule", keyframes=CURVE, counting="timesteps"), 0)
     network = Output(flow.add("ZeroConvRecord", control_net=flow.load_control(control_name("canny"))), 0)
     edges = flow.canny(flow.load_image(PHOTO))

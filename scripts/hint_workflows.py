@@ -24,10 +24,8 @@ CANNY = 6
 """Place of the preprocessor, counted from 1, and of the others that change."""
 POSITIVE, NOTE, LOAD_IMAGE, LOADER, SAVE = 2, 4, 5, 7, 12
 FOLDER_NOTE = (
-    "**Hints of a whole folder.** Put the photos into a folder of ComfyUI's `input` and choose it in *Folder*; the "
-    "hints go to `output/hints`.\n\nAny other preprocessor can take the place of "
-    "Canny. For thousands of images, and to go on after a stop, use the command line:\n\n"
-    "`zeroconv preprocess canny --input photos --output hints`\n"
+    "**Hints of a whole folder.** First put your photos into a folder of ComfyUI's input folder, reload the page, and "
+    "choose it in *Folder*. The hints go to output/hints.\n\nAny other preprocessor can take the place of Canny.\n"
 )
 THUMBNAIL = 256
 
@@ -149,13 +147,11 @@ def _kind(parameter: Parameter) -> str:
 
 
 def _note(template: Template, method: Preprocessor) -> str:
-    fetch = f"zeroconv fetch {' '.join(method.weights)}"
-    weights = f"The hint needs weights: run `{fetch}` once, or queue *Fetch Weights*.\n\n" if method.weights else ""
+    fetch = f"Press *Fetch* on *{method.label}* once. " if method.weights else ""
     return (
-        f"{template.note}\n\n1. Choose a photo in *Load Image*.\n2. Look at the hint. {template.advice}\n"
-        "3. Queue. Lower *Strength* or *End percent* when the picture follows the hint too strictly.\n\n"
-        f"{weights}The ControlNet must be made for the family of the checkpoint: here SD1.5. Both files can be "
-        "downloaded from the list of missing models.\n"
+        f"{template.note}\n\n1. Choose a photo in *Load Image*.\n2. {fetch}{template.advice}\n"
+        "3. Run. Too strict? Lower *Strength* or *End percent*.\n\n"
+        "Missing models: download them from the list that opens with this workflow, then press R.\n"
     )
 
 

@@ -45,7 +45,7 @@ def _convert(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> d
     if base is None:
         raise ValueError(
             "This file is a CtrLoRA, a difference to its base ControlNet (ctrlora_sd15_basecn700k). Choose that as "
-            "base_file in Load ControlNet (ZeroConv)."
+            "base_file in ControlNet Load."
         )
     shapes = shapes_of(base)
     if not (_marked(shapes) and is_whole(shapes)):
@@ -88,7 +88,7 @@ def _refuse(tensors: dict[str, Tensor], base: Mapping[str, Tensor] | None) -> di
     raise ValueError(f"This file is a base ControlNet of CtrLoRAs. {BASE_NEEDS}")
 
 
-BASE_NEEDS = "To use it, choose a CtrLoRA in Load ControlNet (ZeroConv) and this file as its base_file."
+BASE_NEEDS = "To use it, choose a CtrLoRA in ControlNet Load and this file as its base_file."
 
 CTRLORA = Format(
     "ctrlora", "CtrLoRA", _recognise, _convert, _describe, needs_controlnet=True, kind="ctrlora", build=build_ctrlora

@@ -64,7 +64,7 @@ class Format:
 def require_base(base: Mapping[str, Tensor] | None, what: str) -> Mapping[str, Tensor]:
     """The base model's UNet. Raises ValueError that says to wire it when there is none."""
     if base is None:
-        raise ValueError(f"{what}. Wire the MODEL to Load ControlNet (ZeroConv).")
+        raise ValueError(f"{what}. Wire the MODEL to ControlNet Load.")
     return base
 
 
@@ -79,7 +79,7 @@ def check_input(key: str, own: Sequence[int], base: Sequence[int], what: str) ->
     inpainting = "an inpainting model" if base[1] == INPAINTING_CHANNELS else "another kind of model"
     raise ValueError(
         f"The MODEL is {inpainting}: its first layer takes {base[1]} channels, and this {what} was made for a model "
-        f"that takes {own[1]}. Wire the plain MODEL of the same family to Load ControlNet (ZeroConv); sampling with "
+        f"that takes {own[1]}. Wire the plain MODEL of the same family to ControlNet Load; sampling with "
         "this one works all the same."
     )
 

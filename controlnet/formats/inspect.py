@@ -78,9 +78,9 @@ class Report:
         if self.union_types:
             lines.append(f"kinds of hints: {', '.join(self.union_types)}")
         if self.needs_base:
-            lines.append("needs the MODEL wired to Load ControlNet")
+            lines.append("needs the MODEL wired to ControlNet Load")
         if self.needs_controlnet:
-            lines.append("needs its base ControlNet chosen as base_file in Load ControlNet")
+            lines.append("needs its base ControlNet chosen as base_file in ControlNet Load")
         if self.pooled:
             lines.append(f"pooled, and on the prompt's side only (shuffle), says the {self.pooled_by}")
         if self.preprocessors:

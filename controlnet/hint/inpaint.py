@@ -40,7 +40,7 @@ class Inpaint:
         if len(set(several.values())) > 1:
             listed = ", ".join(f"{name} {count}" for name, count in several.items())
             raise ValueError(
-                f"Apply ControlNet got different numbers of pictures: {listed}. Give one each, or as many of each."
+                f"ControlNet Apply got different numbers of pictures: {listed}. Give one each, or as many of each."
             )
         return max(counts.values())
 
@@ -54,7 +54,7 @@ def check_inpaint(inpaint: Inpaint, takes: InpaintInput, name: str) -> None:
         if inpaint.picture is not None or inpaint.mask is not None:
             given = "inpaint_mask" if inpaint.picture is None else "inpaint_image"
             raise ValueError(
-                f"'{name}' is not an inpainting ControlNet, but {given} of Apply ControlNet is wired. Take the wire "
+                f"'{name}' is not an inpainting ControlNet, but {given} of ControlNet Apply is wired. Take the wire "
                 "off, or load an inpainting ControlNet. The one of SD1.5 (control_v11p_sd15_inpaint) is given its mask "
                 "by the preprocessor Inpaint."
             )
@@ -62,15 +62,15 @@ def check_inpaint(inpaint: Inpaint, takes: InpaintInput, name: str) -> None:
         if inpaint.picture is None and inpaint.mask is not None:
             raise ValueError(
                 f"'{name}' has inpaint_mask but no inpaint_image: wire the picture to complete to inpaint_image of "
-                "Apply ControlNet."
+                "ControlNet Apply."
             )
     elif inpaint.picture is not None:
         raise ValueError(
-            f"'{name}' sees one picture only, the one to complete: wire it to image of Apply ControlNet, and take the "
+            f"'{name}' sees one picture only, the one to complete: wire it to image of ControlNet Apply, and take the "
             "wire off inpaint_image."
         )
     elif inpaint.mask is None and takes == "black hint":
         raise ValueError(
-            f"'{name}' is an inpainting ControlNet: wire a mask to inpaint_mask of Apply ControlNet, white where the "
+            f"'{name}' is an inpainting ControlNet: wire a mask to inpaint_mask of ControlNet Apply, white where the "
             "picture is to be painted anew."
         )

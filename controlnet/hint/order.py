@@ -40,7 +40,7 @@ def hint_indices(
         wanted = max(frames) + 1
         raise ValueError(
             f"The ControlNet has {hints} {what}s for {wanted} latents. Give one, or as many as the latent batch holds, "
-            "or choose in Fit Hint how to spread them (repeat, hold last, first for all)."
+            "or choose in Resize Hint how to spread them (repeat, hold last, first for all)."
         )
     return tuple(_PICK[order](frame, hints) for frame in frames)
 
@@ -57,12 +57,14 @@ def spread_hints(hints: int, frames: Sequence[int], total: int | None, chosen: S
     Raises ValueError, with the counts, for a choice that does not fit or a number of frames that must be known.
     """
     if chosen and len(chosen) != hints:
-        raise ValueError(f"Fit Hint names {len(chosen)} frames for {hints} hint images. Name one frame for each hint.")
+        raise ValueError(
+            f"Resize Hint names {len(chosen)} frames for {hints} hint images. Name one frame for each hint."
+        )
     if total is None:
         if min(chosen, default=-1) < 0:
             raise ValueError(
                 "In context windows this ComfyUI does not tell how many frames the video has. Name the frame of each "
-                "hint in Fit Hint, counted from the start: 0 is the first."
+                "hint in Resize Hint, counted from the start: 0 is the first."
             )
         total = 1 + max(*frames, *chosen)
     count = min(hints, total)
@@ -70,7 +72,7 @@ def spread_hints(hints: int, frames: Sequence[int], total: int | None, chosen: S
     places = [place + total if place < 0 else place for place in chosen] or even
     if len(set(places)) < len(places) or not all(0 <= place < total for place in places):
         raise ValueError(
-            f"Fit Hint gives hints to the frames {', '.join(map(str, chosen))}, but the video has the frames 0 to "
+            f"Resize Hint gives hints to the frames {', '.join(map(str, chosen))}, but the video has the frames 0 to "
             f"{total - 1}. Name each of them once at most."
         )
     return tuple(places.index(frame) if frame in places else NO_HINT for frame in frames)

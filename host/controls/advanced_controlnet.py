@@ -49,7 +49,7 @@ class AdvancedApply:
         for wire, (given, node) in counterparts.items():
             if given is not None and throw_error:
                 raise ValueError(
-                    f"'{self.name}' comes from Load ControlNet (ZeroConv), which does not know Advanced-ControlNet's "
+                    f"'{self.name}' comes from ControlNet Load, which does not know Advanced-ControlNet's "
                     f"{wire}. Remove that wire and set the control up with *{node}* (ZeroConv), or load the file with "
                     "Advanced-ControlNet's own loader."
                 )

@@ -99,7 +99,7 @@ class AnimaLLLiteRunner(PatchRunner):
         self.inpaint_input = "hint" if self.concat_mask else "none"
 
     def check_base_model(self, base_model: Any) -> None:
-        check_transformer_family(self.family, self.loaded.network.model_dim, base_model)
+        check_transformer_family(self.name, self.family, self.loaded.network.model_dim, base_model)
         blocks, own = len(base_model.diffusion_model.blocks), self.loaded.network.block_count
         if own > blocks:
             raise ValueError(

@@ -22,11 +22,11 @@ BASES: dict[str, tuple[str, ...]] = {
 
 
 def check_unet_family(
-    kind: str, family: str, context_dim: int | None, adm_channels: int | None, base_model: Any
+    file: str, family: str, context_dim: int | None, adm_channels: int | None, base_model: Any
 ) -> None:
     """Raise ValueError when a network for Stable Diffusion and a base model are of two families.
 
-    kind: of the network, for the message. context_dim: width of the prompt's tokens, None for a network without
+    file: its name, for the message. context_dim: width of the prompt's tokens, None for a network without
     attention: then the size vector alone tells. adm_channels: width of the size vector, None for SD1.5 and SD2.x.
     """
     config, base = base_model.model_config.unet_config, base_family(base_model)
@@ -34,8 +34,8 @@ def check_unet_family(
     if fits and is_picture_unet(config):
         return
     raise ValueError(
-        f"The {kind} is for {family}, but the MODEL is {base}. "
-        f"Load a {kind} made for {base}, or a checkpoint of {family}."
+        f"The ControlNet is for {family}, but the MODEL is {base}. "
+        f"Load a ControlNet made for {base} in place of '{file}', or a checkpoint of {family}."
     )
 
 
@@ -54,23 +54,23 @@ def base_family(base_model: Any) -> str:
     return _host_class(base_model)
 
 
-def check_transformer_family(family: str, width: int | None, base_model: Any) -> None:
+def check_transformer_family(file: str, family: str, width: int | None, base_model: Any) -> None:
     """Raise ValueError when a network of a family that the host runs and a base model are of two families or sizes.
 
-    width: channels of the control's residuals; None where its network does not say. The base model's class is compared
-    exactly: Flux.2, Chroma and LongCat inherit from Flux, and are other models.
+    file: its name, for the message. width: channels of the control's residuals; None where its network does not say.
+    The base model's class is compared exactly: Flux.2, Chroma and LongCat inherit from Flux, and are other models.
     """
     base = _host_class(base_model)
     if base not in BASES[family]:
         raise ValueError(
-            f"The ControlNet is for {family}, but the MODEL is {base}. Load a ControlNet made for this model, or a "
-            f"checkpoint of {family}."
+            f"The ControlNet is for {family}, but the MODEL is {base}. Load a ControlNet made for this model in place "
+            f"of '{file}', or a checkpoint of {family}."
         )
     base_width = width_of(base_model.diffusion_model)
     if width is not None and base_width is not None and width != base_width:
         raise ValueError(
             f"The ControlNet is for another size of {family}: its residuals have {width} channels, the MODEL's blocks "
-            f"{base_width}. Load a ControlNet made for this model."
+            f"{base_width}. Load a ControlNet made for this model in place of '{file}'."
         )
 
 

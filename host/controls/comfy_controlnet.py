@@ -55,7 +55,7 @@ class ComfyControlNetRunner(ResidualRunner):
         return twin
 
     def check_base_model(self, base_model: Any) -> None:
-        check_transformer_family(self.family, width_of(self.loaded.network), base_model)
+        check_transformer_family(self.name, self.family, width_of(self.loaded.network), base_model)
 
     def begin(self, base_model: Any) -> None:
         """SD3.5's networks take an embedder of the base model's."""
@@ -69,7 +69,7 @@ class ComfyControlNetRunner(ResidualRunner):
         if self.union_types and not chosen:
             raise ValueError(
                 f"'{self.name}' is a union ControlNet and must know what its hint shows: put Set Union ControlNet "
-                f"Type before Apply ControlNet. It knows: {', '.join(self.union_types)}; auto tells it nothing."
+                f"Type before ControlNet Apply. It knows: {', '.join(self.union_types)}; auto tells it nothing."
             )
 
     def strength(self, strength: float) -> float:

@@ -143,7 +143,7 @@ class Control(AdvancedApply, ControlNet):
             if vae is None:
                 raise ValueError(
                     f"'{self.name}' ({self.runner.family}) sees the hint through the VAE. Wire the model's VAE to "
-                    "Apply ControlNet."
+                    "ControlNet Apply."
                 )
             self.compression_ratio = self.runner.stride * vae.spacial_compression_encode()
         packed = self.hints.pack(as_rgb_hint(cond_hint), self)

@@ -39,7 +39,7 @@ class ControlNetRunner(ResidualRunner):
 
     def check_base_model(self, base_model: Any) -> None:
         dims = self.loaded.network.dims
-        check_unet_family("ControlNet", dims.family, dims.context_dim, dims.adm_channels, base_model)
+        check_unet_family(self.name, dims.family, dims.context_dim, dims.adm_channels, base_model)
 
     def check_union_types(self, union_types: tuple[int, ...], chosen: bool) -> None:
         network = self.loaded.network

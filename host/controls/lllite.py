@@ -76,16 +76,16 @@ class LLLiteRunner(PatchRunner):
         base = base_family(base_model)
         if base != "SDXL":
             raise ValueError(
-                f"The ControlNet-LLLite is for SDXL, but the MODEL is {base}. Load a ControlNet made for {base}, or a "
-                "checkpoint of SDXL."
+                f"The ControlNet-LLLite is for SDXL, but the MODEL is {base}. Load a ControlNet made for {base} in "
+                f"place of '{self.name}', or a checkpoint of SDXL."
             )
         network = self.loaded.network
         for placement, name in network.placements.items():
             found = _width(base_model.diffusion_model, placement)
             if found != network.dims[name].width:
                 raise ValueError(
-                    f"The ControlNet-LLLite does not fit this SDXL model: at '{name}' it expects tokens of "
-                    f"{network.dims[name].width} channels, the MODEL has {found or 'no such layer'}."
+                    f"The ControlNet-LLLite '{self.name}' does not fit this SDXL model: at '{name}' it expects tokens "
+                    f"of {network.dims[name].width} channels, the MODEL has {found or 'no such layer'}."
                 )
 
     def memory(self, hint_shape: torch.Size, dtype: torch.dtype, sets: int) -> int:

@@ -127,7 +127,7 @@ class ModelPatchRunner(PatchRunner):
         self.concat_mask = kind.inpaint_input == "hint"
 
     def check_base_model(self, base_model: Any) -> None:
-        check_transformer_family(self.family, self.kind.width, base_model)
+        check_transformer_family(self.name, self.family, self.kind.width, base_model)
 
     def memory(self, hint_shape: torch.Size, dtype: torch.dtype, sets: int) -> int:
         image_count, _, height, width = hint_shape

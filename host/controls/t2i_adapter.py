@@ -35,7 +35,7 @@ class T2IAdapterRunner(ResidualRunner):
             return
         raise ValueError(
             f"The T2I-Adapter is for {dims.family}, but the MODEL is {base}. "
-            f"Load an adapter or a ControlNet made for {base}, or a checkpoint of {dims.family}."
+            f"Load a ControlNet made for {base} in place of '{self.name}', or a checkpoint of {dims.family}."
         )
 
     def memory(self, hint_shape: torch.Size, dtype: torch.dtype, sets: int) -> int:

@@ -86,7 +86,7 @@ class Uni3CRunner(PatchRunner):
         self.latent_format = comfy.latent_formats.Wan21()
 
     def check_base_model(self, base_model: Any) -> None:
-        check_transformer_family(self.family, self.loaded.network.proj_out[0].out_features, base_model)
+        check_transformer_family(self.name, self.family, self.loaded.network.proj_out[0].out_features, base_model)
 
     def memory(self, hint_shape: torch.Size, dtype: torch.dtype, sets: int) -> int:
         frames, _, height, width = hint_shape

@@ -34,10 +34,10 @@ def add_union_hint(control: Any, kind: str, image: Tensor, strength: float) -> C
     Raises ValueError for a control that is not ours, is not a union network, or has no type for its first hint.
     """
     if not isinstance(control, Control):
-        raise ValueError("Several hints at once need a ControlNet from Load ControlNet (ZeroConv).")
+        raise ValueError("Several hints at once need a ControlNet from ControlNet Load.")
     if isinstance(control.runner, ComfyControlNetRunner):
         raise ValueError(
-            f"'{control.name}' ({control.runner.family}) takes one hint at a time. Chain two Apply ControlNet instead."
+            f"'{control.name}' ({control.runner.family}) takes one hint at a time. Chain two ControlNet Apply instead."
         )
     number = type_number(kind, _types(control))
     if not control.union_types:
@@ -65,6 +65,6 @@ def _types(control: Any) -> tuple[str, ...]:
     if not types:
         raise ValueError(
             f"This ControlNet ({family}) is made for one kind of hint; it has no union types. "
-            "Wire it to Apply ControlNet directly."
+            "Wire it to ControlNet Apply directly."
         )
     return types

@@ -16,6 +16,7 @@ from ...preprocessors.running import Options, preprocess
 from ...preprocessors.sizes import working_size
 from ...preprocessors.weights.catalogue import find, to_safetensors, weights_of
 from ...preprocessors.weights.fetch import get_weights
+from ...preprocessors.weights.missing import check_there
 from .folders import weight_folders
 from .networks import NETWORKS
 
@@ -29,7 +30,11 @@ def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settin
     """Hints of BHWC images, as `preprocessors.running.preprocess`; chunks follow the free memory."""
     options = replace(options, chunk=_chunk(preprocessor, image, options), progress=HostProgress())
     networks = NETWORKS.in_precision(str(settings.get(PRECISION.name, AUTO)))
-    return preprocess(preprocessor, image, networks, settings, options)
+    try:
+        return preprocess(preprocessor, image, networks, settings, options)
+    except FileNotFoundError:
+        check_there(preprocessor.weights, weight_folders())  # says it of all files together
+        raise
 
 
 def compare_preprocessors(image: Tensor, options: Options) -> Tensor:

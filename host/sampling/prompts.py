@@ -2,7 +2,7 @@
 
 The host numbers the prompts of a step by their place in a list, and guiders fill that list in different orders
 (DualCFGGuider: negative, middle, positive). So the prompt is looked up by the identity of its conditioning: the guider
-knows each by a name, and Apply ControlNet marks what it was wired to. The number counts only where neither is known.
+knows each by a name, and ControlNet Apply marks what it was wired to. The number counts only where neither is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 PROMPTS_OPTION = "zeroconv_prompts"
 PROMPT_KEY = "zeroconv_prompt"
-"""Key in a conditioning under which Apply ControlNet marks it "positive" or "negative"."""
+"""Key in a conditioning under which ControlNet Apply marks it "positive" or "negative"."""
 
 POSITIVE, NEGATIVE = "positive", "negative"
 KNOWN_NAMES = {POSITIVE: False, "middle": False, NEGATIVE: True, "empty_negative_prompt": True}

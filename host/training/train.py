@@ -21,13 +21,14 @@ from ...training.settings import Settings
 from ...training.setup import Job, Training, set_up
 from ..controls.control import Control
 from ..loading.load import FOLDER, control_from_tensors
-from ..preprocessing.run import HostProgress
 from .base_model import ComfyBase, interruptible
 
 TRAININGS = "zeroconv_training"
 """Folder inside ComfyUI's output folder: a folder for each training, and the cache of all."""
 PREVIEW_SIZE = 768
 """Longer side of the strip on the node, in pixels."""
+ENCODING_PERCENT = 10
+"""Part of the node's progress bar that is for the encoding of the pairs."""
 
 
 @dataclass(frozen=True)
@@ -54,38 +55,44 @@ def train_controlnet(parts: tuple[Any, Any, Any], source: TrainingSource | Prepa
     """
     with torch.inference_mode(False), torch.enable_grad():
         base = ComfyBase(*parts, checkpointing=job.settings.gradient_checkpointing)
-        training = set_up(base, source, job, NodeDisplay(job.settings.steps))
+        training = set_up(base, source, job, NodeDisplay())
         if training.trainer.run():
             return _finish(training)
+        again = "queue again to go on" if job.resume else "turn on Resume and queue again to go on"
+        _show_text(f"Saved at step {training.trainer.step}; {again}.")
     comfy.model_management.interrupt_current_processing(False)
     raise comfy.model_management.InterruptProcessingException
 
 
 class NodeDisplay(Display):
-    """Progress, text and samples on the running node."""
+    """Progress from 0 to 100 %, text and samples on the running node."""
 
-    def __init__(self, steps: int) -> None:
-        self._encoding, self._bar = HostProgress(), comfy.utils.ProgressBar(steps)
+    def __init__(self) -> None:
+        self._bar, self._percent = comfy.utils.ProgressBar(100), 0.0
         self._strip: Image.Image | None = None
 
     def encoded(self, done: int, total: int) -> None:
-        self._encoding(done, total)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._percent = ENCODING_PERCENT * done / (total or 1)
+        self._show()
+        _show_text(f"Encoding the pairs: {done} of {total}")
 
     def stepped(self, progress: Progress) -> None:
-        self._show(progress.step)
+        self._percent = ENCODING_PERCENT + (100 - ENCODING_PERCENT) * progress.step / progress.steps
+        self._show()
         _show_text(str(progress))
 
     def sampled(self, step: int, strip: Image.Image) -> None:
         self._strip = strip
-        self._show(step)
+        self._show()
 
     def interrupted(self) -> bool:
         return comfy.model_management.processing_interrupted()
 
-    def _show(self, step: int) -> None:
+    def _show(self) -> None:
         preview = None if self._strip is None else ("PNG", self._strip, PREVIEW_SIZE)
         with interruptible():
-            self._bar.update_absolute(step, preview=preview)
+            self._bar.update_absolute(self._percent, preview=preview)
 
 
 def _show_text(text: str) -> None:

@@ -4,6 +4,7 @@ import { element, icon, press } from "../elements.js"
 import { loadStrings, sayer } from "../strings.js"
 import { openComparison } from "./comparison.js"
 import { runAlone } from "./partialRun.js"
+import { WeightsButton } from "./weights.js"
 
 const CATEGORY = "ZeroConv/preprocess"
 /** Pixels: of the row, and around it. */
@@ -12,6 +13,8 @@ const MARGIN = 5
 const PICTURE_HEIGHT = 240
 /** Milliseconds without a change after which a live preview runs. */
 const PATIENCE = 250
+/** The widget of the node that offers all methods. */
+const METHOD = "method"
 
 const say = sayer("hint")
 
@@ -36,6 +39,7 @@ class HintTools {
     this.live = this.#button("live", "live", () => this.#toggleLive())
     this.compare = this.#button("compare", "compare", () => this.pictures && openComparison(...this.pictures))
     this.compare.disabled = true
+    this.weights = new WeightsButton(() => this.#method(), (lacks) => this.#lacksWeights(lacks))
     this.element = this.#host()
   }
 
@@ -57,10 +61,22 @@ class HintTools {
     if (this.waiting) await this.run()
   }
 
-  /** A setting of the node is another one. */
-  changed() {
+  /** A setting of the node is another one. @param {string} name */
+  changed(name) {
+    if (name === METHOD) this.weights.look()
     clearTimeout(this.timer)
     if (this.isLive) this.timer = setTimeout(() => this.run(), PATIENCE)
+  }
+
+  /** The chosen method of a node that offers all, else the node, which is a method's. */
+  #method() {
+    const choice = this.node.widgets?.find((/** @type {any} */ { name }) => name === METHOD)
+    return String(choice?.value ?? this.node.comfyClass)
+  }
+
+  /** Without its weights a method does not run: what fetches them takes that place. @param {boolean} lacks */
+  #lacksWeights(lacks) {
+    for (const button of [this.preview, this.live, this.compare]) button.hidden = lacks
   }
 
   /** @param {any} output of the run */
@@ -91,7 +107,7 @@ class HintTools {
   #host() {
     const host = element("div", { class: "zeroconv-hint" })
     const style = element("link", { rel: "stylesheet", href: new URL("./hint.css", import.meta.url).href })
-    const tools = [this.preview, this.live, this.compare]
+    const tools = [this.weights.element, this.preview, this.live, this.compare]
     const row = element("div", { class: "tools", role: "toolbar", "aria-label": say("tools") }, ...tools)
     press(this.live, false)
     host.attachShadow({ mode: "open" }).append(style, row)
@@ -110,7 +126,7 @@ function addTools(node) {
     const before = widget.callback
     widget.callback = (/** @type {any[]} */ ...values) => {
       before?.apply(widget, values)
-      tools.changed()
+      tools.changed(widget.name)
     }
   }
   const before = node.onExecuted
@@ -121,6 +137,12 @@ function addTools(node) {
     const least = (row.y ?? 0) + HEIGHT + PICTURE_HEIGHT
     if (node.size[1] < least) node.setSize([node.size[0], least])
   }
+  const configured = node.onConfigure
+  node.onConfigure = (/** @type {any[]} */ ...values) => {
+    configured?.apply(node, values)
+    tools.weights.look()
+  }
+  tools.weights.look()
   const row = node.addDOMWidget("hint_tools", "ZEROCONV_HINT_TOOLS", tools.element, {
     getValue: () => "",
     setValue: () => {},

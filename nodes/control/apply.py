@@ -19,14 +19,14 @@ class ZeroConvApply(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroConvApply",
-            display_name="Apply ControlNet (ZeroConv)",
+            display_name="ControlNet Apply",
             category="ZeroConv/control",
             description="Lets a ControlNet steer the sampling by a hint image. Wire one to the next to chain several.",
             search_aliases=["controlnet apply", "apply control", "control net", "hint"],
             inputs=[
-                io.Conditioning.Input("positive", tooltip="The prompt, or the output of another Apply ControlNet."),
+                io.Conditioning.Input("positive", tooltip="The prompt, or the output of another ControlNet Apply."),
                 io.Conditioning.Input("negative", tooltip="The negative prompt; it is controlled in the same way."),
-                io.ControlNet.Input("control_net", tooltip="From Load ControlNet, ours or ComfyUI's."),
+                io.ControlNet.Input("control_net", tooltip="From ControlNet Load, or ComfyUI's own loader."),
                 io.Image.Input(
                     "image",
                     tooltip="The hint: edges, depth, pose ... One image for all latents of a batch, or one for each.",

@@ -18,7 +18,7 @@ class ZeroConvLoad(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroConvLoad",
-            display_name="Load ControlNet (ZeroConv)",
+            display_name="ControlNet Load",
             category="ZeroConv/control",
             description=(
                 "Loads a ControlNet, Control-LoRA, CtrLoRA, SparseCtrl, T2I-Adapter or ControlNet-LLLite, or a "
@@ -77,7 +77,7 @@ class ZeroConvLoad(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet, for Apply ControlNet.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet, for ControlNet Apply.")],
         )
 
     @classmethod

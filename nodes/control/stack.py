@@ -18,7 +18,7 @@ def _unit_inputs(number: int) -> list[io.Input]:
         io.ControlNet.Input(
             f"control_net_{number}",
             optional=True,
-            tooltip=f"ControlNet {which}. Shape it before with Control Mode, Fit Hint ...",
+            tooltip=f"ControlNet {which}. Shape it before with Control Mode, Resize Hint ...",
         ),
         io.Image.Input(f"image_{number}", optional=True, tooltip=f"Hint {which}."),
         io.Mask.Input(f"mask_{number}", optional=True, tooltip=f"Where unit {number} acts; white acts."),
@@ -37,7 +37,7 @@ def _unit_inputs(number: int) -> list[io.Input]:
 
 
 class ZeroConvStack(io.ComfyNode):
-    """Attach up to four ControlNets, as a chain of Apply ControlNet would."""
+    """Attach up to four ControlNets, as a chain of ControlNet Apply would."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -25,10 +25,10 @@ class ZeroConvUnionType(io.ComfyNode):
             node_id="ZeroConvUnionType",
             display_name="Set Union ControlNet Type (ZeroConv)",
             category="ZeroConv/control",
-            description="Tells a union ControlNet, of SDXL or Flux, what kind of hint Apply ControlNet gives it.",
+            description="Tells a union ControlNet, of SDXL or Flux, what kind of hint ControlNet Apply gives it.",
             search_aliases=["union", "promax", "control type"],
             inputs=[
-                io.ControlNet.Input("control_net", tooltip="A union ControlNet from Load ControlNet."),
+                io.ControlNet.Input("control_net", tooltip="A union ControlNet from ControlNet Load."),
                 io.Combo.Input("type", options=["auto", *TYPE_NAMES], tooltip=ALL_TYPES_TOOLTIP),
             ],
             outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The ControlNet with this type set.")],

@@ -24,7 +24,7 @@ class ZeroConvPose(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroConvPose",
-            display_name="Pose",
+            display_name="Draw Pose",
             category="ZeroConv/draw",
             description=(
                 "People as skeletons to drag, drawn as OpenPose ControlNets expect them. Start from a preset, or from "

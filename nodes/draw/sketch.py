@@ -21,7 +21,7 @@ class ZeroConvSketch(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroConvSketch",
-            display_name="Sketch",
+            display_name="Draw Sketch",
             category="ZeroConv/draw",
             description=(
                 "A pad to draw a hint on: white lines on black for scribble and line ControlNets, or class colors for "

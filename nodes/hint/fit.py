@@ -32,7 +32,7 @@ class ZeroConvFitHint(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroConvFitHint",
-            display_name="Fit Hint",
+            display_name="Resize Hint",
             category=CATEGORY,
             description="How a hint of another size or shape meets the picture, and many hints a batch of pictures.",
             search_aliases=["resize mode", "crop and resize", "resize and fill", "batch mapping"],

@@ -25,7 +25,7 @@ class ZeroConvPreviewHint(io.ComfyNode):
             search_aliases=["control image", "preview control", "detected map"],
             inputs=[
                 io.Conditioning.Input(
-                    "conditioning", tooltip="The prompt with its ControlNets, from Apply ControlNet."
+                    "conditioning", tooltip="The prompt with its ControlNets, from ControlNet Apply."
                 ),
                 io.Latent.Input("latent", tooltip="The latent that will be sampled; it gives size and count."),
             ],

@@ -14,7 +14,7 @@ class ZeroConvFetchWeights(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names = [name for name, row in catalogue().items() if row.repo and row.network and not row.file_of]
+        names = [name for name, row in catalogue().items() if row.network and row.fetchable]
         overwrite = "Fetch it again, in place of a damaged or wrong file of the same name."
         convert = "Also keep the file as .safetensors, which loads faster."
         return schema(

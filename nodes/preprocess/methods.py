@@ -170,7 +170,7 @@ class ZeroConvPreprocess(NetworkOwner):
         )
         return schema(
             node_id="ZeroConvPreprocess",
-            display_name="Preprocess",
+            display_name="Hint from Any Preprocessor",
             category="ZeroConv/preprocess",
             description="Makes a hint by any method, and shows which methods suit the picture.",
             search_aliases=["AIO preprocessor", "hint", "annotator", "control image"],

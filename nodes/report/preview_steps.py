@@ -27,7 +27,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model that will sample."),
                 io.Conditioning.Input(
-                    "conditioning", tooltip="The prompt with its ControlNets, from Apply ControlNet."
+                    "conditioning", tooltip="The prompt with its ControlNets, from ControlNet Apply."
                 ),
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="As in the KSampler."),
                 io.Combo.Input(

@@ -86,7 +86,7 @@ class ZeroConvDifference(io.ComfyNode):
         either = [io.Image, io.Latent]
         return schema(
             node_id="ZeroConvDifference",
-            display_name="Difference",
+            display_name="Compare Images",
             category=CATEGORY,
             description=(
                 "Shows where and how much two images or two latents differ, such as with and without a ControlNet, or "

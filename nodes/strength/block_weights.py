@@ -42,7 +42,7 @@ class ZeroConvBlockWeights(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[BLOCK_WEIGHTS.Output(display_name="block_weights", tooltip="For Apply ControlNet.")],
+            outputs=[BLOCK_WEIGHTS.Output(display_name="block_weights", tooltip="For ControlNet Apply.")],
         )
 
     @classmethod
@@ -80,7 +80,7 @@ class ZeroConvSoftWeights(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[BLOCK_WEIGHTS.Output(display_name="block_weights", tooltip="For Apply ControlNet.")],
+            outputs=[BLOCK_WEIGHTS.Output(display_name="block_weights", tooltip="For ControlNet Apply.")],
         )
 
     @classmethod

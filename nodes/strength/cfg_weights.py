@@ -19,7 +19,7 @@ class ZeroConvCfgWeights(io.ComfyNode):
         limits = {"default": 1.0, "min": 0.0, "max": 10.0, "step": 0.01}
         return schema(
             node_id="ZeroConvCfgWeights",
-            display_name="CFG Weights",
+            display_name="Positive / Negative Weight",
             category="ZeroConv/strength",
             description=(
                 "How strongly a ControlNet acts for the positive and for the negative prompt, the two that CFG "

@@ -20,7 +20,7 @@ class ZeroConvRangeCounting(io.ComfyNode):
             node_id="ZeroConvRangeCounting",
             display_name="Count Range In",
             category="ZeroConv/strength",
-            description="What start_percent and end_percent of Apply ControlNet are fractions of.",
+            description="What start_percent and end_percent of ControlNet Apply are fractions of.",
             search_aliases=["start percent", "end percent", "guidance start"],
             inputs=[
                 control_input(),

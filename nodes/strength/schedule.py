@@ -38,7 +38,7 @@ class ZeroConvSchedule(io.ComfyNode):
                 ),
                 io.Combo.Input("counting", options=list(COUNTINGS), default="timesteps", tooltip=COUNTING_TIP),
             ],
-            outputs=[SCHEDULE.Output(display_name="schedule", tooltip="For Apply ControlNet.")],
+            outputs=[SCHEDULE.Output(display_name="schedule", tooltip="For ControlNet Apply.")],
         )
 
     @classmethod
@@ -72,7 +72,7 @@ class ZeroConvKeyframe(io.ComfyNode):
                     min=-10.0,
                     max=10.0,
                     step=0.01,
-                    tooltip="Factor there on the strength that Apply ControlNet gives.",
+                    tooltip="Factor there on the strength that ControlNet Apply gives.",
                 ),
                 io.Combo.Input(
                     "interpolation",
@@ -88,7 +88,7 @@ class ZeroConvKeyframe(io.ComfyNode):
                 ),
                 SCHEDULE.Input("schedule", optional=True, tooltip="The schedule that this keyframe is added to."),
             ],
-            outputs=[SCHEDULE.Output(display_name="schedule", tooltip="For Apply ControlNet or the next keyframe.")],
+            outputs=[SCHEDULE.Output(display_name="schedule", tooltip="For ControlNet Apply or the next keyframe.")],
         )
 
     @classmethod

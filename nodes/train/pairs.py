@@ -49,6 +49,7 @@ class ZeroConvTrainingFolder(io.ComfyNode):
                 "'conditioning_data' and prompts in .txt or .caption files."
             ),
             search_aliases=["dataset", "training data", "fill50k", "kohya"],
+            is_output_node=True,
             inputs=[
                 io.Combo.Input("folder", options=list_folders(), tooltip="A subfolder of ComfyUI's input folder."),
                 *_shared_inputs("The hints in the folder"),
@@ -78,6 +79,7 @@ class ZeroConvTrainingImages(io.ComfyNode):
             category=CATEGORY,
             description="Makes pairs of picture and hint from image batches, with prompts.",
             search_aliases=["dataset", "training data"],
+            is_output_node=True,
             inputs=[
                 io.Image.Input("targets", tooltip="The pictures that the ControlNet should learn to make."),
                 io.String.Input(
@@ -103,7 +105,8 @@ class ZeroConvTrainingImages(io.ComfyNode):
         hint_images: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         preparation = Preparation(resolution, flip, hint_maker(hints))
-        return io.NodeOutput(source_of_images(targets, hint_images, prompts, preparation))
+        source = source_of_images(targets, hint_images, prompts, preparation)
+        return io.NodeOutput(source, ui=ui.PreviewText(source.summary()))
 
 
 NODES = [ZeroConvTrainingFolder, ZeroConvTrainingImages]

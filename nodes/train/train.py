@@ -123,7 +123,7 @@ class ZeroConvTrain(io.ComfyNode):
                 TRAINING_OPTIONS.Input("options", optional=True, tooltip="From Training Options."),
             ],
             outputs=[
-                io.ControlNet.Output(display_name="control_net", tooltip="The new ControlNet, for Apply ControlNet."),
+                io.ControlNet.Output(display_name="control_net", tooltip="The new ControlNet, for ControlNet Apply."),
                 io.Image.Output(
                     display_name="samples", tooltip="Hint, sample with control, and the same seed without control."
                 ),

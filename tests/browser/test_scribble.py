@@ -1,17 +1,18 @@
-"""The scribble workflow with the model it names: from a stroke of the mouse to a picture that follows it."""
+"""The scribble workflow as the demo serves it: from a stroke of the mouse to a picture that follows it."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
+from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
 from zeroconv.demo.scenes.measures import agreement, color_name, floor_names, object_mask
+from zeroconv.demo.templates import write_copies
 
 from .conftest import Canvas
 from .pads import PadPage
 
-WORKFLOW = REPOSITORY / "workflows" / "scribble.json"
 CENTRE, RADIUS = (0.3, 0.62), 0.2
 """The circle that is drawn, as fractions of the pad: off the middle, where the model would put a ball by itself."""
 
@@ -23,8 +24,9 @@ def model(server: ComfyServer) -> None:
         write_models(server.base / "models")
 
 
-def test_from_stroke_to_picture(canvas: Canvas, request: pytest.FixtureRequest) -> None:
-    canvas.open(WORKFLOW)
+def test_from_stroke_to_picture(canvas: Canvas, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    write_copies(tmp_path)
+    canvas.open(tmp_path / "scribble.json")
     assert canvas.unknown_nodes() == []
     assert canvas.dialogs() == []
     pad = PadPage(canvas.page)

@@ -7,12 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer, Result
-from zeroconv.demo.checkpoint import CHECKPOINT_NAME, control_name, write_models
+from zeroconv.demo.checkpoint import write_models
 from zeroconv.demo.pictures import (
     LEFT_SCENE,
     PHOTO_SCENE,
     RIGHT_SCENE,
-    SIDE,
     demo_graph,
     saved_graph,
     write_inputs,
@@ -21,6 +20,7 @@ from zeroconv.demo.scenes.hints import object_mask as true_mask
 from zeroconv.demo.scenes.measures import agreement, color_name, floor_names, object_mask
 from zeroconv.demo.scenes.render import render
 from zeroconv.demo.scenes.world import Scenes
+from zeroconv.demo.templates import SIDE
 
 HALF = SIDE // 2
 
@@ -68,12 +68,8 @@ def test_two_chained_controls_both_act(rows: list[list[torch.Tensor]]) -> None:
 
 
 def test_a_saved_workflow_draws_what_its_hint_shows(server: ComfyServer, rows: list[list[torch.Tensor]]) -> None:
-    """workflows/canny.json, read as the canvas reads it, at the small model's size."""
+    """workflows/canny.json as the demo serves it, read as the canvas reads it."""
     graph, saving = saved_graph(REPOSITORY / "workflows" / "canny.json", server.object_info())
-    for node in graph.values():
-        for name, file in (("ckpt_name", CHECKPOINT_NAME), ("control_net", control_name("canny"))):
-            if isinstance(node["inputs"].get(name), str):
-                node["inputs"][name] = file
     (file,) = server.queue(graph).files(saving)
     assert overlap(read(file), PHOTO_SCENE) >= 0.8
 

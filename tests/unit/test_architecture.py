@@ -58,6 +58,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "video_control": {"conditioning"},
         "routes": {"preview"},
         "preprocessing": set(),
+        "weights_route": {"preprocessing", "routes"},
         "loading": {"compat", "controls", "preprocessing"},
         "training": {"controls", "loading", "preprocessing"},
     },

@@ -14,8 +14,9 @@ WORTH_TELLING = 0.05
 class Progress:
     """Where a training stands after a step.
 
-    smoothed: mean loss of the last steps. rate: steps per second. waiting: share of the time in which a step waits for
-    its pairs to be read.
+    smoothed: mean loss of the last steps. rate: steps per second. remaining: seconds left, at the mean time of all
+    steps since the start, with the samples and saves between them. waiting: share of the time in which a step waits
+    for its pairs to be read.
     """
 
     step: int
@@ -23,12 +24,8 @@ class Progress:
     loss: float
     smoothed: float
     rate: float
+    remaining: float
     waiting: float = 0.0
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left at the present rate."""
-        return (self.steps - self.step) / self.rate if self.rate > 0 else 0.0
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.remaining), 60)
@@ -46,13 +43,16 @@ class Meter:
         self._losses: deque[float] = deque(maxlen=WINDOW)
         self._times: deque[float] = deque([time.monotonic()], maxlen=WINDOW)
         self._waits: deque[float] = deque([0.0], maxlen=WINDOW)
+        self._start, self._count = self._times[0], 0
 
     def read(self, step: int, steps: int, loss: float, waited: float = 0.0) -> Progress:
         """Record a finished step. waited: seconds of all steps so far in which pairs were not there yet."""
         self._losses.append(loss)
         self._times.append(time.monotonic())
+        self._count += 1
         self._waits.append(waited)
         passed = self._times[-1] - self._times[0]
         rate = (len(self._times) - 1) / passed if passed > 0 else 0.0
         waiting = (self._waits[-1] - self._waits[0]) / passed if passed > 0 else 0.0
-        return Progress(step, steps, loss, sum(self._losses) / len(self._losses), rate, waiting)
+        remaining = (steps - step) * (self._times[-1] - self._start) / self._count
+        return Progress(step, steps, loss, sum(self._losses) / len(self._losses), rate, remaining, waiting)

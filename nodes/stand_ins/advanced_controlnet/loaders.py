@@ -34,7 +34,7 @@ def _load(name: str, keyframes: str, **values: Any) -> Any:
 
 
 WITH_MODEL = {"model": "model"}
-POOLED = "A shuffle ControlNet acts on the positive prompt only, as Load ControlNet (ZeroConv) makes it by default."
+POOLED = "A shuffle ControlNet acts on the positive prompt only, as ControlNet Load makes it by default."
 
 
 def _loader(id: str, difference: bool, name: str, keyframes: str) -> StandIn:

@@ -104,9 +104,9 @@ def test_strength_zero_is_no_control(model, files):
 
 
 def test_a_missing_vae_is_said_at_apply(model, files):
-    with pytest.raises(ValueError, match="VAE to Apply"):
+    with pytest.raises(ValueError, match=r"VAE to .*Apply"):
         sample(model, [Unit(load("full"), hint())], Run())
-    with pytest.raises(ValueError, match=r"'full' \(CtrLoRA\).*VAE to Apply"):  # ComfyUI's own apply nodes
+    with pytest.raises(ValueError, match=r"'full' \(CtrLoRA\).*VAE to .*Apply"):  # ComfyUI's own apply nodes
         load("full").copy().set_cond_hint(hint().movedim(-1, 1))
 
 
@@ -117,7 +117,7 @@ def test_a_missing_vae_is_said_at_apply(model, files):
         ("lora", "plain", r"lora\.safetensors.*base_file is not a base ControlNet"),
         ("lora", "narrow", r"lora\.safetensors.*does not fit the base_file at '"),
         ("torn", "base", r"torn\.safetensors.*does not fit the base_file at 'time_embed\.0'"),
-        ("base", "lora", r"base\.safetensors.*choose a CtrLoRA in Load ControlNet"),
+        ("base", "lora", r"base\.safetensors.*choose a CtrLoRA in ControlNet Load"),
     ],
 )
 def test_wrong_files_are_told_apart(files, name, base, said):

@@ -107,7 +107,7 @@ def test_the_latents_of_z_images_node(name, masked, models):
 @pytest.mark.parametrize("given", ["inpaint_mask", "inpaint_image"])
 def test_a_network_that_does_not_inpaint_says_so(given):
     value = hole(40) if given == "inpaint_mask" else image()
-    with pytest.raises(ValueError, match=f"is not an inpainting ControlNet, but {given} of Apply ControlNet is wired"):
+    with pytest.raises(ValueError, match=f"is not an inpainting ControlNet, but {given} of ControlNet Apply is wired"):
         apply(ours(1), None, hint(), prompts(), **{given: value})
     with pytest.raises(ValueError, match="Take the wire off"):
         apply(controls_of_core(), None, hint(), prompts(), **{given: value})

@@ -126,7 +126,7 @@ def test_a_prompt_without_control_has_no_hint():
 
 
 def test_only_our_controls_can_be_shaped():
-    with pytest.raises(ValueError, match=r"not loaded by ZeroConv.*Load ControlNet"):
+    with pytest.raises(ValueError, match=r"not loaded by ZeroConv.*ControlNet Load"):
         with_fit(core(1), Fit(), "repeat")
 
 

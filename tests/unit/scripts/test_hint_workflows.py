@@ -4,7 +4,6 @@ import json
 
 from support.scripts import load_script
 from zeroconv.preprocessors.catalogue import preprocessors
-from zeroconv.preprocessors.weights.catalogue import weights_of
 
 SCRIPT = load_script("hint_workflows")
 
@@ -25,8 +24,11 @@ def test_every_wire_joins_the_slots_that_name_it() -> None:
             assert nodes[source]["outputs"][slot]["type"] == kind, path.name
 
 
-def test_notes_say_how_to_get_the_weights_of_the_hint() -> None:
+def test_notes_say_how_to_get_the_weights_of_the_hint_and_name_no_command() -> None:
     for name, template in SCRIPT.TEMPLATES.items():
-        note = SCRIPT.workflow(name, template)["nodes"][3]["widgets_values"][0]
-        for row in preprocessors()[template.method].weights:
-            assert weights_of(row).name in note
+        note, method = (
+            SCRIPT.workflow(name, template)["nodes"][3]["widgets_values"][0],
+            preprocessors()[template.method],
+        )
+        assert (f"*Fetch* on *{method.label}*" in note) == bool(method.weights)
+        assert "`" not in note

@@ -491,7 +491,7 @@ def test_a_bad_file_that_is_there_is_told_and_fetched_anew_by_choice(server, tmp
     _, url = server
     monkeypatch.setenv("HF_ENDPOINT", url)
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(ValueError, match=r"w\.pth is there, but.*zeroconv fetch test --overwrite"):
+    with pytest.raises(ValueError, match=r"w\.pth is there, but.*Fetch Weights with overwrite"):
         get_weights(ROW, [tmp_path], ignore)
     assert get_weights(ROW, [tmp_path], ignore, overwrite=True) == (tmp_path / "w.pth", True)
     assert get_weights(ROW, [tmp_path], ignore) == (tmp_path / "w.pth", False)
@@ -503,7 +503,7 @@ def test_a_bad_file_without_a_known_hash_is_told_by_its_network(server, tmp_path
     behaviour.content = teed_bytes()
     monkeypatch.setenv("HF_ENDPOINT", url)
     (tmp_path / file).write_bytes(PAGE)
-    with pytest.raises(ValueError, match=rf"{file}.*web page.*--overwrite"):
+    with pytest.raises(ValueError, match=rf"{file}.*web page.*Fetch Weights with overwrite"):
         get_weights(UNHASHED, [tmp_path], ignore)
     assert get_weights(UNHASHED, [tmp_path], ignore, overwrite=True) == (tmp_path / "w.pth", True)
     assert names(tmp_path) == ["w.pth"], "the bad one would be found before the new one"
