@@ -22,6 +22,8 @@ PROMPTS = {
     "scribble": "a yellow ball and a purple cone on a white floor",
 }
 """The workflows whose hints the small model knows, and what their photo or drawing shows."""
+WITHOUT_A_HINT = ("preprocess-folder", "train")
+"""Workflows that any model runs as they are."""
 NOT_KNOWN = (
     "**The small model of this demo does not know this hint.** Its picture will not follow it; choose a checkpoint and "
     "a ControlNet of your own.\n\n"
@@ -33,8 +35,11 @@ def write_copies(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in (REPOSITORY / "workflows").glob("*.json"):
         workflow = json.loads(path.read_text(encoding="utf-8"))
-        served = demo_copy(workflow, PROMPTS[path.stem]) if path.stem in PROMPTS else with_notice(workflow)
-        (folder / path.name).write_text(json.dumps(served, indent=2), encoding="utf-8")
+        if path.stem in PROMPTS:
+            workflow = demo_copy(workflow, PROMPTS[path.stem])
+        elif path.stem not in WITHOUT_A_HINT:
+            workflow = with_notice(workflow)
+        (folder / path.name).write_text(json.dumps(workflow, indent=2), encoding="utf-8")
 
 
 def stand_in(directory: str, name: str) -> str:

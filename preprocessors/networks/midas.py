@@ -16,7 +16,7 @@ from .blocks.vit import Block, position_grid, with_positions
 from .official import Ops, assemble, channels_last, unwrap
 
 MULTIPLE = 32
-"""CfgWeights of the pictures the network takes are multiples of this."""
+"""Sides of the pictures the network takes are multiples of this."""
 
 _WIDTH, _HEADS, _DEPTH = 768, 12, 12
 _TRAINED_GRID = 24

@@ -15,7 +15,7 @@ from .blocks.efficientnet import HEAD, EfficientNet
 from .official import Ops, assemble, unwrap
 
 MULTIPLE = 32
-"""CfgWeights of the pictures the network takes are multiples of this."""
+"""Sides of the pictures the network takes are multiples of this."""
 
 _SKIPS = ((4, 176), (2, 64), (1, 40), (0, 24))
 """(stage of the trunk, its channels) that each step of the decoder adds, coarsest first."""
