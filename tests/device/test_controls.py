@@ -232,7 +232,7 @@ BESIDE_CORE: dict[str, tuple[str, Scene]] = {
     "on the positive prompt only": ("a control of one prompt", Scene(prompt=lambda: positive_only(core))),
     "two prompts with chains of their own": ("two chains", Scene(prompt=lambda: other_chains(core))),
 }
-RECORD = REPOSITORY / "benchmarks" / "gpu_counts.json"
+RECORD = REPOSITORY / "benchmarks" / "measuring" / "gpu_counts.json"
 
 
 def counts(outcome: Outcome) -> dict[str, int]:

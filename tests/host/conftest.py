@@ -25,6 +25,8 @@ class Link:
     node: str = "ours"
     image: int | None = None
     """Which of the two hints; None: the one of its number."""
+    color: int | None = None
+    """A hint of one color in its place, 0xRRGGBB."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,15 @@ class Stage:
             load = workflow.load_control if link.loader == "ours" else workflow.load_control_core
             apply = workflow.apply if link.node == "ours" else workflow.apply_core
             net = load(f"{self.scene.control or self.scene.family}-{link.number}.safetensors")
-            prompts = apply(prompts, net, self.images[(link.image or link.number) - 1], link.control)
+            prompts = apply(prompts, net, self.image(link), link.control)
         return prompts
+
+    def image(self, link: Link) -> Image:
+        """The hint of a link."""
+        if link.color is None:
+            return self.images[(link.image or link.number) - 1]
+        size = {"width": self.scene.width, "height": self.scene.height}
+        return Image(self.workflow.add("EmptyImage", **size, batch_size=1, color=link.color), 0)
 
     def save(self, prompts: Prompts) -> str:
         """Sample with the scene's noise and save the latent; returns the saving node."""

@@ -23,7 +23,7 @@ def base_model(dims):
     from comfy.model_sampling import EPS, ModelSamplingDiscrete
 
     sampling = type("Sampling", (ModelSamplingDiscrete, EPS), {})(None)
-    unet = {"context_dim": dims.context_dim, "adm_in_channels": dims.adm_channels}
+    unet = {"model_channels": 320, "context_dim": dims.context_dim, "adm_in_channels": dims.adm_channels}
     return SimpleNamespace(model_config=SimpleNamespace(unet_config=unet), model_sampling=sampling)
 
 

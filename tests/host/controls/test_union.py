@@ -29,7 +29,7 @@ class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.
 
 
 BASE = SimpleNamespace(
-    model_config=SimpleNamespace(unet_config={"context_dim": 2048, "adm_in_channels": 2816}),
+    model_config=SimpleNamespace(unet_config={"model_channels": 320, "context_dim": 2048, "adm_in_channels": 2816}),
     model_sampling=Sampling(None),
 )
 

@@ -62,11 +62,12 @@ def test_each_input_moves_what_is_compared(
     latents: Compare, name: str, moved_enough: Callable[[dict[str, float], float], None]
 ) -> None:
     scene, (link,) = SCENES[name]
+    link = replace(link, color=0xFFFFFF)
     chains = {
-        "hint": [replace(link, image=2)],
+        "hint": [replace(link, color=0)],
         "strength": [replace(link, control=Control(0.9))],
         "range": [replace(link, control=Control(1.0, 0.0, 0.5))],
-        "network": [replace(link, number=2, image=1)],
+        "network": [replace(link, number=2)],
     }
     ours, *others = latents(scene, [[link], *chains.values()])
     moved = {name: relative_error(other, ours) for name, other in zip(chains, others, strict=True)}
