@@ -40,10 +40,13 @@ class Cache:
         """The storage itself."""
         return self._shards
 
-    def get(self, key: str, make: Callable[[], Tensors], kind: str = "") -> Tensors:
-        """The tensors under the key, computed where they are missing or damaged. kind: what they are, for `made`."""
+    def get(self, key: str, make: Callable[[], Tensors], kind: str = "", needed: str = "") -> Tensors:
+        """The tensors under the key, computed where they are missing or damaged.
+
+        kind: what they are, for `made`. needed: the tensor without which the entry is damaged.
+        """
         tensors = self._shards.get(key)
-        if tensors is None:
+        if tensors is None or (needed and needed not in tensors):
             self._shards.put(key, make())
             tensors = self._shards.get(key) or {}
             self.made[kind] += bytes_of(tensors)

@@ -174,7 +174,7 @@ class CachedEncodings:
             pixels = to_tensor(image)[None].to(self._base.device).float() / 255
             return {"latents": halved(self._base.encode_images(pixels)[0])}
 
-        return self._cache.get(self.key("latents", pair), make, "pair")["latents"]
+        return self._cache.get(self.key("latents", pair), make, "pair", "latents")["latents"]
 
     def hint(self, pair: PreparedPair) -> Tensor:
         """(3, H, W) uint8. A hint from a file is read again each time: it needs no model, and would need memory."""
@@ -189,7 +189,7 @@ class CachedEncodings:
             made = maker.make(to_tensor(image).permute(1, 2, 0)[None].float() / 255)
             return _encoded(made[0])
 
-        return decode_hint(self._cache.get(self.hint_key(pair), make, "pair")["png"])
+        return decode_hint(self._cache.get(self.hint_key(pair), make, "pair", "png")["png"])
 
     def store_hint(self, pair: PreparedPair) -> None:
         """Put the hint into the cache, also one that comes from a file."""
@@ -214,7 +214,7 @@ class CachedEncodings:
             vector = {} if prompt.vector is None else {"vector": halved(prompt.vector)}
             return {"context": halved(prompt.context), **vector}
 
-        tensors = self._cache.get(self.prompt_key(text, cut), make, "prompt")
+        tensors = self._cache.get(self.prompt_key(text, cut), make, "prompt", "context")
         vector = tensors.get("vector")
         return Prompt(tensors["context"].float(), None if vector is None else vector.float())
 
