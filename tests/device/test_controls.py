@@ -33,6 +33,7 @@ from zeroconv.controlnet.strength.factors import StrengthFactors
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
 from zeroconv.host.conditioning import Unit, apply_unit
+from zeroconv.host.controls import control_step
 from zeroconv.host.controls.control import Control
 from zeroconv.host.controls.controlnet import ControlNetRunner
 from zeroconv.host.controls.union import add_union_hint, set_union_type
@@ -274,8 +275,10 @@ def copy_numbers_at_every_step(monkeypatch):
 
 
 def read_a_value_more(monkeypatch):
-    strength = Control._strength
-    monkeypatch.setattr(Control, "_strength", lambda self, step: strength(self, step) + 0 * step.context.sum().item())
+    strength = control_step._strength
+    monkeypatch.setattr(
+        control_step, "_strength", lambda control, step: strength(control, step) + 0 * step.context.sum().item()
+    )
 
 
 def compute_in_another_dtype(monkeypatch):
