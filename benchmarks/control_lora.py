@@ -44,7 +44,7 @@ def make_control(side: str, model: Any, file: dict[str, Tensor]) -> Any:
 
 
 def begin(control: Any, model: Any) -> None:
-    """What a sampling does before its first step, once for each side."""
+    """The work of a sampling before its first step, once for each side."""
     with torch.inference_mode():
         for _ in ("cond", "uncond"):
             control.pre_run(model, model.model_sampling.percent_to_sigma)

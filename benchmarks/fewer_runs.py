@@ -33,7 +33,7 @@ RUN_INTERVALS: tuple[RunInterval, ...] = (*map(EveryNthStep, (1, 2, 3, 4)), *map
 
 @dataclass(frozen=True)
 class Scene:
-    """What is sampled: the model, a ControlNet, captions and hints (N, 3, S, S); steps of the sampler."""
+    """The subject of a sampling: the model, a ControlNet, captions and hints (N, 3, S, S); steps of the sampler."""
 
     model: DemoModel
     network: ControlNet

@@ -61,7 +61,7 @@ def class_loop(annotate: Annotate) -> Side:
 
 
 def ours(method: str, network: nn.Module | None = None, **settings: int) -> Side:
-    """What `zeroconv preprocess METHOD --jobs 1` does."""
+    """The work of `zeroconv preprocess METHOD --jobs 1`."""
     recipe = Recipe(method, preprocessors()[method].settings(settings), Options(), Path(), "cpu")
 
     def networks(name: str) -> nn.Module:

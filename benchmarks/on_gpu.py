@@ -96,7 +96,7 @@ def run_all(write: Path, comfyui: Path, candidates: bool) -> None:
 
 
 def _in_process(part: Part, found: Path, comfyui: Path) -> dict[str, object]:
-    """What one part found, and why it stopped early where it did."""
+    """The results of one part, and why it stopped early where it did."""
     command = [sys.executable, __file__, "--part", part.name, "--write", str(found)]
     environment = {**os.environ, "COMFYUI_DIR": str(comfyui), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "4")}
     try:

@@ -24,7 +24,7 @@ from .folder_hints import photographs
 
 
 class StandIn:
-    """What encodes, without models: tensors of the shapes of Stable Diffusion 1.5."""
+    """An encoder without models: tensors of the shapes of Stable Diffusion 1.5."""
 
     device = torch.device("cpu")
     fingerprint = "stand-in"

@@ -1,4 +1,4 @@
-"""What is measured: the ways in which people use ControlNets, W1 to W10."""
+"""The workloads W1 to W10: the ways in which people use ControlNets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.30.0"}
-"""What a person does at the first start: close the tutorial."""
+"""The settings after a first start, with the tutorial closed."""
 
 VIEW = "() => [app.canvas.ds.scale, ...app.canvas.ds.offset, ...app.graph.nodes.map((n) => [...n.pos, ...n.size])]"
 """Where the graph is seen, and its nodes lie in it."""

@@ -38,7 +38,7 @@ class Interrupted(PromptError):
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run left: per node id, the `ui` values of the node."""
+    """The results of a finished run: per node id, the `ui` values of the node."""
 
     prompt_id: str
     outputs: Mapping[str, Mapping[str, Any]]

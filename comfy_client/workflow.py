@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Value = Any
-"""What a node takes: a number, a text, a choice, or an `Output` of another node."""
+"""A node's input: a number, a text, a choice, or an `Output` of another node."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 @dataclass
 class Survey:
-    """What a folder holds. others: files of other kinds, counted by suffix. unreadable: a line for each such folder."""
+    """The files of a folder. others: of other kinds, counted by suffix. unreadable: a line for each such folder."""
 
     pictures: int = 0
     there: int = 0

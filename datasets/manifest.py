@@ -1,4 +1,4 @@
-"""What a prepared data set consists of: its files with sizes and hashes, and what it was made with."""
+"""The manifest of a prepared data set: its files with sizes and hashes, and the settings it was made with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make demo` shows: the scenes behind its hints and the graph that makes its pictures."""
+"""The pictures of `make demo`: the scenes behind its hints and the graph that samples them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Unit:
 
     @property
     def inpaint(self) -> Inpaint:
-        """What it gives to an inpainting network."""
+        """The input of an inpainting network."""
         picture = None if self.inpaint_image is None else as_rgb_hint(self.inpaint_image.movedim(-1, 1))
         mask = self.inpaint_mask
         return Inpaint(picture, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]))

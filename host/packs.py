@@ -15,7 +15,7 @@ from aiohttp import web
 logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = Path("default", "comfy.settings.json")
-"""What the front end's settings dialog writes, in ComfyUI's user folder."""
+"""The file of the front end's settings, in ComfyUI's user folder."""
 MOST_SETTINGS = 1 << 20
 """Bytes of it that are read."""
 

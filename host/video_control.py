@@ -94,7 +94,7 @@ class VideoShape:
 
 @dataclass(eq=False)
 class ResidualStrength:
-    """What VACE multiplies its residuals with: a number, and a factor for every token.
+    """VACE's multipliers of its residuals: a number, and a factor for every token.
 
     weights: (tokens,), frame after frame. Those of equal content are equal, or ComfyUI could not run the prompts that
     have them together.
@@ -158,7 +158,7 @@ Change = Callable[[VideoShape, float, Settings], Settings]
 
 
 def _kinds(settings: Settings) -> list[Change]:
-    """What changes the kinds of control that a conditioning's settings hold."""
+    """The function that changes each kind of control in a conditioning's settings."""
     found: list[Change] = []
     if settings.get("vace_frames"):
         found.append(_vace)

@@ -12,7 +12,7 @@ INTERVAL = 0.1
 
 
 def run_cancellable(work: Callable[[], Result], check: Callable[[], None]) -> Result:
-    """What `work` returns or raises. It runs in a thread of its own, while this one calls `check` again and again.
+    """Run `work` in a thread, and return or raise what it does; meanwhile this one calls `check` again and again.
 
     check: raises to cancel; the exception leaves at once, and the work, which cannot be stopped, ends unheard.
     """

@@ -103,7 +103,7 @@ class Limits:
 
 
 def depth_limits(depth: Tensor, kind: DepthKind, settings: Settings) -> Limits:
-    """What is black and white in raw depth (B, h, w), by the settings of `depth_parameters`.
+    """The values of raw depth (B, h, w) that become black and white, by the settings of `depth_parameters`.
 
     Raises ValueError for limits or percentiles that are the wrong way round.
     """

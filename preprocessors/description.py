@@ -1,4 +1,4 @@
-"""What a preprocessor is: a frozen description and a function from photographs to hints.
+"""A preprocessor: a frozen description and a function from photographs to hints.
 
 A method file exports such descriptions; `catalogue.py` lists the files. Everything that is the same for
 every method (resolution, padding, RGBA on white, chunks of the batch, where networks live) is done by the

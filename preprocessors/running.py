@@ -112,7 +112,7 @@ class _Work:
     options: Options
 
     def chunks(self, image: Tensor, mask: Tensor | None) -> Iterator[Hint | Tensor]:
-        """What the method makes of one chunk of the batch after the other, without the padding, on the CPU."""
+        """The method's results for one chunk of the batch after the other, without padding, on the CPU."""
         done, total, chunk = 0, image.shape[0], max(1, self.options.chunk)
         while done < total:
             self.options.progress(done, total)

@@ -110,7 +110,7 @@ def resize_hint(hint: Tensor, size: Sequence[int], kind: str) -> Tensor:
 
 
 def enlarge_smoothly(values: Tensor, size: Sequence[int]) -> Tensor:
-    """What a network tells of every pixel, (B, h, w), at the size of its picture: bilinear."""
+    """A network's value for every pixel, (B, h, w), resized to its picture: bilinear."""
     return functional.interpolate(values[:, None], size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 

@@ -82,7 +82,7 @@ BOX = """() => {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a node is shown with: values of its widgets, and what a run told it."""
+    """How a node is pictured: values of its widgets, and the results of a run."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     output: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What training needs of a base model: the one thing that ComfyUI and the embedded model each implement."""
+"""The interface that training needs from a base model; ComfyUI's models and the embedded one each implement it."""
 
 import math
 from collections.abc import Mapping, Sequence

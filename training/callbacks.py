@@ -1,4 +1,4 @@
-"""What the training loop calls, and what it shows of itself to them."""
+"""The callbacks of the training loop, and the state that they are shown."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -35,7 +35,7 @@ class RunningTraining(Protocol):
 
 
 class Callbacks:
-    """What the loop calls; override what is wanted. All are called in every process.
+    """Callbacks of the loop; override those that are wanted. All are called in every process.
 
     `stepped` and `sample` may raise Interrupted.
     """

@@ -12,7 +12,7 @@ from ..storage.writing import write_safetensors
 
 @dataclass(frozen=True)
 class FileMetadata:
-    """What the file says about itself, as safetensors metadata.
+    """The trained file's safetensors metadata.
 
     family: of the base model. base: its fingerprint. pairs: in the dataset. steps: that the ControlNet was trained for.
     license: the author's choice, such as "CC-BY-4.0"; empty: not stated.

@@ -16,7 +16,7 @@ from .settings import Settings
 RESERVE = 0.6e9
 """Bytes for kernels, their workspaces and fragmentation."""
 RESIDUAL_FLOATS = (3, 4)
-"""What a residual block keeps for its gradient, per pixel: so often its input channels, and its output channels
+"""Values that a residual block keeps for its gradient, per pixel: so often its input channels, and its output channels
 (inputs and outputs of each norm and SiLU, the input of each convolution)."""
 LAYER_FLOATS = 29
 """The same for a transformer layer, per pixel and channel: 16 for the gated feed-forward, 13 for norms, projections and
@@ -24,7 +24,7 @@ attention, whose fused form keeps no matrix."""
 MIXED_BYTES = 2.6
 """Size of a number that is kept under autocast: norms give float32, and convolutions keep 16 bits beside it."""
 FROZEN_SHARE = 0.89
-"""What the frozen decoder keeps of that: the inputs of its layers are needed for no weight's gradient."""
+"""The share of that which the frozen decoder keeps: the inputs of its layers are needed for no weight's gradient."""
 BASE_BYTES = 2
 """Size of a number in the base model, which computes in 16 bits on a GPU."""
 

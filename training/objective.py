@@ -41,7 +41,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Draws:
-    """What is drawn at random for one batch.
+    """The random draws of one batch.
 
     timesteps: (B,) int64. noise: (B, C, h, w). empty, blank: (B,) bool, where prompt and hint are left out.
     """

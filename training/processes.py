@@ -152,7 +152,7 @@ def has_fsdp() -> bool:
 
 
 def launched_processes() -> Processes:
-    """What `accelerate launch` has started: several with DDP or FSDP, or this process alone."""
+    """The processes that `accelerate launch` has started, with DDP or FSDP; or this process alone."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
     return ShardedProcesses() if os.environ.get("ACCELERATE_USE_FSDP") == "true" else AcceleratedProcesses()

@@ -1,4 +1,4 @@
-"""What a training will take, from a few pairs that are encoded and a few steps that are made, and then forgotten."""
+"""Estimates a training's time and memory from a few encoded pairs and a few steps, which are then discarded."""
 
 import statistics
 import time

@@ -41,7 +41,7 @@ class ManagedBaseModel(BaseModel, Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What to train, and where its files go.
+    """A training: its data, its network and where its files go.
 
     networks: folder of the finished ControlNets. trainings: folder of everything else, with a folder for each training.
     start: the file of a ControlNet to continue from; None: a new copy of the base model. sampling: of the strips.

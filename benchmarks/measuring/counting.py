@@ -1,4 +1,4 @@
-"""What a sampling does, in numbers that no busy neighbour changes.
+"""Counts the work of a sampling in numbers that no busy neighbor changes.
 
 operations: kernels that PyTorch calls, views not counted. FLOPs: 2 for a multiplication with its addition, of matrix
 products, convolutions and attention. moved bytes: of every operation's inputs and outputs. reads: of a tensor's value,

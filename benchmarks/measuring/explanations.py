@@ -1,4 +1,4 @@
-"""What a person says to the numbers, by workload; where a rival is not behind, why."""
+"""Remarks on the numbers, by workload; where a rival is not behind, why."""
 
 EXPLANATIONS: dict[str, str] = {
     "W1": """\

@@ -1,4 +1,4 @@
-"""What follows from the measurements: ratios of sides, of what was measured within the same few seconds."""
+"""Ratios of sides, from measurements within the same few seconds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def seconds_of_step(results: Results, name: str) -> Spread | None:
 
 
 def marginal_seconds(results: Results, name: str) -> Spread | None:
-    """What a step takes longer than without control."""
+    """The extra time of a step over one without control."""
     plain = beside(name, "plain")
     if not _timed(results, name, plain):
         return None

@@ -1,4 +1,4 @@
-"""What only a GPU can tell: launches of kernels, and moments at which the CPU waits for it."""
+"""Counters that need a GPU: launches of kernels, and moments at which the CPU waits for it."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def free_bytes() -> int:
 
 
 def describe() -> dict[str, str]:
-    """What the numbers were taken on."""
+    """A description of the machine that was measured on."""
     host = importlib.import_module("comfyui_version").__version__
     where = device()
     return {

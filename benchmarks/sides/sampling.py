@@ -98,7 +98,7 @@ class Track:
     denoise: Denoise
     x: Tensor
     first: Tensor | None = field(default=None)
-    """What it made of the first step."""
+    """The result of the first step."""
 
     def step(self, sigma: Tensor, following: Tensor) -> None:
         """Euler's method: along the line from the denoised picture."""

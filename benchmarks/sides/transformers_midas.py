@@ -37,7 +37,7 @@ _RENAMES = (
 
 
 def transformers_name(name: str) -> str:
-    """What transformers calls a weight of the official file."""
+    """The name in transformers of a weight of the official file."""
     if name.startswith("scratch.layer"):
         level = int(name.removeprefix("scratch.layer")[0])
         return f"neck.convs.{level - 1}.weight"

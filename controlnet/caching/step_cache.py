@@ -67,7 +67,7 @@ class _KeyStep(Generic[Kept]):
 
 
 class StepCache(Generic[Kept]):
-    """What the last key step of one sampling gave, for each call of the model that an evaluation makes.
+    """The results of a sampling's last key step, for each call of the model that an evaluation makes.
 
     An evaluation of the model may take several calls: prompts, regions, tiles. They are distinguished by their
     kind, and equal kinds by their order. capacity: calls; with more than that the model is computed whole as if

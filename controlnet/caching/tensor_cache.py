@@ -1,4 +1,4 @@
-"""What one sampling computes once and uses at every step: the hint as the network takes it, the prompt's projections.
+"""Tensors that one sampling computes once and uses at every step: encoded hints, projections of the prompt.
 
 Entries are found by the identity of the tensor they were made from, and by a token for all else that shaped them. They
 hold that tensor, so that an identity is never reused while its entry lives. Callers make sure that equal content

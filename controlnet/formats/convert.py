@@ -99,7 +99,7 @@ def extract_lora(weights: Weights, base: Weights, rank: int, report: Report = la
 
 @dataclass(frozen=True)
 class Conversion:
-    """What to make of a ControlNet, in this order: for another base, a Control-LoRA, number format, layout.
+    """The conversions of a ControlNet, in this order: for another base, a Control-LoRA, number format, layout.
 
     rank: of the Control-LoRA; 0: none. dtype: one of DTYPES; None: as it is. layout: "ldm" or "diffusers".
     """

@@ -48,7 +48,7 @@ def read_header(path: str | Path) -> Header:
 
 
 def not_finite_in(path: str | Path) -> str:
-    """What `not_finite` says of a file, with one tensor in memory at a time where the format allows."""
+    """`not_finite` for a file, with one tensor in memory at a time where the format allows."""
     return not_finite(item for file in weight_files(Path(path)) for item in _each_tensor(file))
 
 

@@ -44,7 +44,7 @@ def is_later_shard(name: str) -> bool:
 
 
 def folder_config(path: Path) -> dict[str, Any]:
-    """What the `config.json` of a diffusers folder says about the weight file; empty when there is none."""
+    """The entries of a diffusers folder's `config.json` that describe the weight file; empty when there is none."""
     folder = path if path.is_dir() else path.parent
     config = folder / "config.json"
     if not config.is_file() or (path.is_file() and not path.name.startswith(USUAL)):

@@ -102,7 +102,7 @@ def union_name(key: str) -> str:
 
 
 def describe_controlnet(shapes: Shapes) -> Description:
-    """What the shapes of a ControlNet in LDM keys tell. Raises ValueError when a part is missing."""
+    """The configuration that the shapes of a ControlNet in LDM keys imply. Raises ValueError when a part is missing."""
     dims = infer_dimensions(shapes)
     kinds = UNION_TYPES[: dims.union_types]
     return Description(dims.family, dims.hint_channels, len(dims.residual_channels), kinds)

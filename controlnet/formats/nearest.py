@@ -121,7 +121,7 @@ def nearest(shapes: Shapes) -> str:
 
 
 def _looks(shapes: Shapes) -> str:
-    """What its control blocks say: how many, how wide, and which base models are as wide; empty without any."""
+    """A sentence on its control blocks: how many, how wide, and which base models are as wide; empty without any."""
     blocks: dict[str, set[int]] = {}
     for key in shapes:
         if match := NUMBERED.match(key):

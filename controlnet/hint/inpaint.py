@@ -1,4 +1,4 @@
-"""What an inpainting ControlNet is given: the picture to complete, and where it is to be painted anew."""
+"""The hint of an inpainting ControlNet: the picture to complete, and the region to repaint."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -103,7 +103,7 @@ def _scaled_areas(picture: Tensor, size: Size) -> np.ndarray:
 
 
 def content_of(picture: Tensor) -> Content:
-    """What kind of map a picture (1, C, H, W) in 0..1 is, by its colors in 8 bits.
+    """The kind of map that a picture (1, C, H, W) in 0..1 is, by its colors in 8 bits.
 
     Two colors, one dark and one bright: "lines" if a 3x3 opening takes away more than half of what is bright,
     else "binary". Fewer than 200: "colors". Else "smooth".

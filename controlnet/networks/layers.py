@@ -1,4 +1,4 @@
-"""What a network is built from, injected: torch's own layers and attention, or those of the host."""
+"""The layers and the attention that a network is built from: torch's own, or the host's."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""What one control did in its last sampling: how often its network ran, and how much it added to the model."""
+"""A record of one control's last sampling: how often its network ran, and how much it added to the model."""
 
 from dataclasses import dataclass, field
 

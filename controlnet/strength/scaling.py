@@ -87,7 +87,7 @@ class Multipliers:
         self._grids: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, residual: Tensor, factor: float) -> Tensor | float:
-        """What to multiply a residual with, of which only shape, dtype and device count.
+        """The factor for a residual, of which only shape, dtype and device count.
 
         residual: (rows, C, h, w) or (rows, tokens, C). factor: the strength times the residual's block weight.
         """

@@ -73,7 +73,7 @@ def sample_latents(
 
 
 def _residuals(control: Control, contexts: Tensor, rows: Tensor) -> Callable[[Tensor, Tensor], Residuals]:
-    """What the control adds at (noisy latents, timesteps); contexts: of every prompt. rows: which of them, by row."""
+    """The control's residuals at (noisy latents, timesteps); contexts: of every prompt. rows: which of them, by row."""
     network = control.network
     projected = [(keys[rows], values[rows]) for keys, values in network.project_context(contexts)]
     embedded = network.embed_hint(control.hints)
@@ -99,7 +99,7 @@ def save_picture(image: Tensor, path: Path) -> None:
 
 
 def evaluate(model: DemoModel, scenes: Scenes, size: int) -> tuple[str, Tensor]:
-    """What was measured on `scenes`, and a sheet: the scenes, the autoencoder's copy, samples of their captions."""
+    """The measurements on `scenes`, and a sheet: the scenes, the autoencoder's copy, samples of their captions."""
     image = model.decode_latents(sample_latents(model.unet, captions(scenes), size // 8))
     truth = render(scenes[:8], size).image
     sheet = contact_sheet([truth, model.decode_latents(encode(truth)), image[:8], image[8:16]])

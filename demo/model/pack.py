@@ -26,7 +26,7 @@ def pack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What was packed, in float32, each number off by at most half its row's scale. Plain tensors pass."""
+    """The unpacked tensors, in float32, each number off by at most half its row's scale. Plain tensors pass."""
     state: dict[str, Tensor] = {}
     for key, value in packed.items():
         if key.endswith(SCALE):

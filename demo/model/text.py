@@ -1,4 +1,4 @@
-"""What the demonstration's text encoder makes of a caption, without building the encoder.
+"""The demonstration text encoder's result for a caption, without building the encoder.
 
 `checkpoint` writes a CLIP-L whose token and position embeddings are random numbers of a fixed seed and whose layers
 pass them on; its output is therefore the layer norm of their sum.

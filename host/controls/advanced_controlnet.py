@@ -1,4 +1,4 @@
-"""What Advanced-ControlNet's Apply nodes ask of a control whose frames can be set (`sub_idxs`), as their own can.
+"""What Advanced-ControlNet's Apply nodes call on a control whose frames can be set (`sub_idxs`), as their own can.
 
 After `set_cond_hint` they call the methods below, and write the overrides that are wired. Its mask is as ours; its
 keyframes and weights are objects of that pack, which have counterparts here and are refused by name.

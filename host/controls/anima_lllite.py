@@ -42,7 +42,7 @@ class AnimaShift:
         self._multipliers = Multipliers(scales)
 
     def __call__(self, tokens: Tensor, block: int, layer: str) -> Tensor:
-        """What a layer is to read in place of tokens, (rows, ..., C)."""
+        """The input of a layer in place of tokens, (rows, ..., C)."""
         weight = 1.0 if self._scales.blocks is None or block >= len(self._scales.blocks) else self._scales.blocks[block]
         flat = tokens.flatten(1, -2)
         strength = self._multipliers(flat, self._scales.strength * weight)

@@ -33,7 +33,7 @@ from .runner import PatchRunner, Runner
 
 
 class CurrentSampling:
-    """What a control knows of the sampling that goes on.
+    """A control's knowledge of the current sampling.
 
     model_sampling: the base model's. percent_to_sigma: the host's function; searched: the same without a device, for
     searching. own_range: noise levels that the host made of Apply's range, to tell them from those of another pack.
@@ -96,7 +96,7 @@ class Control(AdvancedApply, ControlNet):
 
     @property
     def control_model(self) -> Any:
-        """What packs ask of a host's `ControlNet`: its network, and of that the `dtype`."""
+        """The network, as packs ask for it on a host's `ControlNet` to read its `dtype`."""
         return self.runner.loaded.network
 
     @control_model.setter
@@ -246,5 +246,5 @@ class Control(AdvancedApply, ControlNet):
     def ask_step(
         self, x: Tensor, t: Tensor, cond: dict[str, Any], group_count: int, options: dict[str, Any]
     ) -> Question:
-        """What a step has to know, for those who read it together with that of others; arguments of `get_control`."""
+        """The values that a step reads from the device, together with those of others; arguments of `get_control`."""
         return self._steps.ask(x, t, cond, group_count, options)

@@ -54,7 +54,7 @@ class ControlHint:
         self._tiles.clear()
 
     def image(self, control: Control) -> Tensor:
-        """What Apply gave, (B, 3, H, W), without what travels with it."""
+        """The hint that Apply gave, (B, 3, H, W), without the data that travels with it."""
         return control.cond_hint_original if self._layers is None else self._layers.hint
 
     def pack(self, image: Tensor, control: Control) -> Tensor:
@@ -70,7 +70,7 @@ class ControlHint:
             control.cond_hint_original = self.pack(self._layers.hint, control)
 
     def seen(self, control: Control, size: tuple[int, int], row_count: int) -> SeenHint:
-        """What lies over a latent of this size: all of it, or the part of a tile where another pack gave that."""
+        """The hint over a latent of this size: all of it, or the part of a tile where another pack gave that."""
         if _fits(control.cond_hint, size, control):
             tile = control.cond_hint
         elif control.cond_hint_original is not self._packed:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def request_of(
     control: Control, step: Step, x: Tensor, t: Tensor, cond: dict[str, Any], group_count: int, options: dict[str, Any]
 ) -> StepRequest:
-    """What the control's network is asked for at this step; arguments of the host's `get_control`."""
+    """The request to the control's network at this step; arguments of the host's `get_control`."""
     factors, abilities = control.settings.factors, control.runner.abilities
     window = FrameWindow(tuple(control.sub_idxs), control.full_latent_length or None) if control.sub_idxs else None
     rows = read_rows(x, group_count, options, window)

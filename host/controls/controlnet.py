@@ -67,7 +67,7 @@ class ControlNetRunner(ResidualRunner):
         return part.to(view.device, self.loaded.dtype)
 
     def network_input(self, view: HintView, pixels: Tensor) -> Tensor:
-        """What the hint encoder reads, of hints (B, 3, 8h, 8w), 0..1: here the pixels themselves."""
+        """The hint encoder's input for hints (B, 3, 8h, 8w), 0..1: here the pixels themselves."""
         return pixels
 
     def announce(self, request: StepRequest, hint: Callable[[], PreparedHint]) -> None:

@@ -35,7 +35,7 @@ class LoadedNetwork(Generic[Network]):
 
     @property
     def call(self) -> Any:
-        """What to call to run the network."""
+        """The callable that runs the network."""
         return self.network if self.compiled is None else self.compiled
 
     @classmethod

@@ -30,7 +30,7 @@ SEEN_CHANNELS = 20
 
 @dataclass(frozen=True)
 class BlockState:
-    """What goes from one of its blocks to the next: tokens, embedded time, rotary frequencies."""
+    """The state that passes from one of its blocks to the next: tokens, embedded time, rotary frequencies."""
 
     tokens: Tensor
     time: Tensor

@@ -119,7 +119,7 @@ def _read(name: str) -> dict[str, Tensor]:
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:
-    """What a ControlNet has in common with the UNet of a MODEL, in LDM keys, with the LoRAs that the MODEL carries.
+    """The weights that a ControlNet shares with a MODEL's UNet, in LDM keys, with the LoRAs that the MODEL carries.
 
     So core's ControlLora takes it too; whether the LoRAs are in the weights at this moment makes no difference.
     """

@@ -1,4 +1,4 @@
-"""What happens in one step of a sampling, in order. Each line names the file that holds it.
+"""One step of a sampling, in order. Each line names the file that holds it.
 
 Around the step, once for all prompts (`step_wrapper.py`):
 1. Whose prompt is whose, and which part of the picture each is for, is written down   prompts.py, regions.py

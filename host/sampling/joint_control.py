@@ -120,7 +120,7 @@ class JointControl(ControlBase):
 
 @dataclass(frozen=True)
 class _Share:
-    """What one of the controls is asked for: its groups of rows, with its part of everything."""
+    """The request to one of the controls: its groups of rows, with its part of everything."""
 
     control: Any
     groups: list[int]

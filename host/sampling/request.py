@@ -1,4 +1,4 @@
-"""What one control is asked for at one step: which rows there are, which of them it acts on, and how strongly."""
+"""The request to one control at one step: which rows there are, which of them it acts on, and how strongly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class FrameWindow:
 
 @dataclass(frozen=True, eq=False)
 class StepRequest:
-    """What one control is asked for at one step.
+    """The request to one control at one step.
 
     x: (rows, ...) latents, t: (rows,) sigmas, cond: the host's conditioning, all with every row of the step. strength:
     of the control at this step, 0 outside its range. needed: how many residuals, from the shallowest on.

@@ -1,4 +1,4 @@
-"""What is true of one sampling step, found out once for a whole chain of controls and with one read of the device."""
+"""One sampling step, read once for a whole chain of controls and with one read of the device."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class DeferredReads:
 
 
 class Kept:
-    """What one sampling copied to the device, for all steps. copies: of tensors; constants: of numbers."""
+    """A sampling's copies on the device, for all steps. copies: of tensors; constants: of numbers."""
 
     def __init__(self) -> None:
         self.copies, self.constants = DeviceCopies(), Constants()
@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(eq=False)
 class Step:
-    """What the controls of a chain have in common at one step. The flags are those of `controlnet.networks` `Inputs`.
+    """The values that the controls of a chain share at one step. The flags are those of `controlnet.networks` `Inputs`.
 
     sigma: the noise level. levels: those of all steps of the sampling, falling; none where the host does not tell them.
     context: the prompt embeddings; equal content within one sampling is the same tensor, whatever the host passes.
@@ -73,7 +73,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Question:
-    """What a step has to know from the device. wanted: numbers there, of any shape. answer: makes the step of them, all
+    """A question to the device for one step. wanted: numbers there, of any shape. answer: makes the step of them, all
     in one list."""
 
     wanted: Sequence[Tensor]

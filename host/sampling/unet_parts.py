@@ -23,7 +23,7 @@ OUTPUT_PATCH = "output_block_patch"
 
 @dataclass(frozen=True)
 class UnetCall:
-    """What the host gives to the UNet. options: its `transformer_options`, which the UNet writes into as it goes."""
+    """The UNet's arguments from the host. options: its `transformer_options`, which the UNet writes into as it goes."""
 
     x: Tensor
     timesteps: Tensor
@@ -90,7 +90,7 @@ class Capture:
         return tensor.clone() if self._others else tensor
 
     def _next(self, part: str) -> Tensor | None:
-        """What the UNet will take from a list for its next block."""
+        """The entry that the UNet will take from a list for its next block."""
         residuals = self._control.get(part)
         return residuals[-1] if residuals else None
 

@@ -140,7 +140,7 @@ def _as_grey(labels: torch.Tensor) -> torch.Tensor:
 
 
 def _shown(cls: type[io.ComfyNode], hint: torch.Tensor, image: torch.Tensor | None) -> dict[str, Any]:
-    """What the node shows after a run: the hints, and for js/hint/ the first image that they were made of."""
+    """The node's display after a run: the hints, and for js/hint/ the first image that they were made of."""
     shown = ui.PreviewImage(hint[:PREVIEWS], cls=cast(Any, cls)).as_dict()
     if image is None:
         return shown

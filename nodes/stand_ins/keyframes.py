@@ -1,4 +1,4 @@
-"""What Advanced-ControlNet's keyframe and weight nodes hand on, and how a control of ours acts by it.
+"""The values that Advanced-ControlNet's keyframe and weight nodes hand on, and how a control of ours obeys them.
 
 A control of ours has one set of weights, items and mask for a whole sampling, and a schedule of its strength. Keyframes
 that change more become several controls in a chain, each with the schedule of its own part of the sampling: they share
@@ -47,7 +47,7 @@ class LatentKeyframes:
 
 @dataclass(frozen=True, eq=False)
 class TimestepKeyframe:
-    """What acts from a position of the sampling on, 0..1.
+    """The settings that hold from a position of the sampling on, 0..1.
 
     unnamed: strength of the items without a latent keyframe. inherits: whether weights, items and mask that it does not
     have are those of the keyframe before.
@@ -66,7 +66,7 @@ TimestepKeyframes = tuple[TimestepKeyframe, ...]
 """TIMESTEP_KEYFRAME, in the order of their starts; those of one start in the order in which they were added."""
 
 BEGINNING: TimestepKeyframes = (TimestepKeyframe(),)
-"""What acts before any keyframe does."""
+"""The settings before the first keyframe."""
 
 
 def with_keyframes(before: TimestepKeyframes | None, *added: TimestepKeyframe) -> TimestepKeyframes:

@@ -34,7 +34,7 @@ _LIMB_SHADE = 0.6
 
 @dataclass(frozen=True)
 class PoseStyle:
-    """What is drawn and how thick, in pixels. The defaults are those the OpenPose ControlNets were trained with.
+    """The parts that are drawn, and their thickness in pixels; by default as the OpenPose ControlNets were trained.
 
     limb_width: half the width of a body limb.
     """

@@ -32,7 +32,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Selection:
-    """What stays of every frame.
+    """Which people and parts of every frame stay.
 
     body, hands, face: the parts. order, count: the first `count` people in this order; 0 keeps all. minimum_score:
     points with a lower score count as not found, 0..1.

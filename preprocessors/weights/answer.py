@@ -27,7 +27,7 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Head:
-    """What comes before the content."""
+    """Status line and headers of an answer."""
 
     status: int
     headers: Message

@@ -155,7 +155,7 @@ def _fetch_part(source: Source, part: Path, progress: ProgressCallback) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, as the system says it."""
+    """The system's own words for an error."""
     cause = error.reason if type(error) is urllib.error.URLError else error
     return getattr(cause, "strerror", None) or str(cause)
 

@@ -28,7 +28,7 @@ class Batch:
 
 
 class NotCached(LookupError):
-    """What is asked for must be computed by a model that is not here."""
+    """A tensor is not cached, and the model that would compute it is not here."""
 
 
 class BatchReader(Protocol):
@@ -53,7 +53,7 @@ class Dataset(Protocol):
         ...
 
     def reader(self) -> BatchReader:
-        """What reads the same pairs without the base model, for threads and processes."""
+        """A reader of the same pairs without the base model, for threads and processes."""
         ...
 
 

@@ -161,7 +161,7 @@ class CachedEncodings:
         self._base, self._hint_maker, self._cache = base, hint_maker, cache
 
     def without_models(self) -> "CachedEncodings":
-        """What of it is in the cache; the rest raises NotCached."""
+        """The part that is in the cache; anything else raises NotCached."""
         fingerprint = self._base.fingerprint
         maker = None if self._hint_maker is None else _AbsentModels(fingerprint, self._hint_maker.name)
         return CachedEncodings(_AbsentModels(fingerprint), maker, self._cache)

@@ -37,7 +37,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds. problems: one line for each entry that was skipped, beginning with its name."""
+    """The pairs found in a folder. problems: one line for each entry that was skipped, beginning with its name."""
 
     layout: str
     pairs: list[Pair] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a folder holds to train on: pairs of files, or a prepared data set."""
+"""Recognises what a folder offers to train on: pairs of files, or a prepared data set."""
 
 from dataclasses import replace
 from pathlib import Path

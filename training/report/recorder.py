@@ -53,7 +53,7 @@ class TrainingPaths:
 
 
 class Display(Protocol):
-    """What node and command line show of a training. `encoded`, `stepped` and `sampled` may raise to stop."""
+    """Progress of a training as node and command line show it. `encoded`, `stepped` and `sampled` may raise to stop."""
 
     def encoded(self, done: int, total: int) -> None:
         """Called for every pair, then for every prompt, that is ready for training."""

@@ -23,7 +23,7 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Example:
-    """What is sampled every `sample_every` steps. hint: (1, channels, H, W), 0..1. prompt, empty: one row each."""
+    """The inputs sampled every `sample_every` steps. hint: (1, channels, H, W), 0..1. prompt, empty: one row each."""
 
     hint: Tensor
     prompt: Prompt

@@ -1,4 +1,4 @@
-"""What the rows of Advanced-ControlNet share: sockets, outputs, names."""
+"""Sockets, outputs and names shared by the rows of Advanced-ControlNet."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

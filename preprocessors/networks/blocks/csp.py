@@ -1,4 +1,4 @@
-"""What the detectors and backbones of the CSPDarknet family share (Ge et al., "YOLOX", arXiv 2107.08430)."""
+"""Blocks shared by the detectors and backbones of the CSPDarknet family (Ge et al., "YOLOX", arXiv 2107.08430)."""
 
 import torch
 from torch import Tensor, nn

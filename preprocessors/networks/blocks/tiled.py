@@ -1,4 +1,4 @@
-"""What a line network promises so that a large picture may pass it in tiles (see `preprocessors/line_maps.py`)."""
+"""The interface of a line network that takes a large picture in tiles (see `preprocessors/line_maps.py`)."""
 
 from typing import ClassVar
 
