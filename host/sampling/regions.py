@@ -60,7 +60,7 @@ def read_regions(x: Tensor, options: Mapping[str, Any]) -> tuple[Region, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """All that lies over the picture: a hint (B, 3, H, W), 0..1, a mask and further hints of a union network, or none."""
+    """All over the picture: a hint (B, 3, H, W), 0..1, a mask and further hints of a union network, or none."""
 
     hint: Tensor
     mask: Mask | None = None
