@@ -1,5 +1,6 @@
 """One ComfyUI server for all tests that need one."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ from hypothesis import HealthCheck, settings
 
 # Small tensors gain nothing from more threads, and on a busy machine threads that wait for each other lose much.
 torch.set_num_threads(1)
+
+# Where the tests run in a shell's background, Ctrl+C is ignored; the commands that they start would ignore it too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a busy machine takes for an example, or to draw one, says nothing of the code. How many are drawn stays a check.
 settings.register_profile(

@@ -62,7 +62,7 @@ def files(server: ComfyServer) -> None:
 
 TOLD: list[tuple[str, dict[str, Any], str]] = [
     ("ZeroConvInspect", {"control_net": CONTROL}, "SD1.5"),
-    ("ZeroConvConvert", {"control_net": CONTROL, "dtype": "fp16"}, "half.safetensors"),
+    ("ZeroConvConvert", {"control_net": CONTROL, "dtype": "fp16"}, "converted.safetensors"),
     ("ZeroConvFetchWeights", {"weights": WEIGHTS}, "is there already"),
     ("ZeroConvTrainingFolder", {"folder": PAIRS, "resolution": 64}, "2 pairs"),
 ]
@@ -73,8 +73,8 @@ def test_text_of_a_run_stands_on_its_node(
     canvas: Canvas, server: ComfyServer, node: str, values: dict[str, Any], told: str
 ) -> None:
     if node == "ZeroConvConvert":
-        (server.base / "models" / "controlnet" / "half.safetensors").unlink(missing_ok=True)
-        values = {**values, "name": "half"}
+        (server.base / "models" / "controlnet" / "converted.safetensors").unlink(missing_ok=True)
+        values = {**values, "name": "converted"}
     canvas.page.evaluate(ADD, [node, values])
     canvas.queue()
     text = canvas.page.locator(".zeroconv-text")

@@ -1,11 +1,16 @@
-"""Graphs with two branches in one prompt: ComfyUI's own ControlNet and ours, from the same weights and noise."""
+"""Graphs with two branches in one prompt: ComfyUI's own ControlNet and ours, from the same weights and noise.
+
+And a folder for ControlNets that the loader in the test process reads.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.comfy_host import import_host
 from support.random_nodes import random_image, random_prompts
 from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.comfy_client.workflow import Control, Image, Latent, Model, Prompts, Sampling, Workflow
@@ -78,6 +83,17 @@ class Stage:
         """Sample with the scene's noise and save the latent; returns the saving node."""
         latent = self.workflow.sample(self.model, prompts, self.latent, self.scene.sampling)
         return self.workflow.save_latent(latent)
+
+
+@pytest.fixture
+def controlnet_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder in which ComfyUI, in the test process, looks for ControlNets."""
+    import_host()
+    import folder_paths
+
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors", ".pth"}))
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
+    return tmp_path
 
 
 Compare = Callable[[Scene, list[list[Link]]], list[torch.Tensor]]

@@ -12,7 +12,6 @@ from zeroconv.storage.weights import shapes_of
 import_host()
 
 import comfy.controlnet
-import folder_paths
 from zeroconv.controlnet.formats import recognise
 from zeroconv.controlnet.strength.block_weights import Listed
 from zeroconv.controlnet.strength.factors import StrengthFactors
@@ -221,10 +220,11 @@ def test_a_flux_union_without_a_type_is_refused_at_apply():
 
 
 @pytest.mark.parametrize("name", ["flux instantx", "sd3"])
-def test_loaded_from_the_folder_by_its_keys(name, tmp_path, monkeypatch):
+def test_loaded_from_the_folder_by_its_keys(name, controlnet_folder):
     family = FAMILIES[name]
-    save_file({key: value.contiguous() for key, value in family.tensors().items()}, tmp_path / "any.safetensors")
-    monkeypatch.setitem(folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors"}))
+    save_file(
+        {key: value.contiguous() for key, value in family.tensors().items()}, controlnet_folder / "any.safetensors"
+    )
     with tiny(family):
         control = load_control("any.safetensors")
     same(run(name, applied(name, control)), run(name, applied(name, core(name))))

@@ -30,7 +30,7 @@ def model():
 
 
 @pytest.fixture
-def lora(tmp_path, monkeypatch):
+def lora(controlnet_folder):
     """A file with Stability's keys: low-rank matrices for the encoder, the rest whole."""
     generator = torch.Generator().manual_seed(4)
     tensors = {"lora_controlnet": torch.zeros(0)}
@@ -43,8 +43,7 @@ def lora(tmp_path, monkeypatch):
             tensors |= {f"{module}.up": 0.02 * up, f"{module}.down": down}
         else:
             tensors[key] = value.clone()
-    save_file(tensors, tmp_path / "lora.safetensors")
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors"}))
+    save_file(tensors, controlnet_folder / "lora.safetensors")
     return tensors
 
 

@@ -60,7 +60,7 @@ def model():
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(controlnet_folder):
     made = {
         "lora": tensors(ctrlora(SD15, RANK, WIDTH)(), seed=1),
         "base": tensors(ctrlora_base(SD15, RANK, WIDTH)(), seed=2),
@@ -71,8 +71,7 @@ def files(tmp_path, monkeypatch):
     half = f"{PREFIX}time_embed.0.lora_layer.up.weight"
     made["torn"] = {key: value for key, value in made["lora"].items() if key != half}
     for name, weights in made.items():
-        save_file(weights, tmp_path / f"{name}.safetensors")
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors"}))
+        save_file(weights, controlnet_folder / f"{name}.safetensors")
     return made
 
 

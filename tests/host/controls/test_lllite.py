@@ -31,11 +31,9 @@ def weights():
 
 
 @pytest.fixture
-def control(tmp_path, monkeypatch, weights):
-    paths = ([str(tmp_path)], {".safetensors"})
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
-    save_file(weights, tmp_path / "lllite.safetensors")
-    save_file(tensors(adapter(768, WIDTH)(), seed=2), tmp_path / "adapter.safetensors")
+def control(controlnet_folder, weights):
+    save_file(weights, controlnet_folder / "lllite.safetensors")
+    save_file(tensors(adapter(768, WIDTH)(), seed=2), controlnet_folder / "adapter.safetensors")
     loaded = loading.load_control("lllite.safetensors")
     assert isinstance(loaded.runner, LLLiteRunner)
     return loaded

@@ -40,17 +40,10 @@ def models():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    paths = ([str(tmp_path)], {".safetensors"})
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
-    return tmp_path
-
-
-@pytest.fixture
-def control(folder):
+def control(controlnet_folder):
     def load(name, model=None):
         weights = {key: value.contiguous() for key, value in tensors(name).items()}
-        save_file(weights, folder / "any.safetensors", metadata(name) or None)
+        save_file(weights, controlnet_folder / "any.safetensors", metadata(name) or None)
         loaded = loading.load_control("any.safetensors", model)
         assert isinstance(loaded.runner, PatchRunner)
         return loaded
@@ -238,8 +231,8 @@ def test_a_missing_vae_and_another_family_are_told(models, control):
         control("qwen blockwise", small_model(64))
 
 
-def test_another_width_is_told(folder, models):
-    save_file(qwen_blockwise(blocks=2, width=48), folder / "wide.safetensors")
+def test_another_width_is_told(controlnet_folder, models):
+    save_file(qwen_blockwise(blocks=2, width=48), controlnet_folder / "wide.safetensors")
     with pytest.raises(ValueError, match="48 channels, the MODEL's blocks 32"):
         loading.load_control("wide.safetensors", models["qwen-image"])
 
@@ -251,12 +244,12 @@ def test_a_precision_is_the_hosts_choice(control):
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_no_key_is_silently_missing_or_left_over(name, folder):
+def test_no_key_is_silently_missing_or_left_over(name, controlnet_folder):
     weights = {key: value.contiguous() for key, value in tensors(name).items()}
     lacking = next(key for key in weights if key.endswith(LAST_LAYERS))
     less = {key: value for key, value in weights.items() if key != lacking}
-    save_file(less, folder / "less.safetensors", metadata(name) or None)
-    save_file(weights | {"more.weight": torch.zeros(2)}, folder / "more.safetensors", metadata(name) or None)
+    save_file(less, controlnet_folder / "less.safetensors", metadata(name) or None)
+    save_file(weights | {"more.weight": torch.zeros(2)}, controlnet_folder / "more.safetensors", metadata(name) or None)
     with pytest.raises(ValueError, match=r"less\.safetensors.*1 missing"):
         loading.load_control("less.safetensors")
     with pytest.raises(ValueError, match=r"more\.safetensors.*1 unknown"):
@@ -264,8 +257,8 @@ def test_no_key_is_silently_missing_or_left_over(name, folder):
 
 
 @pytest.mark.skipif(has_z_image(), reason="this ComfyUI runs them")
-def test_an_older_host_says_that_it_must_be_updated(folder):
-    save_file(z_image("z-image"), folder / "z.safetensors")
+def test_an_older_host_says_that_it_must_be_updated(controlnet_folder):
+    save_file(z_image("z-image"), controlnet_folder / "z.safetensors")
     with pytest.raises(ValueError, match=r"z\.safetensors.*Z-Image Fun ControlNet.*needs ComfyUI 0.33.*Update ComfyUI"):
         loading.load_control("z.safetensors")
 

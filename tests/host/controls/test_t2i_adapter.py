@@ -39,13 +39,6 @@ def model():
     return small_model(WIDTH)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    paths = ([str(tmp_path)], {".safetensors", ".pth"})
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
-    return tmp_path
-
-
 def load(folder, name, model=None):
     save_file(weights(name), folder / "adapter.safetensors")
     control = loading.load_control("adapter.safetensors", model)
@@ -70,22 +63,22 @@ def theirs(name):
 
 @pytest.mark.parametrize("name", [name for name in FILES if "sdxl" not in name])
 @pytest.mark.parametrize("size", [(64, 64), (56, 72)], ids=str)
-def test_equal_to_core(model, folder, name, size):
+def test_equal_to_core(model, controlnet_folder, name, size):
     run = Run(batch=2, height=size[0], width=size[1])
     mine, other, plain = (
         sample(model, units, run)
-        for units in ([Unit(load(folder, name), hint(), 0.7)], [Unit(theirs(name), hint(), 0.7)], [])
+        for units in ([Unit(load(controlnet_folder, name), hint(), 0.7)], [Unit(theirs(name), hint(), 0.7)], [])
     )
     assert relative_error(mine, other) <= 1e-5
     assert relative_error(plain, other) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["sdxl", "sdxl grey"])
-def test_equal_to_core_on_sdxl(folder, name):
+def test_equal_to_core_on_sdxl(controlnet_folder, name):
     model, run = small_sdxl_model(WIDTH), Run(height=72, width=48)
     mine, other, plain = (
         sample(model, units, run, sdxl_prompts())
-        for units in ([Unit(load(folder, name), hint())], [Unit(theirs(name), hint())], [])
+        for units in ([Unit(load(controlnet_folder, name), hint())], [Unit(theirs(name), hint())], [])
     )
     assert relative_error(mine, other) <= 1e-5
     assert relative_error(plain, other) > 1e-3
@@ -108,8 +101,8 @@ def test_features_equal_diffusers(kind, tmp_path):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["adapter first", "adapter last"])
-def test_chained_with_a_controlnet_equals_core(model, folder, order):
-    mine = [Unit(load(folder, "color"), hint(seed=8), 0.8), Unit(ours(1), hint(), 0.9, 0.0, 0.6)]
+def test_chained_with_a_controlnet_equals_core(model, controlnet_folder, order):
+    mine = [Unit(load(controlnet_folder, "color"), hint(seed=8), 0.8), Unit(ours(1), hint(), 0.9, 0.0, 0.6)]
     other = [Unit(theirs("color"), hint(seed=8), 0.8), Unit(core(1), hint(), 0.9, 0.0, 0.6)]
     results = [sample(model, [units[index] for index in order], Run()) for units in (mine, other)]
     mixed = sample(model, [other[order[0]], mine[order[1]]], Run())
@@ -117,14 +110,14 @@ def test_chained_with_a_controlnet_equals_core(model, folder, order):
     assert relative_error(mixed, results[1]) <= 1e-5
 
 
-def test_it_runs_once_for_a_hint(model, folder):
-    control = load(folder, "color")
+def test_it_runs_once_for_a_hint(model, controlnet_folder):
+    control = load(controlnet_folder, "color")
     sample(model, [Unit(control, hint())], Run(steps=6))
     assert control.runner.loaded.cache.counts.forwards == 1
 
 
-def test_masks_and_sides_act_as_on_every_control(model, folder):
-    control = load(folder, "color")
+def test_masks_and_sides_act_as_on_every_control(model, controlnet_folder):
+    control = load(controlnet_folder, "color")
     run = Run(batch=2)
     plain, whole = sample(model, [], run), sample(model, [Unit(control, hint())], run)
     black = sample(model, [Unit(control, hint(), mask=torch.zeros(1, 8, 8))], run)
@@ -135,8 +128,8 @@ def test_masks_and_sides_act_as_on_every_control(model, folder):
     assert relative_error(sample(model, [Unit(prompt_side, hint())], run), whole) > 1e-4
 
 
-def test_a_hint_for_each_picture_is_its_own(model, folder):
-    control, hints = load(folder, "color"), hint(2)
+def test_a_hint_for_each_picture_is_its_own(model, controlnet_folder):
+    control, hints = load(controlnet_folder, "color"), hint(2)
     both = sample(model, [Unit(control, hints)], Run(batch=2))
     first = sample(model, [Unit(control, hints[:1])], Run(batch=2))
     second = sample(model, [Unit(control, hints[1:])], Run(batch=2))
@@ -145,18 +138,18 @@ def test_a_hint_for_each_picture_is_its_own(model, folder):
     assert relative_error(first[1], second[1]) > 1e-3
 
 
-def test_another_family_is_told(model, folder):
+def test_another_family_is_told(model, controlnet_folder):
     with pytest.raises(ValueError, match=r"adapter\.safetensors.*T2I-Adapter is for SDXL.*MODEL is SD1\.5"):
-        load(folder, "sdxl", model)
+        load(controlnet_folder, "sdxl", model)
     with pytest.raises(ValueError, match=r"T2I-Adapter is for SD1\.5.*MODEL is SDXL"):
-        load(folder, "color", small_sdxl_model(WIDTH))
+        load(controlnet_folder, "color", small_sdxl_model(WIDTH))
 
 
-def test_pickled_adapters_may_lie_under_a_name(folder):
-    torch.save({"adapter": tensors(KINDS["t2i-adapter grey"].shapes())}, folder / "adapter.pth")
+def test_pickled_adapters_may_lie_under_a_name(controlnet_folder):
+    torch.save({"adapter": tensors(KINDS["t2i-adapter grey"].shapes())}, controlnet_folder / "adapter.pth")
     assert isinstance(loading.load_control("adapter.pth").runner, T2IAdapterRunner)
 
 
-def test_an_adapter_knows_no_kinds_of_hints(folder):
+def test_an_adapter_knows_no_kinds_of_hints(controlnet_folder):
     with pytest.raises(ValueError, match="no union types"):
-        set_union_type(load(folder, "color"), "depth")
+        set_union_type(load(controlnet_folder, "color"), "depth")

@@ -26,13 +26,6 @@ def weights():
     return dict(random_network(dimensions("SD1.5", 32)).state_dict())
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    paths = ([str(tmp_path)], {".safetensors", ".pth"})
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", paths)
-    return tmp_path
-
-
 def rule(control):
     return control.global_average_pooling, control.settings.factors.cfg_weights
 
@@ -47,15 +40,15 @@ def rule(control):
         ("control_canny.safetensors", "on, both prompts", (True, None)),
     ],
 )
-def test_pooling_is_chosen_or_found(folder, weights, name, choice, expected):
-    save_file(weights, folder / name)
+def test_pooling_is_chosen_or_found(controlnet_folder, weights, name, choice, expected):
+    save_file(weights, controlnet_folder / name)
     control = loading.load_control(name, pooling=choice)
     assert rule(control) == expected
     assert rule(control.copy()) == expected
 
 
-def test_a_diffusers_folder_is_listed_once_and_loads_whole(folder):
-    model = folder / "shuffle-diffusers"
+def test_a_diffusers_folder_is_listed_once_and_loads_whole(controlnet_folder):
+    model = controlnet_folder / "shuffle-diffusers"
     model.mkdir()
     content = tensors(KINDS["diffusers sd15"].shapes(), torch.float16)
     keys = list(content)
@@ -85,10 +78,12 @@ def residuals(network, dtype=torch.float32):
     [(torch.float8_e4m3fn, 2**-4, 2**-10), (torch.float8_e5m2, 2**-3, 2**-17)],
     ids=["e4m3", "e5m2"],
 )
-def test_fp8_files_differ_by_the_rounding_of_their_weights_alone(folder, weights, dtype, half_step, smallest):
+def test_fp8_files_differ_by_the_rounding_of_their_weights_alone(
+    controlnet_folder, weights, dtype, half_step, smallest
+):
     """half_step: largest relative rounding error. smallest: half of the smallest number of the format."""
     stored = {key: value.to(dtype) for key, value in weights.items()}
-    save_file(stored, folder / "small.safetensors")
+    save_file(stored, controlnet_folder / "small.safetensors")
     loaded = loading.load_control("small.safetensors").runner.loaded
     for key, value in loaded.network.state_dict().items():
         assert ((value.float() - weights[key]).abs() <= half_step * weights[key].abs() + smallest).all()
@@ -98,9 +93,9 @@ def test_fp8_files_differ_by_the_rounding_of_their_weights_alone(folder, weights
         assert torch.linalg.norm(mine - other) <= tolerance * torch.linalg.norm(other)
 
 
-def test_8_bits_stay_where_the_host_computes_from_them(folder, weights, monkeypatch):
+def test_8_bits_stay_where_the_host_computes_from_them(controlnet_folder, weights, monkeypatch):
     kinds = {key: torch.float8_e4m3fn if value.dim() > 1 else torch.float16 for key, value in weights.items()}
-    save_file({key: value.to(kinds[key]) for key, value in weights.items()}, folder / "small.safetensors")
+    save_file({key: value.to(kinds[key]) for key, value in weights.items()}, controlnet_folder / "small.safetensors")
     management = comfy.model_management
     monkeypatch.setattr(management, "unet_dtype", lambda **_: torch.float8_e4m3fn)
     monkeypatch.setattr(management, "unet_manual_cast", lambda *_: torch.float32)
@@ -159,9 +154,9 @@ def test_auto_keeps_what_the_host_is_told_to(weights, monkeypatch, flag):
         ("fp8", torch.float32, 0.27, 0.25),
     ],
 )
-def test_precision_is_as_asked(folder, weights, precision, dtype, share, error):
+def test_precision_is_as_asked(controlnet_folder, weights, precision, dtype, share, error):
     """TensorCache and exactness of each: some units in the last place of a weight, which small ones in 8 bits lack."""
-    save_file(weights, folder / "canny.safetensors")
+    save_file(weights, controlnet_folder / "canny.safetensors")
     exact = loading.load_control("canny.safetensors")
     control = loading.load_control("canny.safetensors", precision=precision)
     assert control.runner.loaded.dtype == dtype
@@ -173,8 +168,8 @@ def test_precision_is_as_asked(folder, weights, precision, dtype, share, error):
         assert (precision == "fp32") == torch.equal(mine, other)
 
 
-def test_the_hosts_own_networks_keep_their_precision(folder):
-    save_file(FAMILIES["flux xlabs"].tensors(), folder / "hosted.safetensors")
+def test_the_hosts_own_networks_keep_their_precision(controlnet_folder):
+    save_file(FAMILIES["flux xlabs"].tensors(), controlnet_folder / "hosted.safetensors")
     with pytest.raises(ValueError, match="set 'bf16' to 'auto'"):
         loading.load_control("hosted.safetensors", precision="bf16")
 

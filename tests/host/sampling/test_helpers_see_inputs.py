@@ -117,15 +117,14 @@ OWN_KINDS = ("t2i adapter", "t2i adapter light", "lllite", "sparse ctrl rgb", "s
 
 
 @pytest.fixture
-def load(tmp_path, monkeypatch):
+def load(controlnet_folder):
     """Load the file of these tensors by its name, as the node does."""
-    monkeypatch.setitem(loading.folder_paths.folder_names_and_paths, "controlnet", ([str(tmp_path)], {".safetensors"}))
 
     def run(weights, base=None):
         for name, content in (("any", weights), ("base", base)):
             if content is not None:
                 contiguous = {key: value.contiguous() for key, value in content.items()}
-                save_file(contiguous, tmp_path / f"{name}.safetensors")
+                save_file(contiguous, controlnet_folder / f"{name}.safetensors")
         return loading.load_control("any.safetensors", base_file=None if base is None else "base.safetensors")
 
     return run
