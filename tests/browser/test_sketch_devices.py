@@ -205,9 +205,9 @@ def test_frames_stay_short_while_a_pad_of_two_thousand_strokes_is_drawn_on(pad: 
 
     def longest_of_most(text: str) -> float:
         pad.set_value(text)
-        pad.page.evaluate(f"() => {{ window.frames_ = ({FRAMES})(90) }}")
-        pad.draw([(0.2 + step / 100, 0.3 + (step % 7) / 30) for step in range(40)])
-        return sorted(pad.page.evaluate("() => window.frames_"))[80]
+        pad.page.evaluate(f"() => {{ window.frames_ = ({FRAMES})(45) }}")
+        pad.draw([(0.2 + step / 50, 0.3 + (step % 7) / 30) for step in range(20)])
+        return sorted(pad.page.evaluate("() => window.frames_"))[40]
 
     empty, full = longest_of_most(""), longest_of_most(scribble(1, 2000, 512, 512))
     assert full < 2 * empty + 34

@@ -24,7 +24,7 @@ SCENES = {
     "batch of 3": (Scene(batch=3), [Link()]),
     "batch of 3, a hint each": (Scene(batch=3, hints=3), [Link()]),
     "odd size, karras": (replace(ODD_SIZE, sampling=KARRAS), [Link()]),
-    "520x392": (Scene(width=520, height=392, sampling=Sampling(steps=1)), [Link()]),
+    "264x200": (Scene(width=264, height=200, sampling=Sampling(steps=1)), [Link()]),
     "sdxl mid": (Scene("sdxl", control="sdxl-mid"), [Link()]),
     "odd size, sdxl mid, batch of 3": (Scene("sdxl", width=72, height=56, batch=3, control="sdxl-mid"), [Link()]),
     "odd size, sdxl": (Scene("sdxl", width=72, height=56), [Link()]),
