@@ -28,6 +28,8 @@ ANSWER_SECONDS = 10.0
 """Bounds that hold beside other work on the machine; what was measured stands in the document."""
 MOST_MORE = 12
 """Threads and open files at the end beyond those after the first prompts."""
+MOST_GROWTH = 1.1
+"""Resident memory at the end as a multiple of that half-way: what was used once has its room by then."""
 
 
 @dataclass
@@ -151,14 +153,14 @@ def _count(folder: Path) -> int:
 def table_of(outcome: Outcome) -> Table:
     """The table, with faults where something that must not grow has grown."""
     table = Table("prompts", HEADER, faults=outcome.faults)
-    first, last = outcome.measured[0], outcome.measured[-1]
+    first, half, last = outcome.measured[0], outcome.measured[len(outcome.measured) // 2], outcome.measured[-1]
     for name in last:
-        table.rows.append(
-            (name, first.get(name, ""), outcome.measured[len(outcome.measured) // 2].get(name, ""), last[name])
-        )
+        table.rows.append((name, first.get(name, ""), half.get(name, ""), last[name]))
     grown = [name for name in ("threads", "open files") if last.get(name, 0) > first.get(name, 0) + MOST_MORE]
     grown += [name for name in ("parts and locks left",) if last[name]]
     grown += [name for name in ("tensors held, MB",) if last[name] > first[name] + 1]
+    resident = "resident memory, MB"
+    grown += [name for name in (resident,) if last.get(name, 0) > MOST_GROWTH * half.get(name, 0)]
     table.faults += [f"{name}: {first[name]} -> {last[name]}" for name in grown]
     kinds = ", ".join(f"{count} {kind}" for kind, count in outcome.kinds.most_common())
     table.rows.append((f"prompts: {kinds}", WARM, "", sum(outcome.kinds.values())))
