@@ -6,9 +6,11 @@ CMYK and transparency are resolved. Whatever is wrong with a file becomes a Valu
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..storage.names import name_of
+from ..storage.names import name_of, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -31,6 +33,17 @@ _ORIENTATION = 0x0112
 """The tag of EXIF; a picture with 5 or more lies on its side."""
 
 
+@dataclass(frozen=True)
+class NamedBytes:
+    """The content of a picture file that lies within another file. name: for messages."""
+
+    name: str
+    content: bytes
+
+
+PictureFile = Path | NamedBytes
+
+
 class _RefusedPicture(ValueError):
     """A picture that could be read, and why it is not."""
 
@@ -39,7 +52,7 @@ _ROUNDING = 1.01
 """Floating point pictures of the range 0..1 may be brighter than white by this factor: overshoots of a resampling."""
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(path: PictureFile) -> tuple[int, int]:
     """Width and height as seen, in pixels, without decoding. Raises ValueError that names the file."""
     from PIL import Image
 
@@ -49,7 +62,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         return (height, width) if sideways else (width, height)
 
 
-def open_picture(path: Path) -> Picture:
+def open_picture(path: PictureFile) -> Picture:
     """The first frame of a picture, decoded and turned, in the mode of its file. Raises ValueError that names it."""
     from PIL import Image
 
@@ -63,14 +76,14 @@ def open_picture(path: Path) -> Picture:
         return _turned(image)
 
 
-def read_picture(path: Path) -> Tensor:
+def read_picture(path: PictureFile) -> Tensor:
     """(1, H, W, 3 or 4) float32 0..1, the fourth channel the opacity. Raises ValueError that names the file."""
     image = open_picture(path)
     with _named(path):
         return _as_floats(image)
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: PictureFile) -> Photo:
     """The bytes of a picture in 8 bits without transparent parts; another as in `read_picture`.
 
     Raises ValueError that names the file.
@@ -90,7 +103,7 @@ def _as_floats(image: Picture) -> Tensor:
     return torch.from_numpy(np.asarray(image.convert(mode), dtype=np.float32) / 255)[None]
 
 
-def read_rgb(path: Path) -> Picture:
+def read_rgb(path: PictureFile) -> Picture:
     """The picture in 8 bits, transparent parts on white. Raises ValueError that names the file."""
     from PIL import Image
 
@@ -104,15 +117,17 @@ def read_rgb(path: Path) -> Picture:
         return image.convert("RGB")
 
 
-def _ordinary(path: Path) -> Path:
-    """The path, if nothing else than a file lies there: a pipe would be waited for without end."""
+def _ordinary(path: PictureFile) -> Path | io.BytesIO:
+    """Where Pillow reads: a path, if nothing else than a file lies there: a pipe would be waited for without end."""
+    if isinstance(path, NamedBytes):
+        return io.BytesIO(path.content)
     if path.exists() and not path.is_file():
         raise _RefusedPicture("it is a folder or a device, not a file")
     return path
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: PictureFile) -> Iterator[None]:
     """Whatever a damaged file makes Pillow raise, as a ValueError with the file's name."""
     try:
         # Pillow warns of harmless damage, and of large pictures, for which MOST_PIXELS is the limit.
@@ -120,7 +135,8 @@ def _named(path: Path) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:  # its readers raise SyntaxError, struct.error, zlib.error, IndexError and more
-        raise ValueError(f"{name_of(path)} cannot be read: {_reason(error)}.") from error
+        name = f"'{printable(path.name)}'" if isinstance(path, NamedBytes) else name_of(path)
+        raise ValueError(f"{name} cannot be read: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -12,8 +12,8 @@ from .loop import Trainer
 from .pairs.buckets import cut_to_bucket
 from .pairs.cache import Cache
 from .pairs.dataset import PairDataset, TrainingSource, prepare_pairs
-from .pairs.layouts import Pair
 from .pairs.order import Order
+from .pairs.pair import Pair
 from .pairs.prepared import PreparedDataset, PreparedSource
 from .processes import Processes
 from .report.progress import Progress

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...preprocessors.catalogue import preprocessor_of
 from ...preprocessors.running import Options, preprocess
 from ...training.pairs.dataset import HintMaker, Preparation, TrainingSource
-from ...training.pairs.layouts import Pair
+from ...training.pairs.pair import Pair
 from ...training.pairs.pictures import TensorPicture
 from ...training.pairs.prepared import PreparedSource
 from ...training.pairs.sources import source_of_folder

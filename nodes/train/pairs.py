@@ -46,9 +46,10 @@ class ZeroConvTrainingFolder(io.ComfyNode):
             description=(
                 "Reads pairs of picture and hint, with prompts, from a subfolder of the input folder: prompt.json "
                 "(fill50k), metadata.jsonl (diffusers), or pictures with hints of the same names in "
-                "'conditioning_data' and prompts in .txt or .caption files."
+                "'conditioning_data' and prompts in .txt or .caption files, or a Hugging Face data set "
+                "(Parquet, or save_to_disk)."
             ),
-            search_aliases=["dataset", "training data", "fill50k", "kohya"],
+            search_aliases=["dataset", "training data", "fill50k", "kohya", "hugging face", "parquet"],
             is_output_node=True,
             inputs=[
                 io.Combo.Input("folder", options=list_folders(), tooltip="A subfolder of ComfyUI's input folder."),

@@ -16,7 +16,7 @@ from ..processes import Processes
 from .batches import Batch, BatchReader, NotCached
 from .buckets import Cut, check_same_shape, cut_to_bucket
 from .cache import Cache, Tensors, cache_key, halved
-from .layouts import Pair
+from .pair import Pair
 from .pictures import Picture, to_tensor
 
 HINT_FORMAT = HintFormat("png")

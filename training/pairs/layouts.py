@@ -4,44 +4,21 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .captions import decode, prompt_of, read_caption
-from .pictures import FilePicture, Picture
+from .hugging_face import find_tables, read_tables
+from .pair import HINT_COLUMNS, TARGET_COLUMNS, Listing, Pair
+from .pictures import FilePicture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 HINT_FOLDERS = ("conditioning_data", "conditioning_images", "conditioning", "control", "hints", "hint", "source")
 TARGET_FOLDERS = ("images", "image", "targets", "target", "train")
-HINT_COLUMNS = ("conditioning_image", "conditioning", "control_image", "source", "hint")
-TARGET_COLUMNS = ("image", "file_name", "target")
 REPEATS = re.compile(r"(\d{1,4})_")
 """Beginning of a sub-folder's name in kohya-ss/sd-scripts: how often its pictures are shown in an epoch."""
 MAX_LINE_BYTES = 1_000_000
 SHOWN_LETTERS = 80
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A picture, the hint that belongs to it, and its prompt.
-
-    hint: None when it is to be made from the picture. repeats: how often the pair is shown in an epoch.
-    """
-
-    target: Picture
-    hint: Picture | None
-    prompt: str
-    repeats: int = 1
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The pairs found in a folder. problems: one line for each entry that was skipped, beginning with its name."""
-
-    layout: str
-    pairs: list[Pair] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 def read_folder(folder: Path) -> Listing:
@@ -50,7 +27,8 @@ def read_folder(folder: Path) -> Listing:
     Layouts: `prompt.json`, lines of source, target, prompt (fill50k of lllyasviel/ControlNet); `metadata.jsonl`,
     lines of image or file_name, conditioning_image, text (diffusers); pictures with hints of the same name in a
     folder beside them and prompts in `.txt` or `.caption` files, sub-folders with or without repeats
-    (kohya-ss/sd-scripts); pictures and prompts alone, without hints. Raises ValueError when there are none of them.
+    (kohya-ss/sd-scripts); pictures and prompts alone, without hints; tables of Hugging Face (`hugging_face.py`).
+    Raises ValueError when there are none of them.
     """
     if not folder.is_dir():
         raise ValueError(f"The dataset folder '{folder.name}' does not exist.")
@@ -58,7 +36,8 @@ def read_folder(folder: Path) -> Listing:
         for layout, name in (("fill50k", "prompt.json"), ("diffusers", "metadata.jsonl")):
             if (inner / name).is_file():
                 return _read_lines(layout, inner / name)
-    return _read_names(folder)
+    tables = find_tables(folder)
+    return read_tables(tables) if tables else _read_names(folder)
 
 
 def _read_lines(layout: str, file: Path) -> Listing:
@@ -118,7 +97,7 @@ def _read_names(folder: Path) -> Listing:
     found = list(_pictures(targets))
     if not found:
         raise ValueError(
-            f"'{folder.name}' holds no dataset: neither prompt.json, nor metadata.jsonl, nor pictures. "
+            f"'{folder.name}' holds no dataset: neither prompt.json, nor metadata.jsonl, nor tables, nor pictures. "
             f"Put hints into a folder '{HINT_FOLDERS[0]}' beside the pictures, under the same names."
         )
     listing = Listing("same names" if hint_folder else "pictures without hints")

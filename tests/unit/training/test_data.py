@@ -14,7 +14,8 @@ from zeroconv.training.objective import Objective, denoising_loss, draw
 from zeroconv.training.pairs.buckets import bucket_sizes, check_same_shape, cut_to_bucket
 from zeroconv.training.pairs.cache import Cache, halved
 from zeroconv.training.pairs.dataset import HintMaker, Preparation, prepare_pairs
-from zeroconv.training.pairs.layouts import Pair, read_folder
+from zeroconv.training.pairs.layouts import read_folder
+from zeroconv.training.pairs.pair import Pair
 from zeroconv.training.pairs.pictures import FilePicture, TensorPicture, to_tensor
 from zeroconv.training.pairs.sources import source_of_folder
 
