@@ -65,27 +65,29 @@ def run(args: argparse.Namespace) -> int:
             print(rehearsal)
         return processes.finish(0)
     display = ConsoleDisplay(speaks=processes.main)
-    training = set_up(base, source, job, display, processes)
-    trainer = training.trainer
-    display.stop_at_ctrl_c()
-    if training.resumed and processes.main:
-        print(f"Continuing after step {trainer.step}.")
-    finished = trainer.run()
+    with processes.noticing_loss():
+        training = set_up(base, source, job, display, processes)
+        trainer = training.trainer
+        display.stop_when_asked()
+        if training.resumed and processes.main:
+            print(f"Continuing after step {trainer.step}.")
+        finished = trainer.run()
     if processes.main:
         print(f"{'Finished' if finished else 'Stopped'} after step {trainer.step}: {training.recorder.paths.network}")
     return processes.finish(0 if finished else 1)
 
 
 class ConsoleDisplay:
-    """Prints progress, and stops at Ctrl+C after the step in progress. speaks: only one of several processes prints."""
+    """Prints progress, and stops when asked after the step in progress. speaks: of several processes only one does."""
 
     def __init__(self, speaks: bool) -> None:
         self._speaks, self._stop = speaks, False
         self._encoding = EncodingBar(speaks)
 
-    def stop_at_ctrl_c(self) -> None:
-        """From now on Ctrl+C ends the training after its step, and saves it."""
-        signal.signal(signal.SIGINT, self._interrupt)
+    def stop_when_asked(self) -> None:
+        """From now on Ctrl+C, and the SIGTERM of a scheduler, end the training after its step, and save it."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
 
     def encoded(self, done: int, total: int) -> None:
         self._encoding.report(done, total)
@@ -100,7 +102,7 @@ class ConsoleDisplay:
         """The strip lies in the training's folder."""
 
     def interrupted(self) -> bool:
-        """Whether Ctrl+C was pressed."""
+        """Whether Ctrl+C was pressed, or the process was told to end."""
         return self._stop
 
     def _interrupt(self, number: int, frame: object) -> None:

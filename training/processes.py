@@ -2,11 +2,16 @@
 
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+class LostProcess(ValueError):
+    """Another process ended, and this one cannot go on."""
 
 
 class Processes:
@@ -44,6 +49,10 @@ class Processes:
     def gather(self, values: list[Any]) -> list[Any]:
         """The values of all processes in one list; every process must call it, and waits for the others."""
         return values
+
+    def noticing_loss(self) -> AbstractContextManager[Any]:
+        """Wraps work that needs all processes: raises LostProcess when one of them has ended."""
+        return nullcontext()
 
     def finish(self, status: int = 0) -> int:
         """The last call of a program: returns its exit status, or ends one of several processes with it at once."""
@@ -93,6 +102,20 @@ class AcceleratedProcesses(Processes):
         from accelerate.utils import gather_object
 
         return list(gather_object(values))
+
+    @contextmanager
+    def noticing_loss(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            # NCCL raises a DistError, gloo a plain RuntimeError that names its source file.
+            lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+            if not lost:
+                raise
+            raise LostProcess(
+                "another process of this training has ended. What was saved last is whole: begin all processes again "
+                "with the same line, and they go on from there."
+            ) from error
 
     def finish(self, status: int = 0) -> int:
         # Everything is written. Taken down in order, the threads of PyTorch's process groups abort now and then.

@@ -15,9 +15,10 @@ from zeroconv.commands import main
 def host() -> Iterator[None]:
     """ComfyUI in this process; the command's own way of stopping at Ctrl+C ends with the test."""
     import_host()
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_a_training_from_a_prepared_set_is_that_from_the_pictures(

@@ -17,9 +17,10 @@ from zeroconv.commands import main
 def host() -> Iterator[None]:
     """ComfyUI in this process; the command's own way of stopping at Ctrl+C ends with the test."""
     import_host()
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def written_step(folder: Path) -> int | None:

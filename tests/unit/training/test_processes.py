@@ -33,7 +33,10 @@ from zeroconv.training.settings import Settings
 
 class Losses(Callbacks):
     def __init__(self): self.values = []
-    def stepped(self, progress): self.values.append(progress.loss)
+    def stepped(self, progress):
+        self.values.append(progress.loss)
+        if str(progress.step) == os.environ.get("LOST_AT"):
+            os._exit(9)  # as if killed
     def sample(self, trainer):  # only the main process samples, and is asked to stop while it does
         if trainer.processes.main and str(trainer.step) == os.environ.get("STOP_WHILE_SAMPLING_AT"):
             raise Interrupted
@@ -48,7 +51,8 @@ base, losses = ToyBase(), Losses()
 trainer = Trainer(base, trainable_copy(base.unet_weights()), toy_dataset(), settings, losses, processes)
 for state in sys.argv[4:]:
     trainer.restore(torch.load(state, weights_only=True)["state"])
-finished = trainer.run()
+with processes.noticing_loss():
+    finished = trainer.run()
 with trainer.network() as network:
     sampled = {key: value.clone() for key, value in network.state_dict().items()}
 local = sum(getattr(p, "_local_tensor", p).numel() for p in trainer.control.parameters())
@@ -115,13 +119,17 @@ def finish(*processes: subprocess.Popen[str]) -> None:
             process.kill()
 
 
-def run_two(arguments: list[str], environment: dict[str, str], code: str = WORKER) -> None:
+def two_ranks(environment: dict[str, str]) -> list[dict[str, str]]:
+    """The environment of each of two processes that find each other, as a launcher sets it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [{**shared, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-    finish(*(start(arguments, rank, code) for rank in ranks))
+    return [{**shared, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+
+
+def run_two(arguments: list[str], environment: dict[str, str], code: str = WORKER) -> None:
+    finish(*(start(arguments, rank, code) for rank in two_ranks(environment)))
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +189,21 @@ def test_an_interrupt_of_the_process_that_samples_ends_all(tmp_path: Path) -> No
     run_two([str(BATCH), str(STEPS), str(tmp_path / "two.pt")], {"STOP_WHILE_SAMPLING_AT": "1"})
     two = torch.load(tmp_path / "two.pt")
     assert (two["step"], two["finished"]) == (1, False)
+
+
+def test_a_lost_process_ends_the_other_with_one_sentence(tmp_path: Path) -> None:
+    ranks = two_ranks({})
+    killed = start([str(BATCH), str(STEPS), str(tmp_path / "two.pt")], {**ranks[1], "LOST_AT": "2"})
+    other = start([str(BATCH), str(STEPS), str(tmp_path / "two.pt")], ranks[0])
+    try:
+        _, said = other.communicate(timeout=300)
+        assert killed.wait(300) == 9
+    finally:
+        killed.kill()
+        other.kill()
+    assert other.returncode != 0
+    last = said.strip().splitlines()[-1]
+    assert "LostProcess: another process of this training has ended" in last, said[-3000:]
 
 
 def test_two_processes_share_the_encoding_and_write_one_cache(tmp_path: Path) -> None:
