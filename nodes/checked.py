@@ -122,6 +122,12 @@ def _latent(declared: Any, value: Any) -> Any:
     return value
 
 
+def _conditioning(declared: Any, value: Any) -> Any:
+    if not isinstance(value, list):
+        raise ValueError(f"{declared.id} is {_shown(value)}; expected a prompt, as CLIP Text Encode gives it.")
+    return value
+
+
 def _shown(value: Any) -> str:
     """A value, short and printable."""
     if value is None:
@@ -141,5 +147,6 @@ CHECKS = (
     (io.Image.Input, _image),
     (io.Mask.Input, _mask),
     (io.Latent.Input, _latent),
+    (io.Conditioning.Input, _conditioning),
 )
 """Type of an input, and what gives its value or raises."""

@@ -22,13 +22,12 @@ def mappings(replacement: Replacement, defaults: Mapping[str, Any]) -> list[dict
 def complete_missing(rows: Iterable[StandIn], prompt: Mapping[str, Any]) -> None:
     """Give the nodes of a prompt that no pack has all inputs of their rows, since the host looks each of them up.
 
-    It raises KeyError for one that is absent, as optional inputs often are, and the prompt with it.
+    It raises KeyError for one that is absent, and for a node without `_meta`, as programs send it; the prompt is lost.
+    What is required and not there is None, so that the node of ours says what it misses.
     """
     known = {row.id: row for row in rows}
     for node in prompt.values():
         row = known.get(str(node.get("class_type"))) if isinstance(node, dict) else None
         if row is not None and isinstance(node.get("inputs"), dict) and not is_registered(row.id):
-            absent = {
-                item.id: item.when_absent for item in row.inputs if item.optional and item.id not in node["inputs"]
-            }
-            node["inputs"].update(absent)
+            node.setdefault("_meta", {})
+            node["inputs"].update({item.id: item.when_absent for item in row.inputs if item.id not in node["inputs"]})

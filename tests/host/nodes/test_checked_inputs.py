@@ -52,6 +52,14 @@ def test_numbers_that_are_none_or_out_of_range_are_refused_by_every_node(node: s
 
 
 @pytest.mark.parametrize(
+    ("node", "declared"), inputs_of(io.Conditioning.Input), ids=lambda value: getattr(value, "id", value)
+)
+def test_prompts_that_are_none_are_refused_by_every_node(node: str, declared: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{declared.id} is empty: "):
+        run(node, **{declared.id: None})
+
+
+@pytest.mark.parametrize(
     ("node", "declared"), inputs_of(io.Image.Input, io.Mask.Input), ids=lambda value: getattr(value, "id", value)
 )
 def test_images_and_masks_that_are_none_are_refused_by_every_node(node: str, declared: Any) -> None:

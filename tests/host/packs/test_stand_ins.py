@@ -208,8 +208,10 @@ def as_prompt(row):
 
 
 def absences(row):
-    optional = [item.id for item in row.inputs if item.optional]
-    return [(), *((name,) for name in optional), tuple(optional)]
+    """Inputs that a prompt leaves out: none, each alone, all that are optional, and all."""
+    optional = tuple(item.id for item in row.inputs if item.optional)
+    every = tuple(item.id for item in row.inputs)
+    return [(), *((name,) for name in every), optional, every]
 
 
 @pytest.mark.parametrize("name", REPLACED)
@@ -222,6 +224,7 @@ def test_the_host_finds_every_input_it_looks_up(name, monkeypatch):
         prompt = {"1": {"class_type": "LoadImage", "inputs": {}}, "2": {"class_type": name, "inputs": dict(inputs)}}
         complete_missing(STAND_INS, prompt)
         completed = prompt["2"]["inputs"]
+        assert prompt["2"]["_meta"] == {}
         assert set(row.replacement.inputs.values()) <= set(completed)
         assert inputs.items() <= completed.items()
         for item in row.inputs:
@@ -249,7 +252,7 @@ def test_a_newer_host_replaces_them(name, monkeypatch):
     monkeypatch.setattr(nodes, "NODE_CLASS_MAPPINGS", OURS)
     for absent in absences(ROWS[name]):
         inputs = {key: value for key, value in as_prompt(ROWS[name]).items() if key not in absent}
-        prompt = {"2": {"class_type": name, "inputs": inputs, "_meta": {}}}
+        prompt = {"2": {"class_type": name, "inputs": inputs}}  # without _meta, as programs send it
         complete_missing(STAND_INS, prompt)
         manager.apply_replacements(prompt)
         replacement = REPLACED[name]
