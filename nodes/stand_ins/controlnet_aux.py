@@ -292,7 +292,26 @@ def _inpaint(image: torch.Tensor, mask: torch.Tensor, black_pixel_for_xinsir_cn:
     return (mark_masked(image[..., :3], fitted, marks[bool(black_pixel_for_xinsir_cn)]),)
 
 
+LERES = preprocessors()["leres_depth"]
+
+
+def _leres(image: torch.Tensor, rm_nearest: float, rm_background: float, resolution: int, **values: Any) -> Any:
+    """White is near; what is nearer or farther than a share of the whole range, in percent, is white or black."""
+    (depth,) = PADDED.run(LERES, image, resolution, {"network_size": 0})
+    if rm_nearest:
+        depth = torch.where(1 - depth <= rm_nearest / 100, torch.ones_like(depth), depth)
+    if rm_background:
+        depth = torch.where(depth <= rm_background / 100, torch.zeros_like(depth), depth)
+    return (depth,)
+
+
 OTHERS = (
+    StandIn("LeReS-DepthMapPreprocessor", "LeReS Depth Map (enable boost for leres++)", PACK,
+            (image(), number("rm_nearest", 0.0, 0, 100, optional=True),
+             number("rm_background", 0.0, 0, 100, optional=True), _off("boost"), RESOLUTION), PICTURE, _leres,
+            Replacement(LERES.node_id, {"image": "image", "resolution": "resolution"}, {"network_size": 0}),
+            difference="boost does nothing: LeReS++ is not here. The network sees colors as in its training, red "
+            "first and 0 to 1; the pack shows it blue first and 0 to 255.", weights=LERES.weights),
     StandIn("ScribblePreprocessor", "Scribble Lines", PACK, (image(), RESOLUTION), PICTURE, _scribble),
     StandIn("BinaryPreprocessor", "Binary Lines", PACK, (image(), _byte("bin_threshold", 100), RESOLUTION), PICTURE,
             _binary, Replacement("ZeroConvThreshold", {

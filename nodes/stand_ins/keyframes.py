@@ -23,10 +23,14 @@ EASINGS = ("linear", "ease-in", "ease-out", "ease-in-out")
 
 @dataclass(frozen=True, eq=False)
 class ControlWeights:
-    """CONTROL_NET_WEIGHTS. blocks: over the depth, None for all alike. negative: factor for the negative prompt."""
+    """CONTROL_NET_WEIGHTS. blocks: over the depth, None for all alike. negative: factor for the negative prompt.
+
+    inpaint_mask: (B, H, W), 1 where an inpainting network is to paint anew.
+    """
 
     blocks: BlockWeights | None = None
     negative: float = 1.0
+    inpaint_mask: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,7 @@ def _apply(positive: Conditioning, negative: Conditioning, values: dict[str, Any
             values["end_percent"],
             vae,
             _product(values["mask_optional"], part.mask),
+            inpaint_mask=None if part.weights is None else part.weights.inpaint_mask,
         )
         positive, negative = apply_unit(unit, positive, negative)
     return positive, negative

@@ -5,16 +5,17 @@ from typing import Any
 
 from ....controlnet.strength.block_weights import BlockWeights, Listed, MiddleTimes, Numbered, Soft, Uniform
 from ..keyframes import ControlWeights, TimestepKeyframe
-from ..row import StandIn, number, switch
+from ..row import StandIn, number, socket, switch
 from .rows import WEIGHTS, optional, row
 
 
 def _weights(blocks: BlockWeights | None, values: dict[str, Any], has_middle: bool = True) -> tuple[Any, ...]:
     """Weights, and a keyframe that has them from the beginning."""
-    middle = (values["cn_extras"] or {}).get("middle_mult", 1.0)
+    extras = values["cn_extras"] or {}
+    middle = extras.get("middle_mult", 1.0)
     if middle != 1 and has_middle:
         blocks = MiddleTimes(blocks or Uniform(), middle)
-    weights = ControlWeights(blocks, values.get("uncond_multiplier", 1.0))
+    weights = ControlWeights(blocks, values.get("uncond_multiplier", 1.0), extras.get("inpaint_mask"))
     return weights, (TimestepKeyframe(weights=weights),)
 
 
@@ -31,8 +32,13 @@ def _adapter(names: tuple[str, ...], **values: Any) -> tuple[Any, ...]:
     return _weights(Listed(tuple(values[name] for name in names)), values, has_middle=False)
 
 
-def _middle(middle_mult: float, cn_extras: dict[str, float] | None) -> dict[str, float]:
-    return {**(cn_extras or {}), "middle_mult": middle_mult}
+def _anima(**values: Any) -> tuple[Any, ...]:
+    return _weights(Listed(tuple(values[name] for name in ANIMA_BLOCKS)), values, has_middle=False)
+
+
+def _extras(cn_extras: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    """What weights take beside factors, of this node and those before it."""
+    return {**(cn_extras or {}), **more}
 
 
 NEGATIVE_AND_EXTRAS = (
@@ -46,6 +52,8 @@ OUTPUTS = (*(f"output_{number}" for number in range(12)), "middle_0")
 OLD_OUTPUTS = tuple(f"weight_{number:02}" for number in range(13))
 INPUTS = tuple(f"input_{number}" for number in range(4))
 OLD_INPUTS = OLD_OUTPUTS[:4]
+ANIMA_BLOCKS = tuple(f"block_{number}" for number in range(28))
+EXTRAS = (("CN_WEIGHTS_EXTRAS", "cn_extras"),)
 FLIPPED = (switch("flip_weights", False),)
 
 
@@ -74,6 +82,9 @@ WEIGHT_NODES = (
     row("ACN_DefaultUniversalWeights", "Default Weights", NEGATIVE_AND_EXTRAS[1:], WEIGHTS,
          lambda **values: _weights(None, values)),
     row("ACN_ExtrasMiddleMult", "Middle Weight Extras",
-         (number("middle_mult", 1.0, 0.0, 10.0, 0.001), NEGATIVE_AND_EXTRAS[1]), (("CN_WEIGHTS_EXTRAS", "cn_extras"),),
-         _middle),
+         (number("middle_mult", 1.0, 0.0, 10.0, 0.001), NEGATIVE_AND_EXTRAS[1]), EXTRAS, _extras),
+    row("ACN_CustomControlNetWeightsAnima", "ControlNet Custom Weights [Anima]",
+         (*(number(name, 1.0, 0.0, 10.0, 0.001) for name in ANIMA_BLOCKS), *NEGATIVE_AND_EXTRAS), WEIGHTS, _anima),
+    row("ACN_AnimaLLLiteExtras", "Anima LLLite Extras", (socket("inpaint_mask", "MASK"), NEGATIVE_AND_EXTRAS[1]),
+         EXTRAS, _extras),
 )  # fmt: skip

@@ -4,11 +4,15 @@ import asyncio
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.comfy_host import import_host, small_model
 from support.other_packs import load_pack
 
 import_host()
 
+import folder_paths
+from support.dit_models import dit_model, dit_prompts, sample_dit
+from support.model_patches import here, metadata, tensors
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.nodes.stand_ins.advanced_controlnet import CONTROLNETS
 
@@ -167,5 +171,36 @@ def test_the_sampling_is_theirs(pair, model, graph):
     )
     expected, given = (sample(model, [], STEPS, [output[side] for output in outputs]) for side in (0, 1))
     free = sample(model, [], STEPS)
+    apart = float((given - expected).norm() / (expected - free).norm())
+    assert apart < 2e-3, apart
+
+
+@pytest.mark.skipif("anima lllite" not in here(), reason="this ComfyUI has no ControlNet-LLLite of Anima")
+@pytest.mark.parametrize("name", ["anima lllite", "anima lllite inpaint"])
+def test_anima_is_theirs(pair, name, tmp_path, monkeypatch):
+    """Their loader, weights for each block and the mask of what is to be painted anew."""
+    save_file(
+        {key: value.contiguous() for key, value in tensors(name).items()}, tmp_path / "a.safetensors", metadata(name)
+    )
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "model_patches", ([str(tmp_path)], {".safetensors"}))
+    (control,) = pair("ACN_AnimaLLLiteLoaderAdvanced", model_patch="a.safetensors")
+    hole = torch.zeros(1, 64, 96)
+    hole[:, 16:40, :50] = 1
+    (extras,) = pair("ACN_AnimaLLLiteExtras", inpaint_mask=hole)
+    # The model has 3 blocks, not 28: theirs takes the first weights, ours the first, the middle and the last.
+    by_block = dict.fromkeys(range(28), 1.0) | {0: 0.3, 2: 0.6, 27: 0.6}
+    values = {f"block_{number}": weight for number, weight in by_block.items()}
+    more = {"cn_extras": extras} if "inpaint" in name else {}
+    weights = pair("ACN_CustomControlNetWeightsAnima", **values, uncond_multiplier=0.5, **more)[0]
+    positive, negative = dit_prompts()
+    outputs = pair(
+        APPLY, positive=positive, negative=negative, control_net=control, image=hint(1, 64, 96), strength=0.8,
+        start_percent=0.0, end_percent=1.0, weights_override=weights,
+    )  # fmt: skip
+    model = dit_model("anima")
+    expected, given = (
+        sample_dit("anima", model, [], 2, prompts=tuple(output[side] for output in outputs)) for side in (0, 1)
+    )
+    free = sample_dit("anima", model, [], 2)
     apart = float((given - expected).norm() / (expected - free).norm())
     assert apart < 2e-3, apart

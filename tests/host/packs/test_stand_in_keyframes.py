@@ -9,7 +9,7 @@ import_host()
 from support.sampling import Run, core, hint, ours, prompts, sample
 from zeroconv.controlnet.strength.block_weights import Listed, MiddleTimes, Numbered, Soft, Uniform
 from zeroconv.host.conditioning import Unit
-from zeroconv.nodes.stand_ins.advanced_controlnet import CONTROLNETS, loaders
+from zeroconv.nodes.stand_ins.advanced_controlnet import CONTROLNETS, apply, loaders
 from zeroconv.nodes.stand_ins.keyframes import (
     BEGINNING,
     ControlWeights,
@@ -198,3 +198,17 @@ def test_one_prompt_alone_is_controlled_on_both_sides(model):
         "ACN_AdvancedControlNetApplySingle_v2", conditioning=positive, control_net=ours(1), image=hint()
     )
     same(sample(model, [], Run(steps=5), (controlled, negative)), applied(model, ours(1)))
+
+
+def test_the_mask_of_animas_extras_is_what_is_painted_anew(monkeypatch):
+    """It goes with the weights to Apply."""
+    units = []
+    monkeypatch.setattr(apply, "apply_unit", lambda unit, *prompts: units.append(unit) or prompts)
+    mask = torch.rand(1, 8, 8)
+    (extras,) = run("ACN_AnimaLLLiteExtras", inpaint_mask=mask, cn_extras={"middle_mult": 0.5})
+    weights, keyframe = run("ACN_DefaultUniversalWeights", cn_extras=extras)
+    for given in ({"weights_override": weights}, {"timestep_kf": keyframe}, {}):
+        run("ACN_AdvancedControlNetApply_v2", positive=[], negative=[], control_net=ours(1), image=hint(), **given)
+    assert units[0].inpaint_mask is units[1].inpaint_mask is mask
+    assert units[2].inpaint_mask is None
+    assert isinstance(weights.blocks, MiddleTimes)

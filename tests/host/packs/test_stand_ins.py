@@ -129,6 +129,19 @@ def test_scribbles_stay_black_on_white():
     assert torch.equal(drawn, (paper > 0.5).float())
 
 
+def test_leres_cuts_off_what_is_near_and_far(monkeypatch):
+    """A share of the whole range, in percent: the nearest becomes white, the farthest black."""
+    depth = torch.linspace(0, 1, 64).expand(1, 64, 64)[..., None].expand(-1, -1, -1, 3)
+    monkeypatch.setattr(framing, "run_preprocessor", lambda *_: Hint(depth))
+    row = ROWS["LeReS-DepthMapPreprocessor"]
+    values = row.complete({"image": torch.rand(1, 64, 64, 3), "resolution": 64})
+    assert torch.equal(row.run(**values)[0], depth)
+    (cut,) = row.run(**{**values, "rm_nearest": 20.0, "rm_background": 30.0})
+    assert bool((cut[depth > 0.81] == 1).all() and (cut[depth < 0.29] == 0).all())
+    between = (depth > 0.31) & (depth < 0.79)
+    assert torch.equal(cut[between], depth[between])
+
+
 # When they are registered
 
 
