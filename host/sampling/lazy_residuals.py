@@ -5,9 +5,11 @@ and those of other packs) then often leaves the base model out: nobody takes the
 run. Everyone else finds what the host's contract promises: lists of tensors.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...controlnet.residuals import PARTS
@@ -21,7 +23,7 @@ def lazy_residuals(make: Callable[[], HostResiduals], lengths: Mapping[str, int 
 
     lengths: of the lists, where they are known before; a list of no residuals is an ordinary one.
     """
-    source = _Source(make)
+    source = _Source(_outside_graphs(make))
     return {part: [] if lengths[part] == 0 else LazyList(source, part, lengths[part]) for part in PARTS}
 
 
@@ -31,6 +33,15 @@ def known_length(residuals: HostResiduals | None, part: str) -> int | None:
     if isinstance(values, LazyList):
         return values.length
     return 0 if values is None else len(values)
+
+
+def _outside_graphs(make: Callable[[], HostResiduals]) -> Callable[[], HostResiduals]:
+    """The same call, which is not part of a compiled base model (core's TorchCompileModel).
+
+    The compiler follows the base model into the list that it takes residuals from: it would compile pieces of the
+    ControlNet and of the chain's sum, some of them anew at every step. Where nothing is compiled it is not imported.
+    """
+    return torch.compiler.disable(lambda: make()) if "torch._dynamo" in sys.modules else make
 
 
 class _Source:

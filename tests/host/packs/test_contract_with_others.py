@@ -23,6 +23,7 @@ from zeroconv.host.settings import with_factors
 
 import comfy.controlnet  # isort: skip
 import comfy.samplers  # isort: skip
+from comfy.ldm.modules.diffusionmodules import openaimodel  # isort: skip
 from comfy_extras import nodes_custom_sampler, nodes_model_downscale  # isort: skip
 
 
@@ -324,6 +325,42 @@ def test_a_compiled_network_runs_and_is_compiled_once(model):
     assert len(graphs) == first > 0
     with pytest.raises(ValueError, match="keeps its network"):
         control.control_model = torch.nn.Identity()
+
+
+class Skips(torch.nn.Module):
+    """Takes the residuals as core's UNet does; nothing of it is a network."""
+
+    def forward(self, skips, control):
+        return sum(openaimodel.apply_control(skip, control, "output").sum() for skip in skips)
+
+
+@pytest.mark.parametrize("before", [core, ours])
+def test_a_compiled_base_model_compiles_nothing_of_the_control(model, before):
+    """TorchCompileModel: the compiler follows the UNet into the lists of residuals. Nothing is compiled anew later."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph.code)
+        return graph.forward
+
+    positive, negative = prompts()
+    for control in (before(1), ours(2)):
+        positive, negative = apply_unit(Unit(control, hint(1, 64, 64)), positive, negative)
+    control = positive[0][1]["control"]
+    control.pre_run(model.model, model.model.model_sampling.percent_to_sigma)
+    plain, compiled = Skips(), torch.compile(Skips(), backend=backend)
+    counts = []
+    for seed, sigma in enumerate((9.0, 6.0, 3.0)):
+        x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+        cond, options = {"c_crossattn": positive[0][0]}, {"cond_or_uncond": [0], "uuids": ["a"]}
+        with torch.inference_mode():
+            given = [control.get_control(x, torch.full((1,), sigma), cond, 1, dict(options)) for _ in range(2)]
+            skips = [torch.zeros_like(residual) for residual in reversed(list(given[1]["output"]))]
+            expected = plain([skip.clone() for skip in skips], given[1])
+            torch.testing.assert_close(compiled(skips, given[0]), expected)
+        counts.append(len(graphs))
+    assert counts[0] == counts[-1]
+    assert not [code for code in graphs if "conv" in code or "linear" in code or "norm" in code]
 
 
 def draw(model, control, on):
