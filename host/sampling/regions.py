@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...controlnet.hint.region import Region
 from ...controlnet.networks.union import UnionHint
-from ...controlnet.strength.mask import Mask
+from ...controlnet.strength.mask import Mask, resize_mask
 
 REGIONS_OPTION = "zeroconv_regions"
 ITEMS_OPTION = "zeroconv_items"
@@ -75,16 +75,17 @@ class Layers:
 
         Where the numbers of pictures do not fit together, it is the hint too.
         """
-        others = [union_hint.hint for union_hint in self.union_hints]
+        size = (self.hint.shape[-2], self.hint.shape[-1])
+        others = [
+            nn.functional.interpolate(union_hint.hint.to(self.hint), size, mode="bilinear")
+            for union_hint in self.union_hints
+        ]
         if self.mask is not None:
-            others.append(self.mask.values[:, None])
-        count = max((other.shape[0] for other in others), default=1)
-        count = max(count, self.hint.shape[0])
+            others.append(resize_mask(self.mask.values, size)[:, None].to(self.hint))
+        count = max(layer.shape[0] for layer in (self.hint, *others))
         if not others or any(layer.shape[0] not in (1, count) for layer in (self.hint, *others)):
             return self.hint
-        size = (self.hint.shape[-2], self.hint.shape[-1])
-        fitted = (nn.functional.interpolate(other.to(self.hint), size, mode="bilinear") for other in others)
-        return torch.cat([layer.expand(count, -1, -1, -1) for layer in (self.hint, *fitted)], dim=1)
+        return torch.cat([layer.expand(count, -1, -1, -1) for layer in (self.hint, *others)], dim=1)
 
     def unpacked(self, tile: Tensor) -> "Layers":
         """The layers of a tile that another pack cut out of the packed ones, or put in their place.

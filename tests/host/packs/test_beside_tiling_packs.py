@@ -105,13 +105,25 @@ def test_tiled_ksampler_as_with_cores_control(model, strategy, monkeypatch):
 
 
 def test_tiled_ksampler_cuts_the_mask(model):
-    """Tiles where the mask is whole are as without it; the others are not."""
+    """Tiles where the mask is white are as without it, those where it is black as without a control."""
     node = load_pack("TILED_KSAMPLER_DIR", "tiled_ksampler_beside").NODE_CLASS_MAPPINGS["BNK_TiledKSampler"]
     picture, mask = hint(1, 512, 512), torch.zeros(1, 512, 512)
     mask[..., :256] = 1
-    half, whole = (ksampler(node, model, control, picture, "simple") for control in (masked(ours(1), mask), ours(1)))
+    controls = (masked(ours(1), mask), ours(1), None)
+    half, whole, free = (ksampler(node, model, control, picture, "simple") for control in controls)
     assert relative_error(half[..., :32], whole[..., :32]) <= 1e-4
-    assert relative_error(half[..., 32:], whole[..., 32:]) > 0.01
+    assert torch.equal(half[..., 32:], free[..., 32:])
+    assert relative_error(whole[..., 32:], free[..., 32:]) > 0.01
+
+
+def test_tiled_ksampler_spreads_no_control_into_black_tiles(model):
+    """Its padded tiles lie across the mask's edge too; what they spread ends with them, half a tile further."""
+    node = load_pack("TILED_KSAMPLER_DIR", "tiled_ksampler_beside").NODE_CLASS_MAPPINGS["BNK_TiledKSampler"]
+    picture, mask = hint(1, 512, 512), torch.zeros(1, 512, 512)
+    mask[..., :256] = 1
+    half, free = (ksampler(node, model, control, picture, "padded") for control in (masked(ours(1), mask), None))
+    assert torch.equal(half[..., 48:], free[..., 48:])
+    assert relative_error(half[..., 32:48], free[..., 32:48]) > 0.01
 
 
 # Ultimate SD Upscale

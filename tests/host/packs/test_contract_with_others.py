@@ -248,6 +248,18 @@ def test_a_mask_is_cut_with_the_hint(model, corner, way):
         assert not is_same(tile_residuals(control, x), tile_residuals(begun(masked(ours(1), mask), model, part), x))
 
 
+@pytest.mark.parametrize("way", ["cond_hint", "cond_hint_original"])
+def test_a_tile_where_the_mask_is_black_gets_no_control(model, way):
+    mask = torch.zeros(1, 128, 128)
+    mask[..., :64] = 1
+    x = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    control = begun(masked(ours(1), mask), model, hint(1, 64, 64))
+    packed = control.cond_hint_original
+    for corner, acts in (((0, 0), True), ((4, 4), False)):
+        setattr(control, way, cut(packed, corner, 8))
+        assert any(bool(value.any()) for value in tile_residuals(control, x)) is acts
+
+
 def test_several_tiles_in_one_pass_keep_their_prompts(model):
     """Tiled Diffusion lays tile after tile, each with all prompts and pictures, and tells nobody."""
     picture, mask = hint(1, 64, 64), half_mask()
@@ -267,8 +279,10 @@ def test_several_tiles_in_one_pass_keep_their_prompts(model):
         assert is_same([value[rows] for value in together], tile_residuals(alone, x[rows], 2, 2))
 
 
-def test_a_tile_of_the_whole_picture_is_no_tile(model):
-    picture, mask = hint(1, 64, 64), half_mask()
+@pytest.mark.parametrize("side", [64, 192])
+def test_a_tile_of_the_whole_picture_is_no_tile(model, side):
+    """Nor where the mask is finer than the hint."""
+    picture, mask = hint(1, 64, 64), (hint(1, side, side, seed=8)[..., 0] > 0.9).float()
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     control = begun(masked(ours(1), mask), model, picture)
     plain = tile_residuals(control, x)
