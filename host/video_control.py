@@ -113,7 +113,13 @@ class ResidualStrength:
         return hash(self.strength)
 
     def __rmul__(self, residual: Tensor) -> Tensor:
-        """residual: (rows, tokens, C)."""
+        """residual: (rows, tokens, C). Raises ValueError where those are not the tokens of the whole video."""
+        if residual.shape[1] != self.weights.shape[0]:
+            raise ValueError(
+                f"The mask or frames of Shape Video Control lie over the {self.weights.shape[0]} tokens of the whole "
+                f"video, but {residual.shape[1]} are sampled at a time. With VACE in context windows leave mask and "
+                "frames out; strength, range and schedule act in every window."
+            )
         place = residual.device, residual.dtype
         if place not in self._moved:
             self._moved[place] = (self.weights * self.strength).to(*place)[None, :, None]

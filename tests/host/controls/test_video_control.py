@@ -1,6 +1,7 @@
 """Shape Video Control: control that comes through the conditioning acts as strong, when and where it is told."""
 
 import importlib
+import inspect
 import itertools
 
 import pytest
@@ -10,6 +11,7 @@ from support.dit_models import dit_model, dit_prompts, sample_dit
 
 import_host()
 
+import comfy.context_windows as context_windows
 import comfy.latent_formats
 from zeroconv.controlnet.strength.per_item import ItemStrengths
 from zeroconv.controlnet.strength.schedule import Schedule
@@ -105,6 +107,34 @@ def test_a_range_is_that_of_two_conditionings_of_comfyui(models):
         "wan vace", models["wan vace"], [], steps=STEPS, prompts=(parts[0] + parts[2], parts[1] + parts[3])
     )
     assert torch.equal(latents("wan vace", models, CONTROL["wan vace"], end=0.4), by_hand)
+
+
+def in_windows(model):
+    """Context windows of ComfyUI along the time of a video, of two frames each."""
+    schedule = context_windows.get_matching_context_schedule("standard_static")
+    fuse = context_windows.get_matching_fuse_method("pyramid")
+    windowed = model.clone()
+    windowed.model_options["context_handler"] = context_windows.IndexListContextHandler(
+        context_schedule=schedule, fuse_method=fuse, context_length=2, context_overlap=1, dim=2
+    )
+    context_windows.create_prepare_sampling_wrapper(windowed)
+    return windowed
+
+
+@pytest.mark.skipif("vace_context" not in inspect.getsource(context_windows), reason="this ComfyUI cuts no VACE")
+def test_in_context_windows_strength_is_cores_and_vaces_mask_says_why_not(models):
+    windowed = {name: in_windows(model) for name, model in models.items()}
+    own = {**CONTROL["wan vace"], "vace_strength": [OWN * 0.5]}
+    mine = latents("wan vace", windowed, CONTROL["wan vace"], strength=0.5)
+    assert torch.equal(mine, latents("wan vace", windowed, own))
+    assert not torch.equal(mine, latents("wan vace", models, own))
+    left = torch.ones(1, 64, 96)
+    left[..., 48:] = 0
+    with pytest.raises(ValueError, match="With VACE in context windows leave mask and frames out"):
+        latents("wan vace", windowed, CONTROL["wan vace"], mask=left)
+    masked = latents("wan fun", windowed, CONTROL["wan fun"], mask=left)
+    others = (latents("wan fun", windowed, settings["wan fun"]) for settings in (CONTROL, NONE))
+    assert not any(torch.equal(masked, other) for other in others)
 
 
 def test_a_reference_image_of_vace_keeps_its_strength():
