@@ -41,7 +41,10 @@ def _outside_graphs(make: Callable[[], HostResiduals]) -> Callable[[], HostResid
     The compiler follows the base model into the list that it takes residuals from: it would compile pieces of the
     ControlNet and of the chain's sum, some of them anew at every step. Where nothing is compiled it is not imported.
     """
-    return torch.compiler.disable(lambda: make()) if "torch._dynamo" in sys.modules else make
+    if "torch._dynamo" not in sys.modules:
+        return make
+    uncompiled: Any = torch.compiler.disable(lambda: make())
+    return uncompiled
 
 
 class _Source:

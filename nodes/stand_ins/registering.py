@@ -7,6 +7,7 @@ from ...host.packs import read_setting, register_missing, running_server, when_p
 from ..checked import checked
 from ..errors import with_printable_errors
 from . import STAND_INS
+from .calling import callable_by_others
 from .node import node_of
 from .replacing import complete_missing
 
@@ -31,7 +32,9 @@ def register_stand_ins() -> list[str]:
     if not read_setting(SETTING, True):
         return []
     free = register_missing(
-        {row.id: with_printable_errors(checked(node_of(row))) for row in STAND_INS}, NAMES, "ZeroConvLoad"
+        {row.id: callable_by_others(with_printable_errors(checked(node_of(row))), row) for row in STAND_INS},
+        NAMES,
+        "ZeroConvLoad",
     )
     if free:
         logger.info("ZeroConv stands in for %d nodes of packs that are not installed.", len(free))

@@ -14,6 +14,7 @@ from zeroconv.nodes.compat import offer_replacements, widget_defaults
 from zeroconv.nodes.control import apply, load
 from zeroconv.nodes.preprocess import methods as preprocess
 from zeroconv.nodes.stand_ins import STAND_INS, controlnet_aux, framing, registering
+from zeroconv.nodes.stand_ins.calling import METHODS
 from zeroconv.nodes.stand_ins.node import node_of
 from zeroconv.nodes.stand_ins.replacing import complete_missing, mappings
 from zeroconv.preprocessors.description import Hint
@@ -170,6 +171,32 @@ def test_the_switch_turns_them_off(registry, monkeypatch):
     monkeypatch.setattr(registering, "read_setting", lambda name, usual: False)
     assert registering.register_stand_ins() == []
     assert set(registry) == {"CannyEdgePreprocessor", "ZeroConvLoad"}
+
+
+def test_other_packs_nodes_find_and_call_them(registry, asked):
+    """As Impact's and Inspire's nodes do at run time: by id, by the original's method, inputs by their place."""
+    registering.register_stand_ins()
+    find = nodes.NODE_CLASS_MAPPINGS
+    assert find["TilePreprocessor"]().execute(PICTURE, 3, resolution=72)[0].shape == (2, 64, 128, 3)
+    assert find["ColorPreprocessor"]().execute(PICTURE, resolution=64)[0].shape[0] == 2
+    find["HEDPreprocessor"]().execute(PICTURE, resolution=64, safe="disable")
+    drawn = find["OpenposePreprocessor"]().estimate_pose(PICTURE, "disable", "enable", "enable", resolution=64)
+    assert isinstance(drawn["result"][0], torch.Tensor)
+    assert not asked[-1][1]["hands"]
+    (marked,) = find["InpaintPreprocessor"]().preprocess(PICTURE, MASK)
+    assert marked.shape == PICTURE.shape
+    apply_theirs = find["ACN_AdvancedControlNetApply"]().apply_controlnet
+    positive, negative, model = apply_theirs(
+        positive=["p"], negative=["n"], control_net=object(), image=PICTURE, strength=0.0, start_percent=0.0,
+        end_percent=1.0,
+    )  # fmt: skip
+    assert (positive, negative, model) == (["p"], ["n"], None)
+    with pytest.raises(ValueError, match="safe is 'maybe'"):
+        find["HEDPreprocessor"]().execute(PICTURE, "maybe")
+
+
+def test_the_names_of_methods_are_of_rows():
+    assert set(METHODS) <= set(ROWS)
 
 
 @pytest.mark.parametrize(
