@@ -28,6 +28,7 @@ METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("depth_zoe", ("ZOE_DEPTH",)),
     ("depth_leres", ("LERES_DEPTH",)),
     ("normals_bae", ("NORMAL_BAE",)),
+    ("normals_dsine", ("DSINE",)),
     ("normals_midas", ("MIDAS_NORMALS",)),
     ("normals_from_depth", ("NORMALS_FROM_DEPTH",)),
     ("shuffle", ("SHUFFLE",)),

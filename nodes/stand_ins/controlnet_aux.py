@@ -190,6 +190,12 @@ DEPTH_AND_NORMALS = (
                   difference=BYTES),
     _preprocessor("BAE-NormalMapPreprocessor", "BAE Normal Map", "normal_bae", RESOLUTION, fixed={"network_size": 0},
                   difference=BYTES),
+    _preprocessor("DSINE-NormalMapPreprocessor", "DSINE Normal Map", "dsine_normals",
+                  number("fov", 60.0, 0, 365.0, optional=True), whole("iterations", 5, 1, 20, optional=True),
+                  RESOLUTION,
+                  settings={"field_of_view": Setting("fov", lambda fov: min(max(fov, 1.0), 170.0)),
+                            "refinements": "iterations"}, fixed={"network_size": 0}, difference="The pack takes the "
+                  "camera from the picture before it is resized, so that its normals change with the resolution."),
     _preprocessor("Zoe-DepthMapPreprocessor", "Zoe Depth Map", "zoe_depth", RESOLUTION, difference=BYTES),
     _preprocessor("DepthAnythingPreprocessor", "Depth Anything", "depth_anything",
                   _words("ckpt_name", *(f"depth_anything_vit{size}14.pth" for size in "lbs")), RESOLUTION,

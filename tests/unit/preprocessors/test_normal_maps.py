@@ -57,23 +57,24 @@ def test_normals_from_depth_are_those_of_the_ball(ball, convention):
 
 
 class KnownNormals(torch.nn.Module):
-    """A network that tells the scene's normals as NormalBAE does: to the left, up and to the viewer."""
+    """A network that tells the scene's normals as all here do: to the left, up and to the viewer."""
 
     def __init__(self, rendering: Rendering) -> None:
         super().__init__()
         right, up, front = rendering.normal[0]
         self.normals = torch.nn.Parameter(torch.stack([-right, up, front, torch.ones_like(up)])[None])
 
-    def forward(self, images):
-        return self.normals.expand(len(images), -1, -1, -1)
+    def forward(self, images, *camera):
+        return self.normals[:, : 3 if camera else 4].expand(len(images), -1, -1, -1)
 
 
+@pytest.mark.parametrize("method", ["normal_bae", "dsine_normals"])
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_normals_of_a_network_come_in_every_convention(ball, convention):
+def test_normals_of_a_network_come_in_every_convention(ball, convention, method):
     settings = {"network_size": 0, "convention": convention}
     network = KnownNormals(ball)
     picture = torch.rand(2, SIZE, SIZE, 3)
-    hint = preprocess(preprocessors()["normal_bae"], picture, lambda name: network, settings).image
+    hint = preprocess(preprocessors()[method], picture, lambda name: network, settings).image
     torch.testing.assert_close(hint[1], expected(ball, convention), atol=1e-6, rtol=0)
 
 
