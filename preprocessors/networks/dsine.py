@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .blocks.efficientnet import HEAD, UNUSED, Encoder
+from .blocks.refinement import ConvGru, enlarge_convexly, window
 from .official import Ops, assemble, unwrap
 
 MULTIPLE = 32
@@ -88,22 +89,6 @@ class _Decoder(nn.Module):
         return self.normal_head(x), self.feature_head(x), self.hidden_head(x)
 
 
-class _Gru(nn.Module):
-    """A gated recurrent unit of convolutions: the new hidden state from the last one and the features."""
-
-    def __init__(self, ops: Ops) -> None:
-        super().__init__()
-        channels = _HIDDEN + _FEATURES + _PLACE
-        for gate in "zrq":
-            self.add_module(f"conv{gate}", ops.Conv2d(channels, _HIDDEN, _WINDOW, padding=_WINDOW // 2))
-
-    def forward(self, hidden: Tensor, features: Tensor) -> Tensor:
-        both = torch.cat([hidden, features], dim=1)
-        update, reset = (self.get_submodule(name)(both).sigmoid() for name in ("convz", "convr"))
-        proposed = self.get_submodule("convq")(torch.cat([reset * hidden, features], dim=1)).tanh()
-        return (1 - update) * hidden + update * proposed
-
-
 class View:
     """The camera of a picture: where each pixel of a map lies in its view.
 
@@ -138,7 +123,7 @@ class Dsine(nn.Module):
         super().__init__()
         self.encoder = Encoder(ops)
         self.decoder = _Decoder(ops)
-        self.gru = _Gru(ops)
+        self.gru = ConvGru(_HIDDEN, _FEATURES + _PLACE, _WINDOW, ops)
         self.prob_head = _head(_HIDDEN, 64, _NEIGHBORS, ops)
         self.xy_head = _head(_HIDDEN, 64, 2 * _NEIGHBORS, ops)
         self.angle_head = _head(_HIDDEN, 64, _NEIGHBORS, ops)
@@ -158,7 +143,7 @@ class Dsine(nn.Module):
             hidden = self.gru(hidden, features)
             normals = self._refined(normals, hidden, view)
         weights = self.up_prob_head(view.joined_to(hidden)).float()
-        return functional.normalize(enlarge_convexly(normals, weights), dim=1)
+        return functional.normalize(enlarge_convexly(normals, weights, _FINER), dim=1)
 
     def _refined(self, normals: Tensor, hidden: Tensor, view: View) -> Tensor:
         """Each pixel's normal from those of its neighbors, turned as the hidden state says and weighted."""
@@ -166,8 +151,8 @@ class Dsine(nn.Module):
         weights = self.prob_head(state).float().sigmoid()
         directions = functional.normalize(self.xy_head(state).float().unflatten(1, (2, _NEIGHBORS)), dim=1)
         angles = self.angle_head(state).float().sigmoid() * math.pi
-        neighbors = _window(normals, _WINDOW)
-        axes = directions_in_the_surface(neighbors, directions, _window(view.slopes(hidden), _WINDOW), view)
+        neighbors = window(normals, _WINDOW)
+        axes = directions_in_the_surface(neighbors, directions, window(view.slopes(hidden), _WINDOW), view)
         turned = facing_camera(
             functional.normalize(rotate(neighbors, axes, angles), dim=1), view.rays(hidden)[:, :, None]
         )
@@ -208,23 +193,6 @@ def facing_camera(normals: Tensor, rays: Tensor) -> Tensor:
     """Unit normals (B, 3, ...) that no ray sees from behind: those that would are turned until it grazes them."""
     cosine = functional.cosine_similarity(normals, rays, dim=1)[:, None]
     return functional.normalize(normals + rays * (cosine.clamp(min=_LEAST_COSINE) - cosine), dim=1)
-
-
-def enlarge_convexly(normals: Tensor, weights: Tensor) -> Tensor:
-    """Normals (B, 3, h, w) eight times as large: each pixel a mean of the 3x3 around it (arXiv 2003.12039).
-
-    weights: (B, 9 * 64, h, w), before the softmax.
-    """
-    shares = weights.unflatten(1, (9, _FINER, _FINER)).softmax(1)
-    around = _window(normals, 3)
-    finer = torch.einsum("bnyxhw,bcnhw->bchywx", shares, around)
-    return finer.flatten(4, 5).flatten(2, 3)
-
-
-def _window(x: Tensor, side: int) -> Tensor:
-    """The pixels around each pixel, row by row, the border repeated: (B, C, h, w) -> (B, C, side * side, h, w)."""
-    padded = functional.pad(x, (side // 2,) * 4, mode="replicate")
-    return functional.unfold(padded, side).unflatten(1, (x.shape[1], side**2)).unflatten(3, x.shape[2:])
 
 
 def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
