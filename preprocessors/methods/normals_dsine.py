@@ -1,7 +1,6 @@
 """Surface normals by DSINE, which knows the camera's field of view."""
 
-import math
-
+from ..camera import FIELD_OF_VIEW, focal_length
 from ..depth_maps import PRECISION
 from ..description import Hint, Inputs, Parameter, Preprocessor
 from ..estimate import network_size, seen_by, to_image_size
@@ -9,18 +8,12 @@ from ..networks import dsine
 from ..normal_maps import V11, convention_parameter, normal_colors
 
 
-def focal_lengths(height: int, width: int, degrees: float) -> tuple[float, float]:
-    """Those of a camera whose longer side sees so many degrees: across in widths and down in heights of a picture."""
-    pixels = max(height, width) / 2 / math.tan(math.radians(degrees) / 2)
-    return pixels / width, pixels / height
-
-
 def _run(inputs: Inputs) -> Hint:
     network = inputs.networks("dsine")
     seen = seen_by(network, inputs.images, inputs.whole_number("network_size"), dsine.MULTIPLE)
     _, height, width, _ = inputs.images.shape
-    camera = focal_lengths(height, width, inputs.number("field_of_view"))
-    normals = network(seen, camera, inputs.whole_number("refinements"))
+    pixels = focal_length(height, width, inputs.number("field_of_view"))
+    normals = network(seen, (pixels / width, pixels / height), inputs.whole_number("refinements"))
     colors = normal_colors(normals.movedim(1, -1), inputs.choice("convention"))
     return Hint(to_image_size(colors.movedim(-1, 1), inputs.images))
 
@@ -33,17 +26,7 @@ DSINE = Preprocessor(
     run=_run,
     parameters=(
         network_size(512, trained=480),
-        Parameter(
-            "field_of_view",
-            "Field of view",
-            60.0,
-            "How wide the camera sees along the longer side: 60 for most photographs, 90 for a wide angle, 20 for a "
-            "telephoto lens.",
-            minimum=1.0,
-            maximum=170.0,
-            step=1.0,
-            unit="degrees",
-        ),
+        FIELD_OF_VIEW,
         Parameter(
             "refinements",
             "Refinements",

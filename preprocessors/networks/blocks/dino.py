@@ -32,11 +32,15 @@ class _PatchEmbedding(nn.Module):
 
 
 class Dino(nn.Module):
-    """DINOv2 without registers. `offset`: cells added to the size when positions are enlarged, as it was trained."""
+    """DINOv2, with registers or without (Darcet et al., arXiv 2309.16588).
 
-    def __init__(self, size: DinoSize, grid: int, ops: Ops, offset: float = 0.1) -> None:
+    offset: cells added to the size when positions are enlarged, as it was trained.
+    """
+
+    def __init__(self, size: DinoSize, grid: int, ops: Ops, offset: float = 0.1, registers: int = 0) -> None:
         super().__init__()
         self.grid, self.offset = grid, offset
+        self.register_tokens = nn.Parameter(torch.empty(1, registers, size.width)) if registers else None
         self.cls_token = nn.Parameter(torch.empty(1, 1, size.width))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + grid**2, size.width))
         self.patch_embed = _PatchEmbedding(size.width, ops)
@@ -52,11 +56,19 @@ class Dino(nn.Module):
         factors = (height + self.offset) / self.grid, (width + self.offset) / self.grid
         return nn.functional.interpolate(positions, scale_factor=factors, mode="bicubic")
 
+    def tokens(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the tokens that the first block reads: of the class, the registers, and the patches."""
+        patches = self.patch_embed.proj(images)
+        tokens = with_positions(patches, self.cls_token, self.pos_embed, self._positions(*patches.shape[2:]))
+        if self.register_tokens is None:
+            return tokens
+        registers = self.register_tokens.to(tokens).expand(len(tokens), -1, -1)
+        return torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
+
     def forward(self, images: Tensor, hooks: tuple[int, ...]) -> list[Tensor]:
         """(B, 3, H, W) -> maps (B, width, H/14, W/14) after the blocks of `hooks`."""
-        patches = self.patch_embed.proj(images)
-        grid = patches.shape[2:]
-        tokens = with_positions(patches, self.cls_token, self.pos_embed, self._positions(*grid))
+        grid = images.shape[2] // PATCH, images.shape[3] // PATCH
+        tokens = self.tokens(images)
         maps = []
         for index, block in enumerate(self.blocks):
             tokens = block(tokens)

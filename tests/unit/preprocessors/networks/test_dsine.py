@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 from zeroconv.benchmarks.models.official_weights import golden_state_dict, random_state_dict
-from zeroconv.preprocessors.methods.normals_dsine import DSINE, focal_lengths
+from zeroconv.preprocessors.camera import focal_length
+from zeroconv.preprocessors.methods.normals_dsine import DSINE
 from zeroconv.preprocessors.networks import dsine
 from zeroconv.preprocessors.running import Options, preprocess
 
@@ -51,8 +52,9 @@ def test_official_weights_fit_strictly():
 
 @pytest.mark.parametrize(("height", "width", "degrees"), ANSWERS)
 def test_answers_are_those_of_the_original(network, height, width, degrees):
+    pixels = focal_length(height, width, degrees)
     with torch.inference_mode():
-        normals = network(pictures(height, width), focal_lengths(height, width, degrees))
+        normals = network(pictures(height, width), (pixels / width, pixels / height))
     assert normals.shape == (3, 3, height, width)
     step = normals.numel() // 12
     values = normals.flatten()[step // 2 :: step][:12]
