@@ -87,3 +87,15 @@ def test_a_choice_that_does_not_exist_is_told_to_who_queued_it(server: ComfyServ
     workflow.save_image(Output(hint, 0))
     with pytest.raises(PromptError, match="measure"):
         server.queue(workflow.to_api())
+
+
+def test_a_node_wired_to_depth_that_is_not_there_says_why(server: ComfyServer) -> None:
+    workflow = Workflow()
+    image = random_image(workflow, 64, 64, seed=0)
+    settings = {"resolution": 0, "method": "canny", "result_size": "processing", "compare": False, "settings": ""}
+    node = workflow.add("ZeroConvPreprocess", image=image, **settings)
+    workflow.save_image(Output(node, 0))
+    server.queue(workflow.to_api())
+    workflow.save_image(Output(workflow.add("MaskToImage", mask=Output(node, 2)), 0))
+    with pytest.raises(PromptError, match="makes no depth"):
+        server.queue(workflow.to_api())
