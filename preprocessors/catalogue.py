@@ -26,6 +26,7 @@ METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("depth_midas", ("MIDAS_DEPTH",)),
     ("depth_anything", ("DEPTH_ANYTHING_V2", "DEPTH_ANYTHING_V2_METRIC", "DEPTH_ANYTHING")),
     ("depth_zoe", ("ZOE_DEPTH",)),
+    ("depth_zoe_anything", ("ZOE_DEPTH_ANYTHING",)),
     ("depth_leres", ("LERES_DEPTH",)),
     ("metric3d", ("METRIC3D_DEPTH", "METRIC3D_NORMALS")),
     ("normals_bae", ("NORMAL_BAE",)),

@@ -59,8 +59,16 @@ class _DepthScratch(Scratch):
         )
 
     def forward(self, levels: list[Tensor], size: tuple[int, int]) -> Tensor:
-        x = self.output_conv2(enlarge(self.output_conv1(self.fuse(levels)), size))
+        x = self.depth_of(self.features_of(self.fuse(levels), size))
         return x.relu() if self.farthest is None else x.sigmoid() * self.farthest
+
+    def features_of(self, fused: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, C, h, w) -> the features that depth is told of, (B, 32, *size)."""
+        return self.output_conv2[:2](enlarge(self.output_conv1(fused), size))
+
+    def depth_of(self, features: Tensor) -> Tensor:
+        """(B, 32, H, W) -> (B, 1, H, W), of any sign."""
+        return self.output_conv2[2](features)
 
 
 class _DepthHead(nn.Module):
@@ -79,8 +87,12 @@ class _DepthHead(nn.Module):
         self.scratch = _DepthScratch(size, farthest, ops)
 
     def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        return self.scratch(self.levels(maps), size)
+
+    def levels(self, maps: list[Tensor]) -> list[Tensor]:
+        """The maps at the four sizes that are fused, finest first."""
         steps = zip(self.projects, self.resize_layers, maps, strict=True)
-        return self.scratch([resize(project(features)) for project, resize, features in steps], size)
+        return [resize(project(features)) for project, resize, features in steps]
 
 
 class DepthAnything(nn.Module):
@@ -99,9 +111,12 @@ class DepthAnything(nn.Module):
 
         Inverse depth, 0 or more, near is large; or the distance in metres, up to the farthest.
         """
+        return self.depth_head(self.maps(images), (images.shape[2], images.shape[3]))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """RGB (B, 3, H, W) in 0..1 -> what the decoder reads of the transformer, four maps (B, width, H/14, W/14)."""
         mean, deviation = (images.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _DEVIATION))
-        maps = self.pretrained((images - mean) / deviation, self.hooks)
-        return self.depth_head(maps, (images.shape[2], images.shape[3]))
+        return self.pretrained((images - mean) / deviation, self.hooks)
 
 
 def _build(state_dict: Mapping[str, Any], version: int, ops: Ops, farthest: float | None = None) -> nn.Module:
