@@ -33,6 +33,14 @@ def network_size(default: int, trained: int = 0, more: str = "") -> Parameter:
 def estimate(images: Tensor, network: nn.Module, shorter_side: int, multiple: int) -> Tensor:
     """The output of a network for images (B, H, W, 3) in 0..1, at the size it sees: (B, C, h, w) float32.
 
+    shorter_side, multiple: as `seen_by` takes them.
+    """
+    return network(seen_by(network, images, shorter_side, multiple)).float()
+
+
+def seen_by(network: nn.Module, images: Tensor, shorter_side: int, multiple: int) -> Tensor:
+    """Images (B, H, W, 3) in 0..1 as a network sees them: (B, 3, h, w) on its device and in its dtype.
+
     shorter_side: in pixels, 0 for the pictures' own, but LARGEST at most. multiple: of the sides that it sees.
     """
     height, width = images.shape[1:3]
@@ -45,7 +53,7 @@ def estimate(images: Tensor, network: nn.Module, shorter_side: int, multiple: in
     x = run_like(network, images.movedim(-1, 1))
     if x.shape[2:] != size:
         x = nn.functional.interpolate(x, size=size, mode="bicubic", antialias=True).clamp_(0, 1)
-    return network(x).float()
+    return x
 
 
 def to_image_size(values: Tensor, images: Tensor) -> Tensor:

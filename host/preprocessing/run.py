@@ -6,6 +6,7 @@ from pathlib import Path
 
 import comfy.model_management
 import comfy.utils
+from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ...preprocessors.catalogue import preprocessors
@@ -35,6 +36,11 @@ def run_preprocessor(preprocessor: Preprocessor, image: Tensor, settings: Settin
     except FileNotFoundError:
         check_there(preprocessor.weights, weight_folders())  # says it of all files together
         raise
+
+
+def output_without_value(reason: str) -> ExecutionBlocker:
+    """The value of an output that has none this time: a node that is wired to it does not run, and shows the reason."""
+    return ExecutionBlocker(reason)
 
 
 def compare_preprocessors(image: Tensor, options: Options) -> Tensor:

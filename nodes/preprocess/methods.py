@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ...host.preprocessing.networks import NETWORKS
-from ...host.preprocessing.run import compare_preprocessors, run_preprocessor
+from ...host.preprocessing.run import compare_preprocessors, output_without_value, run_preprocessor
 from ...preprocessors.catalogue import preprocessor_of, preprocessors
 from ...preprocessors.description import DepthKind, Parameter, Preprocessor
 from ...preprocessors.pose.keypoints import to_pose_keypoint
@@ -32,6 +32,10 @@ DEPTH_MEANINGS: dict[DepthKind, str] = {
     "distance": "the distance, near is small, in a unit of its own",
     "meters": "the distance in meters",
 }
+ANY_DEPTH = (
+    "The depth of a depth method as its network gives it, not cut to 0..1. For any node that takes masks, such as a "
+    "threshold, and for Save Depth."
+)
 MASK = "1 (white) where the picture is masked. Any size; one for all images or one for each."
 
 
@@ -187,6 +191,7 @@ class ZeroConvPreprocess(NetworkOwner):
             outputs=[
                 io.Image.Output(display_name="hint", tooltip="The hint of the chosen method."),
                 io.Image.Output(display_name="sheet", tooltip="All methods side by side; the hint when not compared."),
+                io.Mask.Output(display_name="depth", tooltip=ANY_DEPTH),
             ],
         )
 
@@ -203,9 +208,17 @@ class ZeroConvPreprocess(NetworkOwner):
     ) -> io.NodeOutput:
         preprocessor = preprocessor_of(method)
         options = Options(resolution, result_size, mask)
-        hint = run_preprocessor(preprocessor, image, parse_settings(preprocessor, settings), options).image
-        sheet = compare_preprocessors(image, options) if compare else hint
-        return io.NodeOutput(hint, sheet, ui=_shown(cls, sheet, None if compare else image))
+        hint = run_preprocessor(preprocessor, image, parse_settings(preprocessor, settings), options)
+        sheet = compare_preprocessors(image, options) if compare else hint.image
+        depth = _no_depth(preprocessor) if hint.depth is None else hint.depth
+        return io.NodeOutput(hint.image, sheet, depth, ui=_shown(cls, sheet, None if compare else image))
+
+
+def _no_depth(preprocessor: Preprocessor) -> Any:
+    return output_without_value(
+        f"{preprocessor.label} makes no depth. Choose a method of depth in Hint from Any Preprocessor, such as "
+        "depth_anything_v2, or take the wire off its depth output."
+    )
 
 
 NODES: list[type[io.ComfyNode]] = [

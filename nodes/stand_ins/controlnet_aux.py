@@ -182,6 +182,15 @@ def _model_size(file: str) -> str:
     return DEPTH_MODELS[file.rpartition("vit")[2][0]]
 
 
+METRIC3D_MODELS = _words("backbone", "vit-small", "vit-large", "vit-giant2")
+FOCAL = (whole("fx", 1000, 1, LARGEST, optional=True), whole("fy", 1000, 1, LARGEST, optional=True))
+
+
+def _metric3d_size(backbone: str) -> str:
+    """vit-giant2 -> giant."""
+    return backbone.removeprefix("vit-").rstrip("2")
+
+
 DEPTH_AND_NORMALS = (
     _preprocessor("MiDaS-DepthMapPreprocessor", "MiDaS Depth Map", "midas_depth", FLATNESS, BACKGROUND, RESOLUTION,
                   difference="The pack's depth heeds neither a nor bg_threshold. " + BYTES),
@@ -190,7 +199,25 @@ DEPTH_AND_NORMALS = (
                   difference=BYTES),
     _preprocessor("BAE-NormalMapPreprocessor", "BAE Normal Map", "normal_bae", RESOLUTION, fixed={"network_size": 0},
                   difference=BYTES),
+    _preprocessor("DSINE-NormalMapPreprocessor", "DSINE Normal Map", "dsine_normals",
+                  number("fov", 60.0, 0, 365.0, optional=True), whole("iterations", 5, 1, 20, optional=True),
+                  RESOLUTION,
+                  settings={"field_of_view": Setting("fov", lambda fov: min(max(fov, 1.0), 170.0)),
+                            "refinements": "iterations"}, fixed={"network_size": 0}, difference="The pack takes the "
+                  "camera from the picture before it is resized, so that its normals change with the resolution."),
+    _preprocessor("Metric3D-DepthMapPreprocessor", "Metric3D Depth Map", "metric3d_depth", METRIC3D_MODELS, *FOCAL,
+                  RESOLUTION, framing=Framing(afterwards=True),
+                  settings={"model": Setting("backbone", _metric3d_size), "focal_length": Setting("fx", float)},
+                  fixed={"lower_percentile": 0.0, "upper_percentile": 100.0}, difference="The nearest is white and the "
+                  "farthest black; the pack's white is the camera itself. fy is taken to be fx."),
+    _preprocessor("Metric3D-NormalMapPreprocessor", "Metric3D Normal Map", "metric3d_normals", METRIC3D_MODELS, *FOCAL,
+                  RESOLUTION, framing=Framing(afterwards=True), settings={"model": Setting("backbone", _metric3d_size)},
+                  difference="The normals are those of the last round of refinement, the pack's of the first."),
     _preprocessor("Zoe-DepthMapPreprocessor", "Zoe Depth Map", "zoe_depth", RESOLUTION, difference=BYTES),
+    _preprocessor("Zoe_DepthAnythingPreprocessor", "Zoe Depth Anything", "zoe_depth_anything",
+                  _words("environment", "indoor", "outdoor"), RESOLUTION,
+                  settings={"scene": Setting("environment", str)},
+                  difference="It runs the network that it is called after, where the pack runs plain ZoeDepth."),
     _preprocessor("DepthAnythingPreprocessor", "Depth Anything", "depth_anything",
                   _words("ckpt_name", *(f"depth_anything_vit{size}14.pth" for size in "lbs")), RESOLUTION,
                   settings={"model": Setting("ckpt_name", _model_size)}, difference=BYTES),

@@ -33,7 +33,7 @@ def _run_metric(inputs: Inputs) -> Tensor:
 
 def _depth(inputs: Inputs, rows: dict[str, str]) -> Tensor:
     network = inputs.networks(rows[inputs.choice("model")])
-    return estimate(inputs.images, network, inputs.whole_number("network_size"), depth_anything.PATCH)[:, 0]
+    return estimate(inputs.images, network, inputs.whole_number("network_size"), depth_anything.MULTIPLE)[:, 0]
 
 
 def _model(rows: dict[str, str], more: str = "") -> Parameter:

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from .blocks.dino import PATCH, Dino
 from .blocks.dpt import Scratch, enlarge
-from .blocks.vit import Block, position_grid, with_positions
 from .official import Ops, assemble, unwrap
 
-PATCH = 14
+MULTIPLE = PATCH
 """Sides of the pictures the network takes are multiples of this."""
 INDOOR, OUTDOOR = 20.0, 80.0
 """The farthest that the metric networks tell, in metres: of rooms (Hypersim) and of streets (Virtual KITTI 2)."""
@@ -48,46 +47,6 @@ SIZES = {
 """Small, Base, Large and Giant by their width."""
 
 
-class _PatchEmbedding(nn.Module):
-    def __init__(self, width: int, ops: Ops) -> None:
-        super().__init__()
-        self.proj = ops.Conv2d(3, width, PATCH, stride=PATCH)
-
-
-class Dino(nn.Module):
-    """DINOv2 without registers. `offset`: cells added to the size when positions are enlarged, as it was trained."""
-
-    def __init__(self, size: Size, grid: int, ops: Ops, offset: float = 0.1) -> None:
-        super().__init__()
-        self.grid, self.offset = grid, offset
-        self.cls_token = nn.Parameter(torch.empty(1, 1, size.width))
-        self.pos_embed = nn.Parameter(torch.empty(1, 1 + grid**2, size.width))
-        self.patch_embed = _PatchEmbedding(size.width, ops)
-        self.blocks = nn.ModuleList(
-            Block(size.width, size.heads, ops, layer_scale=True, gated=size.gated) for _ in range(size.depth)
-        )
-        self.norm = ops.LayerNorm(size.width, eps=1e-6)
-
-    def _positions(self, height: int, width: int) -> Tensor:
-        positions = position_grid(self.pos_embed)
-        if height == width == self.grid:
-            return positions
-        factors = (height + self.offset) / self.grid, (width + self.offset) / self.grid
-        return nn.functional.interpolate(positions, scale_factor=factors, mode="bicubic")
-
-    def forward(self, images: Tensor, hooks: tuple[int, ...]) -> list[Tensor]:
-        """(B, 3, H, W) -> maps (B, width, H/14, W/14) after the blocks of `hooks`."""
-        patches = self.patch_embed.proj(images)
-        grid = patches.shape[2:]
-        tokens = with_positions(patches, self.cls_token, self.pos_embed, self._positions(*grid))
-        maps = []
-        for index, block in enumerate(self.blocks):
-            tokens = block(tokens)
-            if index in hooks:
-                maps.append(self.norm(tokens)[:, 1:].transpose(1, 2).unflatten(2, grid))
-        return maps
-
-
 class _DepthScratch(Scratch):
     """farthest: in metres for a metric network, None for one that tells inverse depth."""
 
@@ -100,8 +59,16 @@ class _DepthScratch(Scratch):
         )
 
     def forward(self, levels: list[Tensor], size: tuple[int, int]) -> Tensor:
-        x = self.output_conv2(enlarge(self.output_conv1(self.fuse(levels)), size))
+        x = self.depth_of(self.features_of(self.fuse(levels), size))
         return x.relu() if self.farthest is None else x.sigmoid() * self.farthest
+
+    def features_of(self, fused: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, C, h, w) -> the features that depth is told of, (B, 32, *size)."""
+        return self.output_conv2[:2](enlarge(self.output_conv1(fused), size))
+
+    def depth_of(self, features: Tensor) -> Tensor:
+        """(B, 32, H, W) -> (B, 1, H, W), of any sign."""
+        return self.output_conv2[2](features)
 
 
 class _DepthHead(nn.Module):
@@ -120,8 +87,12 @@ class _DepthHead(nn.Module):
         self.scratch = _DepthScratch(size, farthest, ops)
 
     def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        return self.scratch(self.levels(maps), size)
+
+    def levels(self, maps: list[Tensor]) -> list[Tensor]:
+        """The maps at the four sizes that are fused, finest first."""
         steps = zip(self.projects, self.resize_layers, maps, strict=True)
-        return self.scratch([resize(project(features)) for project, resize, features in steps], size)
+        return [resize(project(features)) for project, resize, features in steps]
 
 
 class DepthAnything(nn.Module):
@@ -140,9 +111,12 @@ class DepthAnything(nn.Module):
 
         Inverse depth, 0 or more, near is large; or the distance in metres, up to the farthest.
         """
+        return self.depth_head(self.maps(images), (images.shape[2], images.shape[3]))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """RGB (B, 3, H, W) in 0..1 -> what the decoder reads of the transformer, four maps (B, width, H/14, W/14)."""
         mean, deviation = (images.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _DEVIATION))
-        maps = self.pretrained((images - mean) / deviation, self.hooks)
-        return self.depth_head(maps, (images.shape[2], images.shape[3]))
+        return self.pretrained((images - mean) / deviation, self.hooks)
 
 
 def _build(state_dict: Mapping[str, Any], version: int, ops: Ops, farthest: float | None = None) -> nn.Module:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .blocks.dpt import enlarge
-from .blocks.efficientnet import HEAD, EfficientNet
+from .blocks.efficientnet import HEAD, UNUSED, Encoder
 from .official import Ops, assemble, unwrap
 
 MULTIPLE = 32
@@ -26,14 +26,7 @@ _REFINED = ((4, 512), (2, 256), (1, 128))
 
 _OUTPUTS = 4
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_UNUSED = ("encoder.original_model.bn2.",)
 _LEAST_CONCENTRATION = 0.01
-
-
-class _Encoder(nn.Module):
-    def __init__(self, ops: Ops) -> None:
-        super().__init__()
-        self.original_model = EfficientNet(ops)
 
 
 class _Up(nn.Module):
@@ -101,7 +94,7 @@ class NormalBae(nn.Module):
 
     def __init__(self, ops: Ops = nn) -> None:
         super().__init__()
-        self.encoder = _Encoder(ops)
+        self.encoder = Encoder(ops)
         self.decoder = _Decoder(ops)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -110,11 +103,11 @@ class NormalBae(nn.Module):
         Three components of the unit normal, to the left, up and to the viewer, and how sure it is (above 0).
         """
         mean, deviation = (images.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _DEVIATION))
-        return self.decoder(self.encoder.original_model((images - mean) / deviation))
+        return self.decoder(self.encoder((images - mean) / deviation))
 
 
 def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     """The network of `scannet.pt`. Its perceptrons are stored as convolutions of one dimension."""
-    weights = {name: value for name, value in unwrap(state_dict).items() if not name.startswith(_UNUSED)}
+    weights = {name: value for name, value in unwrap(state_dict).items() if not name.startswith(UNUSED)}
     weights = {name: value[..., None] if value.dim() == 3 else value for name, value in weights.items()}
     return assemble(lambda: NormalBae(ops), weights)

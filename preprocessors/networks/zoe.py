@@ -98,7 +98,7 @@ def build(state_dict: Mapping[str, Any], ops: Ops = nn) -> nn.Module:
     network = assemble(
         lambda: ZoeDepth(config), {f"model.{name}": value for name, value in rename(weights, _RULES).items()}
     )
-    _restore_constants(network, config.bin_configurations[0]["n_bins"])
+    restore_constants(network, config.bin_configurations[0]["n_bins"])
     return network
 
 
@@ -106,7 +106,7 @@ def _is_unused(name: str) -> bool:
     return any(part in name for part in _UNUSED) or name.startswith(f"{_BEIT}.norm.")
 
 
-def _restore_constants(network: nn.Module, bins: int) -> None:
+def restore_constants(network: nn.Module, bins: int) -> None:
     """Give the buffers that no file holds their values: the network was created without memory."""
     for module in network.modules():
         for name, child in module.named_children():
@@ -117,23 +117,25 @@ def _restore_constants(network: nn.Module, bins: int) -> None:
 def _config(weights: Mapping[str, Tensor]) -> ZoeDepthConfig:
     from transformers import ZoeDepthConfig
 
-    attractors = range(count(weights, r"^attractors\.(\d+)\."))
     return ZoeDepthConfig(
         backbone_config=_beit(weights),
         neck_hidden_sizes=[weights[f"core.core.pretrained.act_postprocess{n}.3.bias"].shape[0] for n in (1, 2, 3, 4)],
         fusion_hidden_size=weights["core.core.scratch.layer1_rn.weight"].shape[0],
         num_relative_features=weights["core.core.scratch.output_conv.2.bias"].shape[0],
-        bottleneck_features=weights["conv2.weight"].shape[1],
-        num_attractors=[weights[f"attractors.{index}._net.2.bias"].shape[0] for index in attractors],
-        bin_embedding_dim=weights["seed_projector._net.2.bias"].shape[0],
-        bin_configurations=[
-            {
-                "n_bins": weights["seed_bin_regressor._net.2.bias"].shape[0],
-                "min_depth": NEAREST,
-                "max_depth": FARTHEST,
-            }
-        ],
+        **bin_settings(weights, NEAREST, FARTHEST),
     )
+
+
+def bin_settings(weights: Mapping[str, Tensor], nearest: float, farthest: float) -> dict[str, Any]:
+    """The part of transformers' configuration about the bins of distance, read off the official names."""
+    attractors = range(count(weights, r"^attractors\.(\d+)\."))
+    bins = weights["seed_bin_regressor._net.2.bias"].shape[0]
+    return {
+        "bottleneck_features": weights["conv2.weight"].shape[1],
+        "num_attractors": [weights[f"attractors.{index}._net.2.bias"].shape[0] for index in attractors],
+        "bin_embedding_dim": weights["seed_projector._net.2.bias"].shape[0],
+        "bin_configurations": [{"n_bins": bins, "min_depth": nearest, "max_depth": farthest}],
+    }
 
 
 def _beit(weights: Mapping[str, Tensor]) -> BeitConfig:

@@ -48,14 +48,17 @@ class Scratch(nn.Module):
 
     def fuse(self, levels: list[Tensor]) -> Tensor:
         """Levels, finest first, each (B, C_i, h_i, w_i) -> (B, width, 2 h_1, 2 w_1)."""
-        path: Tensor | None = None
+        return self.stages(levels)[1][-1]
+
+    def stages(self, levels: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The coarsest level at the decoder's width, and the results so far after each level, coarsest first."""
+        narrow = [self.get_submodule(f"layer{number}_rn")(level) for number, level in enumerate(levels, 1)]
+        paths: list[Tensor] = []
         for level in range(len(levels), 0, -1):
             height, width = levels[level - 2].shape[2:] if level > 1 else (2 * size for size in levels[0].shape[2:])
-            features = self.get_submodule(f"layer{level}_rn")(levels[level - 1])
-            path = self.get_submodule(f"refinenet{level}")(features, path, (height, width))
-        if path is None:
-            raise ValueError("The decoder needs at least one level.")
-        return path
+            coarser = paths[-1] if paths else None
+            paths.append(self.get_submodule(f"refinenet{level}")(narrow[level - 1], coarser, (height, width)))
+        return narrow[-1], paths
 
 
 def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:

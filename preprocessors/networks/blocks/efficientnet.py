@@ -10,6 +10,8 @@ STAGES = ((3, 24, 3, 1), (5, 40, 3, 2), (5, 64, 5, 2), (7, 128, 3, 2), (7, 176, 
 """(blocks, channels, kernel, stride) of each stage."""
 
 STEM, HEAD = 48, 2048
+UNUSED = "encoder.original_model.bn2."
+"""Weights of the files of normals that nobody reads: the normalization after the last convolution."""
 _EXPANSION = 6
 _EPSILON = 1e-3
 
@@ -99,3 +101,15 @@ class EfficientNet(nn.Module):
             x = stage(x)
             maps.append(x)
         return [*maps, self.conv_head(x)]
+
+
+class Encoder(nn.Module):
+    """The trunk under the name that the networks of normals store it under."""
+
+    def __init__(self, ops: Ops) -> None:
+        super().__init__()
+        self.original_model = EfficientNet(ops)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The same maps as `EfficientNet`."""
+        return self.original_model(x)

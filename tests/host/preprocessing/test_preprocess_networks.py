@@ -14,10 +14,13 @@ import_host()
 
 import comfy.model_management
 import comfy.ops
+from comfy_execution.graph_utils import ExecutionBlocker
 from zeroconv.host.preprocessing import networks as host_networks
 from zeroconv.host.preprocessing.networks import HostNetworks
 from zeroconv.host.preprocessing.run import run_preprocessor
+from zeroconv.nodes.preprocess import methods
 from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.description import Hint
 from zeroconv.preprocessors.networks.hed import HED
 from zeroconv.preprocessors.networks.teed import TEED
 from zeroconv.preprocessors.running import Options, preprocess
@@ -194,3 +197,21 @@ def test_the_precisions_of_a_network_are_kept_apart(half_host):
     for precision in ("fp16", "fp32", "auto", "fp16"):
         networks.in_precision(precision)("zoe")
     assert half_host == ["zoe", "zoe"]
+
+
+def any_preprocessor(method: str) -> tuple:
+    """The outputs of the node that offers all methods."""
+    return methods.ZeroConvPreprocess.execute(torch.rand(1, 32, 32, 3), 0, method, "processing", False).args
+
+
+def test_the_node_of_all_methods_gives_the_depth_of_a_depth_method(monkeypatch):
+    raw = torch.rand(1, 32, 32) * 9
+    monkeypatch.setattr(methods, "run_preprocessor", lambda *given: Hint(torch.rand(1, 32, 32, 3), depth=raw))
+    assert any_preprocessor("zoe_depth")[2] is raw
+
+
+def test_without_depth_what_is_wired_to_it_does_not_run_and_says_why():
+    hint, sheet, depth = any_preprocessor("canny")
+    assert torch.equal(hint, sheet)
+    assert isinstance(depth, ExecutionBlocker)
+    assert "Canny Edges makes no depth" in str(depth.message)

@@ -87,3 +87,16 @@ def test_a_choice_that_does_not_exist_is_told_to_who_queued_it(server: ComfyServ
     workflow.save_image(Output(hint, 0))
     with pytest.raises(PromptError, match="measure"):
         server.queue(workflow.to_api())
+
+
+def test_a_node_wired_to_depth_that_is_not_there_does_not_run(server: ComfyServer) -> None:
+    """The rest of the workflow does; the front end shows the reason at the node that was wired to it."""
+    workflow = Workflow()
+    image = random_image(workflow, 64, 64, seed=0)
+    settings = {"resolution": 0, "method": "canny", "result_size": "processing", "compare": False, "settings": ""}
+    node = workflow.add("ZeroConvPreprocess", image=image, **settings)
+    saved = workflow.save_image(Output(node, 0))
+    waiting = workflow.save_image(Output(workflow.add("MaskToImage", mask=Output(node, 2)), 0))
+    outputs = server.queue(workflow.to_api()).outputs
+    assert outputs[saved]["images"]
+    assert waiting not in outputs

@@ -57,23 +57,30 @@ def test_normals_from_depth_are_those_of_the_ball(ball, convention):
 
 
 class KnownNormals(torch.nn.Module):
-    """A network that tells the scene's normals as NormalBAE does: to the left, up and to the viewer."""
+    """A network that tells the scene's normals as all here do: to the left, up and to the viewer."""
 
-    def __init__(self, rendering: Rendering) -> None:
+    def __init__(self, rendering: Rendering, channels: slice) -> None:
         super().__init__()
         right, up, front = rendering.normal[0]
-        self.normals = torch.nn.Parameter(torch.stack([-right, up, front, torch.ones_like(up)])[None])
+        self.normals = torch.nn.Parameter(torch.stack([-right, up, front])[None])
+        self.channels = channels
 
-    def forward(self, images):
-        return self.normals.expand(len(images), -1, -1, -1)
+    def forward(self, images, *camera):
+        unlike = torch.full_like(self.normals, 0.3)
+        return torch.cat([unlike, self.normals, unlike], 1)[:, self.channels].expand(len(images), -1, -1, -1)
 
 
+CHANNELS = {"normal_bae": slice(3, 7), "dsine_normals": slice(3, 6), "metric3d_normals": slice(2, 6)}
+"""The outputs of each network: before the normal Metric3D's has the depth, behind it NormalBAE's its concentration."""
+
+
+@pytest.mark.parametrize("method", CHANNELS)
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_normals_of_a_network_come_in_every_convention(ball, convention):
+def test_normals_of_a_network_come_in_every_convention(ball, convention, method):
     settings = {"network_size": 0, "convention": convention}
-    network = KnownNormals(ball)
+    network = KnownNormals(ball, CHANNELS[method])
     picture = torch.rand(2, SIZE, SIZE, 3)
-    hint = preprocess(preprocessors()["normal_bae"], picture, lambda name: network, settings).image
+    hint = preprocess(preprocessors()[method], picture, lambda name: network, settings).image
     torch.testing.assert_close(hint[1], expected(ball, convention), atol=1e-6, rtol=0)
 
 
