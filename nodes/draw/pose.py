@@ -7,10 +7,10 @@ from comfy_api.latest import io, ui
 
 from ...host.preprocessing.run import HostProgress
 from ...preprocessors.pose.document import parse_poses, within_limits
-from ...preprocessors.pose.draw import draw_frames
+from ...preprocessors.pose.drawing.poses import draw_frames
+from ...preprocessors.pose.drawing.style import pose_style
 from ...preprocessors.pose.keypoints import PoseFrame, to_pose_keypoint
 from ...preprocessors.pose.read_keypoints import from_pose_keypoint
-from ...preprocessors.pose.style import pose_style
 from ..compat import schema
 from ..sockets import POSE_KEYPOINT
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..networks.official import device_of
+from ..pose.drawing.style import STYLE_PARAMETERS, pose_hint
 from ..pose.keypoints import COCO_BODY, LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
 from ..pose.landmarks import find_landmarks
 from ..pose.people import find_people
-from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _FACE, _LEFT_HAND, _RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 _CROP = (384, 288)

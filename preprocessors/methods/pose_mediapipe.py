@@ -9,9 +9,9 @@ from torch import Tensor
 from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
 from ..networks.mediapipe import TfliteNetwork
 from ..pose.blaze import FACE, PALM, PERSON, Region, detect, turn_of, whole
+from ..pose.drawing.style import STYLE_PARAMETERS, pose_hint
 from ..pose.keypoints import NECK, NOSE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
 from ..pose.parts import Square, face_square, hand_square
-from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 """BlazePose's landmark for each OpenPose point but the neck."""

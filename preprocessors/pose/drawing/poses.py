@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .keypoints import Keypoint, Keypoints, Pose, PoseFrame
+from ..keypoints import Keypoint, Keypoints, Pose, PoseFrame
 
 LIMBS = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0),

@@ -1,8 +1,8 @@
 """The settings that all pose methods share, and the style of drawing that they ask for."""
 
-from ..description import Hint, Inputs, Parameter, Settings
-from .draw import PoseStyle, draw_frames, xinsir_style
-from .keypoints import PoseFrame
+from ...description import Hint, Inputs, Parameter, Settings
+from ..keypoints import PoseFrame
+from .poses import PoseStyle, draw_frames, xinsir_style
 
 STYLE_PARAMETERS = (
     Parameter("body", "Body", True, "Draw the body."),
