@@ -9,7 +9,8 @@ from torch import Tensor
 from ...controlnet.hint.fit import Fit, FitMode, fit_hint, pixel_perfect_resolution
 from ...host.preprocessing.pose_files import save_keypoints
 from ...host.preprocessing.run import has_weights
-from ...preprocessors.pose.drawing.poses import PoseStyle, draw_frames
+from ...preprocessors.pose.drawing.canvas import PoseStyle
+from ...preprocessors.pose.drawing.poses import draw_frames
 from ...preprocessors.pose.read_keypoints import from_pose_keypoint
 from .controlnet_aux import PACK, PICTURE, PREPROCESSORS, RESOLUTION
 from .row import Input, StandIn, choice, image, socket, switch, whole

@@ -14,7 +14,7 @@ from ..pose.keypoints import COCO_BODY, LEFT_EYE, RIGHT_EYE, Keypoint, Keypoints
 from ..pose.landmarks import find_landmarks
 from ..pose.people import find_people
 
-_FACE, _LEFT_HAND, _RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
+_FEET, _FACE, _LEFT_HAND, _RIGHT_HAND = slice(17, 23), slice(23, 91), slice(91, 112), slice(112, 133)
 _CROP = (384, 288)
 """Height and width of what the pose network sees."""
 _NO_DETECTOR = "none"
@@ -68,6 +68,7 @@ def _pose(points: Keypoints, settings: Settings) -> Pose:
         left_hand=_if_any(points[_LEFT_HAND]) if hands else (),
         right_hand=_if_any(points[_RIGHT_HAND]) if hands else (),
         face=face if settings["face"] and any(points[_FACE]) else (),
+        feet=_if_any(points[_FEET]),
     )
 
 

@@ -16,6 +16,9 @@ from ..pose.parts import Square, face_square, hand_square
 _BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 """BlazePose's landmark for each OpenPose point but the neck."""
 
+_FEET = (31, None, 29, 32, None, 30)
+"""BlazePose's landmark for each point of the feet: the tip of the foot as big toe, no small toe, the heel."""
+
 _FACE = (
     162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
     71, 63, 105, 66, 107, 336, 296, 334, 293, 301,
@@ -57,7 +60,8 @@ def _people(picture: np.ndarray, settings: Settings, models: _Models) -> list[Po
     minimum = float(settings["minimum_score"])
     people = []
     for region in detect(picture, whole(picture), models.get("pose_detection"), PERSON, minimum):
-        body = _body(picture, region, models, minimum)
+        landmarks = _body(picture, region, models, minimum)
+        body = as_openpose_body(landmarks, _BODY) if landmarks else ()
         if not any(body):
             continue
         left, right, face = (), (), ()
@@ -67,14 +71,15 @@ def _people(picture: np.ndarray, settings: Settings, models: _Models) -> list[Po
             square = face_square(body, height, width)
             faces = _faces(picture, _around(square, _quarter_turn(body, picture)), models) if square else []
             face = faces[0] if faces else ()
-        people.append(Pose(body, left, right, face))
+        feet = tuple(None if index is None else landmarks[index] for index in _FEET)
+        people.append(Pose(body, left, right, face, feet if any(feet) else ()))
     if not people and settings["face"]:
         return [Pose(face=face) for face in _faces(picture, whole(picture), models)]
     return people
 
 
 def _body(picture: np.ndarray, region: Region, models: _Models, minimum_score: float) -> Keypoints:
-    """The 18 OpenPose points. None where BlazePose only guesses, or where the point lies outside of the picture."""
+    """BlazePose's points. None where it only guesses, or where the point lies outside of the picture."""
     network = models.get("pose_landmark")
     landmarks, presence, *_ = network(region.sample(picture, network.size)[None])
     if float(presence[0]) < _FOUND:
@@ -82,8 +87,7 @@ def _body(picture: np.ndarray, region: Region, models: _Models, minimum_score: f
     values = landmarks[0].unflatten(0, (-1, 5))
     points = region.to_picture(values[:, :2].numpy() / network.size)
     scores = values[:, 3].sigmoid().numpy()
-    placed = _fractions(points, scores, picture, minimum_score)
-    return as_openpose_body(placed, _BODY)
+    return _fractions(points, scores, picture, minimum_score)
 
 
 def _hand(picture: np.ndarray, square: Square | None, models: _Models) -> Keypoints:
