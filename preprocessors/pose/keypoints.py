@@ -1,8 +1,13 @@
 """Poses as values, and as the POSE_KEYPOINT dictionaries that ComfyUI and other packs exchange."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BODY_POINTS, HAND_POINTS, FACE_POINTS = 18, 21, 70
 FEET_POINTS, FACE_MESH_POINTS, ANIMAL_POINTS = 6, 478, 17
@@ -52,6 +57,22 @@ class PoseFrame:
     height: int
     width: int
     poses: tuple[Pose, ...] = field(default=())
+
+
+def points_inside(
+    points: np.ndarray, scores: Sequence[float] | np.ndarray, size: tuple[int, int], minimum: float
+) -> Keypoints:
+    """Points (N, 2) in pixels as x, y with their scores (N,), as fractions of a picture of that height and width.
+
+    None for those with less than `minimum`, and for those outside of the picture.
+    """
+    height, width = size
+    return tuple(
+        Keypoint(float(x / width), float(y / height), float(score))
+        if score >= minimum and 0 <= x < width and 0 <= y < height
+        else None
+        for (x, y), score in zip(points, scores, strict=True)
+    )
 
 
 COCO_BODY = (0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
