@@ -1,5 +1,6 @@
 """comfyui_controlnet_aux: its nodes around hints: sizes, poses, and preprocessors chosen by name."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,12 @@ def _drawn_people(kps: Any, render_body: bool, render_hand: bool, render_face: b
     return (draw_frames(frames, PoseStyle(render_body, render_hand, render_face)),)
 
 
+def _drawn_animals(kps: Any) -> tuple[Tensor]:
+    """The first frame."""
+    first, *_ = from_pose_keypoint(kps)
+    return (draw_frames([replace(first, poses=tuple(pose for pose in first.poses if pose.animal))]),)
+
+
 def _saved(pose_kps: Any, filename_prefix: str) -> tuple[()]:
     save_keypoints(pose_kps, filename_prefix)
     return ()
@@ -66,6 +73,8 @@ POSES = (
     StandIn("RenderPeopleKps", "Render Pose JSON (Human)", PACK,
             (socket("kps", "POSE_KEYPOINT"), *(switch(f"render_{part}", True) for part in ("body", "hand", "face"))),
             PICTURE, _drawn_people),
+    StandIn("RenderAnimalKps", "Render Pose JSON (Animal)", PACK, (socket("kps", "POSE_KEYPOINT"),), PICTURE,
+            _drawn_animals),
 )  # fmt: skip
 
 
