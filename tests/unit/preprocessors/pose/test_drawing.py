@@ -159,9 +159,10 @@ def test_every_part_of_the_face_has_its_color_and_the_pupils_are_squares():
 
 
 def test_a_mesh_takes_the_place_of_the_dots_and_goes_with_the_face():
-    dots = tuple(Keypoint(0.5, 0.5) for _ in range(70))
+    dots = tuple(Keypoint(0.03, 0.03) for _ in range(70))
     both = Pose(face=dots, face_mesh=mesh())
-    assert torch.equal(draw_poses([both], 64, 64), draw_poses([Pose(face_mesh=mesh())], 64, 64))
+    assert drawn(Pose(face=dots))[:40, :40].any()
+    assert torch.equal(draw_poses([both], SIDE, SIDE), draw_poses([Pose(face_mesh=mesh())], SIDE, SIDE))
     assert drawn(both, face=False).max() == 0
 
 
