@@ -25,7 +25,7 @@ _ROOM = 1.25
 
 @dataclass(frozen=True)
 class Reader:
-    """What finds the points in crops, and the crops that it wants.
+    """A network that finds the points in crops, and the crops that it wants.
 
     read: crops (N, 3, height, width) in 0..1 -> x and y in pixels of the crop, and a score (N, points, 3). size: height
     and width of the crops. device: where it wants pictures. to_centers: a crop reaches from the center of its first

@@ -1,4 +1,4 @@
-"""Where people or animals are: a batch of pictures as YOLOX sees them, and boxes from what it answers.
+"""Boxes of people and animals: a batch of pictures as YOLOX sees them, and the reading of its answer.
 
 Sources: Ge et al., "YOLOX" (arXiv 2107.08430); constants of IDEA-Research/DWPose.
 """

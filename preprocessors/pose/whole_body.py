@@ -69,7 +69,7 @@ def find_points(images: Tensor, settings: Settings, finder: Finder) -> list[list
 
 
 def _boxes(images: Tensor, settings: Settings, finder: Finder) -> list[np.ndarray]:
-    """Where to look for a body in each picture: (N, 4) each."""
+    """The boxes in which to look for a body, (N, 4) for each picture."""
     if settings["detector"] == NO_DETECTOR:
         return whole_pictures(images)
     network, minimum = finder.detector(), float(settings["minimum_score"])

@@ -1,4 +1,4 @@
-"""What is drawn of poses and how thick, and where a point lies on a canvas."""
+"""The style of a drawing, and the place of a point on a canvas."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,7 +13,7 @@ SKELETONS: tuple[Skeleton, ...] = get_args(Skeleton)
 
 @dataclass(frozen=True)
 class PoseStyle:
-    """What is drawn and how thick, in pixels. The defaults are those the OpenPose ControlNets were trained with.
+    """The parts to draw and how thick, in pixels. The defaults are those the OpenPose ControlNets were trained with.
 
     skeleton: which points of a body are joined, and in which colors. limb_width: half the width of a body limb; that of
     the skeleton body_25 follows from the size of the person.
