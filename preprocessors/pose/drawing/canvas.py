@@ -13,7 +13,7 @@ SKELETONS: tuple[Skeleton, ...] = get_args(Skeleton)
 
 @dataclass(frozen=True)
 class PoseStyle:
-    """The parts to draw and how thick, in pixels. The defaults are those the OpenPose ControlNets were trained with.
+    """The parts that are drawn, and their thickness in pixels; by default as the OpenPose ControlNets were trained.
 
     skeleton: which points of a body are joined, and in which colors. limb_width: half the width of a body limb; that of
     the skeleton body_25 follows from the size of the person.
