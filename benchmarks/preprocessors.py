@@ -30,7 +30,7 @@ from ..demo.photo import photo
 from ..preprocessors.catalogue import preprocessors
 from ..preprocessors.networks import hed, lineart, midas, mlsd, openpose, rtmpose, yolox
 from ..preprocessors.pose.assembly import assemble_people
-from ..preprocessors.pose.landmarks import find_landmarks
+from ..preprocessors.pose.landmarks import find_landmarks, rtmpose_reader
 from ..preprocessors.pose.people import find_people
 from ..preprocessors.running import Options, preprocess
 from .models.official_weights import random_state_dict
@@ -148,14 +148,14 @@ def dwpose_points(package: Package, images: Tensor) -> Runs | None:
     if package.name == "controlnet-aux":
         return None
     network = rtmpose.build(random_state_dict("dw_ll_ucoco_384"))
-    size = images.shape[1]
+    size, reader = images.shape[1], rtmpose_reader(network, (384, 288))
     boxes = np.array([[0.1, 0.1, 0.4, 0.9], [0.5, 0.2, 0.9, 0.95]]) * size
     theirs = annotators.people_poser(package, network, boxes)
     arrays = [np.asarray(image * 255, dtype=np.uint8) for image in images]
 
     def ours() -> list[Any]:
         with torch.inference_mode():
-            return [find_landmarks(image, np.zeros(2, int), boxes, network, (384, 288)) for image in images.split(1)]
+            return [find_landmarks(image, np.zeros(2, int), boxes, reader) for image in images.split(1)]
 
     return lambda: [theirs(array) for array in arrays], ours
 

@@ -33,7 +33,7 @@ LABELS = (
     "numbers."
 )
 POSES = (
-    "\n\n`keypoints`, a POSE_KEYPOINT: the people found, in OpenPose's format. "
+    "\n\n`keypoints`, a POSE_KEYPOINT: the poses found, in OpenPose's format. "
     "Wire it to *Pose* to correct them by hand."
 )
 DEPTH = (

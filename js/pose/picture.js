@@ -1,4 +1,4 @@
-/** The people as a picture of the page: what preprocessors/pose/draw.py draws, with joints that take the focus. */
+/** The people as a picture of the page: what preprocessors/pose/drawing/ draws, with joints that take the focus. */
 
 import { svg } from "../elements.js"
 import { sayer } from "../strings.js"

@@ -7,10 +7,11 @@ from comfy_api.latest import io, ui
 
 from ...host.preprocessing.run import HostProgress
 from ...preprocessors.pose.document import parse_poses, within_limits
-from ...preprocessors.pose.draw import draw_frames
+from ...preprocessors.pose.drawing.canvas import SKELETONS, Skeleton
+from ...preprocessors.pose.drawing.poses import draw_frames
+from ...preprocessors.pose.drawing.style import pose_style
 from ...preprocessors.pose.keypoints import PoseFrame, to_pose_keypoint
 from ...preprocessors.pose.read_keypoints import from_pose_keypoint
-from ...preprocessors.pose.style import pose_style
 from ..compat import schema
 from ..sockets import POSE_KEYPOINT
 
@@ -50,6 +51,14 @@ class ZeroConvPose(io.ComfyNode):
                     tooltip="A picture to trace over: the editor shows it below the people, and an empty canvas gets "
                     "its size. It is never part of the result.",
                 ),
+                io.Combo.Input(
+                    "skeleton",
+                    options=list(SKELETONS),
+                    default=SKELETONS[0],
+                    optional=True,
+                    tooltip="How bodies are drawn. openpose: as nearly all pose ControlNets expect them. openpose_feet "
+                    "and body_25: with the feet of wired keypoints. coco_wholebody: thin lines in mmpose's colors.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The skeletons on black."),
@@ -59,11 +68,16 @@ class ZeroConvPose(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, poses: str, thick_limbs: bool, keypoints: object = None, image: torch.Tensor | None = None
+        cls,
+        poses: str,
+        thick_limbs: bool,
+        keypoints: object = None,
+        image: torch.Tensor | None = None,
+        skeleton: Skeleton = SKELETONS[0],
     ) -> io.NodeOutput:
         empty = EMPTY if image is None else PoseFrame(image.shape[1], image.shape[2])
         frames = _frames(poses, keypoints, empty)
-        style = {"body": True, "hands": True, "face": True, "thick_limbs": thick_limbs}
+        style = {"body": True, "hands": True, "face": True, "thick_limbs": thick_limbs, "skeleton": skeleton}
         if len({(frame.height, frame.width) for frame in frames}) > 1:
             raise ValueError("The wired poses have canvases of different sizes: draw them one by one.")
         progress, pictures = HostProgress(), []

@@ -25,7 +25,7 @@ BEFORE_EDGE = 1024
 
 IMAGE = "The photograph or drawing. Transparent parts count as white."
 LABELS = "The class of every pixel as a grey level: saved as an 8-bit picture, black is class 0, the next level 1 ..."
-POSES = "The people found, in OpenPose's format: for the Pose node, and for the nodes of other packs."
+POSES = "The poses found, in OpenPose's format: for the Pose node, and for the nodes of other packs."
 DEPTH = "The depth as the network gives it, not cut to 0..1: {}. For any node that takes masks, such as a threshold."
 DEPTH_MEANINGS: dict[DepthKind, str] = {
     "inverse": "one over the distance, near is large, in a unit of its own",

@@ -252,6 +252,20 @@ PEOPLE = (
                   difference="The weights of .onnx and .torchscript.pt files alike are run by torch, in ComfyUI's "
                   "memory management. YOLOX finds people in the place of YOLO-NAS, dw-ll_ucoco_384 poses them in the "
                   "place of the smaller dw-ll_ucoco. A body that is not drawn is among the keypoints still."),
+    _preprocessor("AnimalPosePreprocessor", "AnimalPose Estimator (AP10K)", "animal_pose",
+                  choice("bbox_detector", *DETECTORS, default="yolox_l.torchscript.pt", optional=True),
+                  choice("pose_estimator", "rtmpose-m_ap10k_256_bs5.torchscript.pt", "rtmpose-m_ap10k_256.onnx",
+                         optional=True),
+                  RESOLUTION, settings={"detector": Setting("bbox_detector", _detector)},
+                  difference="The weights of .onnx and .torchscript.pt files alike are run by torch. YOLOX finds "
+                  "animals, in the place of YOLO-NAS too; what looks like a cat and a dog is one animal."),
+    _preprocessor("MediaPipe-FaceMeshPreprocessor", "MediaPipe Face Mesh", "mediapipe_face",
+                  whole("max_faces", 10, 1, 50, optional=True),
+                  number("min_confidence", 0.5, 0.1, 1.0, optional=True), RESOLUTION,
+                  settings={"faces": "max_faces",
+                            "minimum_score": Setting("min_confidence", lambda score: min(score, 0.95))},
+                  difference="The mesh is of MediaPipe's smaller network, its pupils of the iris network. The "
+                  "keypoints come out as well."),
 )  # fmt: skip
 
 SEGMENTS = tuple(

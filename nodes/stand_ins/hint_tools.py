@@ -1,5 +1,6 @@
 """comfyui_controlnet_aux: its nodes around hints: sizes, poses, and preprocessors chosen by name."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from torch import Tensor
 from ...controlnet.hint.fit import Fit, FitMode, fit_hint, pixel_perfect_resolution
 from ...host.preprocessing.pose_files import save_keypoints
 from ...host.preprocessing.run import has_weights
-from ...preprocessors.pose.draw import PoseStyle, draw_frames
+from ...preprocessors.pose.drawing.canvas import PoseStyle
+from ...preprocessors.pose.drawing.poses import draw_frames
 from ...preprocessors.pose.read_keypoints import from_pose_keypoint
 from .controlnet_aux import PACK, PICTURE, PREPROCESSORS, RESOLUTION
 from .row import Input, StandIn, choice, image, socket, switch, whole
@@ -53,6 +55,12 @@ def _drawn_people(kps: Any, render_body: bool, render_hand: bool, render_face: b
     return (draw_frames(frames, PoseStyle(render_body, render_hand, render_face)),)
 
 
+def _drawn_animals(kps: Any) -> tuple[Tensor]:
+    """The first frame."""
+    first, *_ = from_pose_keypoint(kps)
+    return (draw_frames([replace(first, poses=tuple(pose for pose in first.poses if pose.animal))]),)
+
+
 def _saved(pose_kps: Any, filename_prefix: str) -> tuple[()]:
     save_keypoints(pose_kps, filename_prefix)
     return ()
@@ -65,6 +73,8 @@ POSES = (
     StandIn("RenderPeopleKps", "Render Pose JSON (Human)", PACK,
             (socket("kps", "POSE_KEYPOINT"), *(switch(f"render_{part}", True) for part in ("body", "hand", "face"))),
             PICTURE, _drawn_people),
+    StandIn("RenderAnimalKps", "Render Pose JSON (Animal)", PACK, (socket("kps", "POSE_KEYPOINT"),), PICTURE,
+            _drawn_animals),
 )  # fmt: skip
 
 

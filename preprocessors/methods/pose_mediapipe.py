@@ -1,123 +1,94 @@
 """MediaPipe's body, hands and face as OpenPose skeletons: free weights, from a package of the Python index."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
-from ..networks.mediapipe import TfliteNetwork
-from ..pose.blaze import FACE, PALM, PERSON, Region, detect, turn_of, whole
-from ..pose.keypoints import NECK, NOSE, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
+from ..networks.mediapipe import tflite_network
+from ..pose.blaze import PALM, PERSON, Region, detect, turn_of, whole
+from ..pose.drawing.style import STYLE_PARAMETERS, pose_hint
+from ..pose.face_mesh import FOUND, find_meshes
+from ..pose.keypoints import FACE_POINTS, NECK, NOSE, Keypoints, Pose, PoseFrame, as_openpose_body, points_inside
 from ..pose.parts import Square, face_square, hand_square
-from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _BODY = (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 """BlazePose's landmark for each OpenPose point but the neck."""
 
-_FACE = (
-    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
-    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,
-    168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-)  # fmt: skip
-"""Vertex of the face mesh for each of the 68 points of iBUG 300-W: jaw, brows, nose, eyes, mouth."""
+_FEET = (31, None, 29, 32, None, 30)
+"""BlazePose's landmark for each point of the feet: the tip of the foot as big toe, no small toe, the heel."""
 
-_EYES = (slice(36, 42), slice(42, 48))
-_FOUND = 0.5
 _ROOM = 1.5
 """Detectors look at the square of a hand or face and this much around it."""
 
 
-@dataclass(frozen=True)
-class _Models:
-    """The networks, each fetched when it is first needed."""
-
-    networks: Networks
-
-    def get(self, name: str) -> TfliteNetwork:
-        network = self.networks(f"mediapipe_{name}")
-        if not isinstance(network, TfliteNetwork):
-            raise ValueError(f"mediapipe_{name} must be one of MediaPipe's .tflite files.")
-        return network
-
-
 def detect_mediapipe(images: Tensor, settings: Settings, networks: Networks) -> list[PoseFrame]:
     """The poses of each picture of a batch (B, H, W, 3) in 0..1."""
-    models = _Models(networks)
     pictures = images.float().cpu().contiguous().numpy()
     height, width = images.shape[1:3]
-    return [PoseFrame(height, width, tuple(_people(picture, settings, models))) for picture in pictures]
+    return [PoseFrame(height, width, tuple(_people(picture, settings, networks))) for picture in pictures]
 
 
-def _people(picture: np.ndarray, settings: Settings, models: _Models) -> list[Pose]:
+def _people(picture: np.ndarray, settings: Settings, networks: Networks) -> list[Pose]:
     height, width = picture.shape[:2]
     minimum = float(settings["minimum_score"])
     people = []
-    for region in detect(picture, whole(picture), models.get("pose_detection"), PERSON, minimum):
-        body = _body(picture, region, models, minimum)
+    for region in detect(
+        picture, whole(picture), tflite_network(networks, "mediapipe_pose_detection"), PERSON, minimum
+    ):
+        landmarks = _body(picture, region, networks, minimum)
+        body = as_openpose_body(landmarks, _BODY) if landmarks else ()
         if not any(body):
             continue
         left, right, face = (), (), ()
         if settings["hands"]:
-            left, right = (_hand(picture, hand_square(body, side, height, width), models) for side in (True, False))
+            left, right = (_hand(picture, hand_square(body, side, height, width), networks) for side in (True, False))
         if settings["face"]:
             square = face_square(body, height, width)
-            faces = _faces(picture, _around(square, _quarter_turn(body, picture)), models) if square else []
+            faces = _faces(picture, _around(square, _quarter_turn(body, picture)), networks) if square else []
             face = faces[0] if faces else ()
-        people.append(Pose(body, left, right, face))
+        feet = tuple(None if index is None else landmarks[index] for index in _FEET)
+        people.append(Pose(body, left, right, face, feet if any(feet) else ()))
     if not people and settings["face"]:
-        return [Pose(face=face) for face in _faces(picture, whole(picture), models)]
+        return [Pose(face=face) for face in _faces(picture, whole(picture), networks)]
     return people
 
 
-def _body(picture: np.ndarray, region: Region, models: _Models, minimum_score: float) -> Keypoints:
-    """The 18 OpenPose points. None where BlazePose only guesses, or where the point lies outside of the picture."""
-    network = models.get("pose_landmark")
+def _body(picture: np.ndarray, region: Region, networks: Networks, minimum_score: float) -> Keypoints:
+    """BlazePose's points. None where it only guesses, or where the point lies outside of the picture."""
+    network = tflite_network(networks, "mediapipe_pose_landmark")
     landmarks, presence, *_ = network(region.sample(picture, network.size)[None])
-    if float(presence[0]) < _FOUND:
+    if float(presence[0]) < FOUND:
         return ()
     values = landmarks[0].unflatten(0, (-1, 5))
     points = region.to_picture(values[:, :2].numpy() / network.size)
     scores = values[:, 3].sigmoid().numpy()
-    placed = _fractions(points, scores, picture, minimum_score)
-    return as_openpose_body(placed, _BODY)
+    return points_inside(points, scores, picture.shape[:2], minimum_score)
 
 
-def _hand(picture: np.ndarray, square: Square | None, models: _Models) -> Keypoints:
+def _hand(picture: np.ndarray, square: Square | None, networks: Networks) -> Keypoints:
     """The 21 points of the hand near a wrist; empty where no palm is found."""
     if square is None:
         return ()
-    found = detect(picture, _around(square), models.get("palm_detection"), PALM, _FOUND)
+    found = detect(picture, _around(square), tflite_network(networks, "mediapipe_palm_detection"), PALM, FOUND)
     if not found:
         return ()
-    network = models.get("hand_landmark")
+    network = tflite_network(networks, "mediapipe_hand_landmark")
     landmarks, presence, *_ = network(found[0].sample(picture, network.size)[None])
     score = float(presence[0])
-    if score < _FOUND:
+    if score < FOUND:
         return ()
     points = found[0].to_picture(landmarks[0].unflatten(0, (-1, 3))[:, :2].numpy() / network.size)
-    return _fractions(points, np.full(len(points), score), picture, _FOUND)
+    return points_inside(points, np.full(len(points), score), picture.shape[:2], FOUND)
 
 
-def _faces(picture: np.ndarray, within: Region, models: _Models) -> list[Keypoints]:
+def _faces(picture: np.ndarray, within: Region, networks: Networks) -> list[Keypoints]:
     """The 68 points of iBUG 300-W and the centers of the eyes, of every face in a region, the surest first."""
-    found = detect(picture, within, models.get("face_detection"), FACE, _FOUND)
-    meshes = (_face_mesh(picture, region, models.get("face_landmark")) for region in found)
-    return [mesh for mesh in meshes if mesh]
-
-
-def _face_mesh(picture: np.ndarray, region: Region, network: TfliteNetwork) -> Keypoints:
-    landmarks, logit = network(region.sample(picture, network.size)[None])
-    score = float(logit.sigmoid().flatten()[0])
-    if score < _FOUND:
-        return ()
-    mesh = landmarks[0].flatten().unflatten(0, (-1, 3))[:, :2].numpy() / network.size
-    points = region.to_picture(mesh)[list(_FACE)]
-    points = np.concatenate([points, *(points[eye].mean(0, keepdims=True) for eye in _EYES)])
-    return _fractions(points, np.full(len(points), score), picture, _FOUND)
+    return [
+        points_inside(mesh.ibug(), np.full(FACE_POINTS, mesh.score), picture.shape[:2], FOUND)
+        for mesh in find_meshes(picture, within, networks)
+    ]
 
 
 def _around(square: Square, angle: float = 0.0) -> Region:
@@ -134,16 +105,6 @@ def _quarter_turn(body: Keypoints, picture: np.ndarray) -> float:
     start, end = (np.array([point.x * width, point.y * height]) for point in (neck, nose))
     quarter = math.pi / 2
     return quarter * round(turn_of(start, end, upright=90) / quarter)
-
-
-def _fractions(points: np.ndarray, scores: np.ndarray, picture: np.ndarray, minimum_score: float) -> Keypoints:
-    height, width = picture.shape[:2]
-    return tuple(
-        Keypoint(float(x / width), float(y / height), float(score))
-        if score >= minimum_score and 0 <= x < width and 0 <= y < height
-        else None
-        for (x, y), score in zip(points, scores, strict=True)
-    )
 
 
 def _run(inputs: Inputs) -> Hint:
@@ -177,5 +138,5 @@ MEDIAPIPE_POSE = Preprocessor(
         "mediapipe_face_detection",
         "mediapipe_face_landmark",
     ),
-    aliases=("BlazePose", "mediapipe_face", "MediaPipe-FaceMeshPreprocessor", "skeleton", "stick figure"),
+    aliases=("BlazePose", "skeleton", "stick figure"),
 )

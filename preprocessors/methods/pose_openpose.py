@@ -10,9 +10,9 @@ from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Setti
 from ..networks.official import run_like
 from ..networks.openpose import STRIDE
 from ..pose.assembly import assemble_people
+from ..pose.drawing.style import STYLE_PARAMETERS, pose_hint
 from ..pose.keypoints import Keypoints, Pose, PoseFrame
 from ..pose.parts import Square, face_keypoints, face_square, hand_keypoints, hand_square
-from ..pose.style import STYLE_PARAMETERS, pose_hint
 
 _GREY = 128 / 255
 _WIDEST = 6

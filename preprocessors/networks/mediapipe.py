@@ -3,6 +3,7 @@
 Source of the files: the Python package mediapipe 0.10.21 (Apache-2.0), whose own code is not used.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -39,6 +40,14 @@ class TfliteNetwork(nn.Module):
         self._interpreter.set_tensor(self._input["index"], image[None].contiguous().numpy())
         self._interpreter.invoke()
         return [torch.from_numpy(self._interpreter.get_tensor(output["index"])[0]) for output in self._outputs]
+
+
+def tflite_network(networks: Callable[[str], nn.Module], name: str) -> TfliteNetwork:
+    """The network of a row of the weights. Raises ValueError where it is not one of MediaPipe's."""
+    network = networks(name)
+    if not isinstance(network, TfliteNetwork):
+        raise ValueError(f"{name} must be one of MediaPipe's .tflite files.")
+    return network
 
 
 def _interpreter(path: Path):  # noqa: ANN202 - the class of whichever runtime there is

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .draw import LIMBS
+from .drawing.openpose import LIMBS
 from .keypoints import BODY_POINTS, Keypoint, Keypoints
 
 _PAIRS = (*LIMBS, (2, 16), (5, 17))

@@ -2,10 +2,11 @@
 
     {"canvas_width": 512, "canvas_height": 512, "people": [
         {"pose_keypoints_2d": [256, 90, 1, 256, 130, 1, ...], "hand_left_keypoints_2d": [...],
-         "hand_right_keypoints_2d": [...], "face_keypoints_2d": [...]}]}
+         "hand_right_keypoints_2d": [...], "face_keypoints_2d": [...], "foot_keypoints_2d": [...]}]}
 
 Numbers are x, y in pixels from the top left corner, and a score; a joint with the score 0 is hidden but keeps its
-place. js/pose/document.js reads the same text with the same limits, and both sides refuse what does not fit.
+place. js/pose/document.js reads the same text with the same limits, and both sides refuse what does not fit. The editor
+has no feet and no face mesh: a text that it wrote is without them.
 """
 
 import json
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..sketch.drawing import FARTHEST, LARGEST, LARGEST_TEXT, SMALLEST
-from .keypoints import FRAME_PARTS, Keypoint, Keypoints, Pose, PoseFrame
+from .keypoints import FRAME_PARTS, MORE_PARTS, Keypoint, Keypoints, Pose, PoseFrame
 
 MOST_PEOPLE = 100
 
@@ -55,7 +56,7 @@ def _pose(person: Any, width: int, height: int, number: int) -> Pose:
     if not isinstance(person, dict):
         raise ValueError(f"Person {number} of the poses is {_shown(person)}, not OpenPose keypoints.")
     parts = {}
-    for key, part, length in FRAME_PARTS:
+    for key, part, length in (*FRAME_PARTS, *MORE_PARTS):
         points = _points(person.get(key), length, (width, height), f"{key} of person {number}")
         parts[part] = points if any(points) else ()
     return Pose(**parts)

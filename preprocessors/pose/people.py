@@ -1,4 +1,4 @@
-"""Where people are: a batch of pictures as YOLOX sees them, and boxes from what it answers.
+"""Boxes of people and animals: a batch of pictures as YOLOX sees them, and the reading of its answer.
 
 Sources: Ge et al., "YOLOX" (arXiv 2107.08430); constants of IDEA-Research/DWPose.
 """
@@ -14,8 +14,8 @@ SIDE = 640
 """Width and height of what the detector sees, in pixels."""
 CHUNK = 8
 """Pictures that pass the detector together: about a gigabyte in single precision."""
-PERSON = 0
-"""The class of people among the 80 of COCO."""
+PEOPLE, ANIMALS = slice(0, 1), slice(14, 24)
+"""Classes among the 80 of COCO: animals are bird, cat, dog, horse, sheep, cow, elephant, bear, zebra and giraffe."""
 _GREY = 114.0
 _OVERLAP = 0.45
 _BOX, _CLASSES = 4, 5
@@ -23,12 +23,13 @@ _BOX, _CLASSES = 4, 5
 
 
 def find_people(
-    images: Tensor, network: nn.Module, minimum: float, reference_channels: bool, wanted: slice = slice(0, 1)
+    images: Tensor, network: nn.Module, minimum: float, reference_channels: bool, wanted: slice = PEOPLE
 ) -> list[np.ndarray]:
-    """Boxes of people in each picture (B, H, W, 3) of 0..1: (N, 4) as left, top, right, bottom in its pixels.
+    """Boxes of people, or of what else is wanted, in each picture (B, H, W, 3) of 0..1.
 
     minimum: the score from which on a box counts, 0..1. reference_channels: show the detector, which was trained on
     blue, green, red, the colors in the other order, as the annotators do. wanted: the classes to look for.
+    Returns (N, 4) for each, as left, top, right, bottom in its pixels.
     """
     boxes = []
     for part in images.split(CHUNK):
@@ -38,6 +39,12 @@ def find_people(
         found = torch.cat([*decode_boxes(answer, wanted)], dim=-1).cpu().numpy()
         boxes += [_strongest(rows, minimum) / ratio for rows in found]
     return boxes
+
+
+def whole_pictures(images: Tensor) -> list[np.ndarray]:
+    """One box for each picture (B, H, W, 3), which holds all of it: as `find_people` gives them."""
+    height, width = images.shape[1:3]
+    return [np.array([[0.0, 0.0, width, height]])] * len(images)
 
 
 def letterbox(images: Tensor) -> tuple[Tensor, float]:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..sizes import LONGEST, MOST_PIXELS
 from ..sketch.drawing import FARTHEST
 from .document import MOST_PEOPLE
-from .keypoints import BODY_POINTS, COCO_BODY, FRAME_PARTS, Keypoint, Keypoints, Pose, PoseFrame, as_openpose_body
+from .keypoints import (
+    ANIMAL_POINTS,
+    ANIMALS,
+    BODY_POINTS,
+    COCO_BODY,
+    FRAME_PARTS,
+    MORE_PARTS,
+    Keypoint,
+    Keypoints,
+    Pose,
+    PoseFrame,
+    as_openpose_body,
+)
 
-_BODY_25 = (*range(8), *range(9, 19))
-"""OpenPose's larger body model: its point for each of the 18. It also has the middle of the hips, and feet."""
+_BODY_25, _BODY_25_FEET = (*range(8), *range(9, 19)), slice(19, 25)
+"""OpenPose's larger body model: its point for each of the 18, and its feet. It also has the middle of the hips."""
 
 _FARTHEST_POINT = LONGEST + FARTHEST
 
@@ -28,7 +41,7 @@ def from_pose_keypoint(frames: Any, minimum_score: float = 0.0) -> list[PoseFram
     pairs x, y; in lists, tuples, arrays or tensors. None or NaN stands for a lost number, and its point counts as
     missing, as does one whose score is not above `minimum_score`. Coordinates may be pixels or fractions of the
     canvas: a person whose points all lie in -1..1 is read as fractions. Bodies may have the 18 points of OpenPose, the
-    25 of its larger model, or the 17 of COCO.
+    25 of its larger model, or the 17 of COCO. Animals have the 17 points of AP-10K.
     Raises ValueError that names what is wrong.
     """
     frames = [] if frames is None else _plain(frames)
@@ -48,17 +61,24 @@ def _frame(frame: Any, number: int, minimum_score: float) -> PoseFrame:
             f"The canvas of frame {number} of the pose keypoints is {width} x {height}; at most "
             f"{MOST_PIXELS / 1e6:.0f} million pixels can be drawn, and {LONGEST} along a side."
         )
-    if "people" not in frame and "animals" in frame:
-        raise ValueError(f"Frame {number} of the pose keypoints holds animals; only people can be drawn.")
-    people = _plain(frame.get("people"))
-    people = [] if people is None else people
-    if not isinstance(people, list):
-        raise ValueError(f"The people of frame {number} of the pose keypoints are {_shown(people)}, not a list.")
-    if len(people) > MOST_PEOPLE:
-        raise ValueError(f"Frame {number} of the pose keypoints has {len(people)} people; at most {MOST_PEOPLE}.")
-    found = ((person, f"person {place} in frame {number}") for place, person in enumerate(people, 1))
-    poses = (_pose(person, (height, width), where, minimum_score) for person, where in found if person is not None)
+    people, animals = (_listed(frame, kind, number) for kind in ("people", ANIMALS))
+    reader = _Reader((height, width), minimum_score)
+    poses = [
+        *(reader.person(found, f"person {place} in frame {number}") for place, found in people),
+        *(reader.animal(found, f"animal {place} in frame {number}") for place, found in animals),
+    ]
     return PoseFrame(height, width, tuple(poses))
+
+
+def _listed(frame: Mapping[str, Any], kind: str, number: int) -> list[tuple[int, Any]]:
+    """The people or the animals of a frame with their places, counted from 1; lost ones are left out."""
+    found = _plain(frame.get(kind))
+    found = [] if found is None else found
+    if not isinstance(found, list):
+        raise ValueError(f"The {kind} of frame {number} of the pose keypoints are {_shown(found)}, not a list.")
+    if len(found) > MOST_PEOPLE:
+        raise ValueError(f"Frame {number} of the pose keypoints has {len(found)} {kind}; at most {MOST_PEOPLE}.")
+    return [(place, one) for place, one in enumerate(found, 1) if one is not None]
 
 
 def _edge(value: Any, where: str) -> int:
@@ -72,25 +92,46 @@ def _edge(value: Any, where: str) -> int:
     return edge
 
 
-def _pose(person: Any, size: tuple[int, int], where: str, minimum_score: float) -> Pose:
-    if not isinstance(person, Mapping):
-        number, _, frame = where.removeprefix("person ").partition(" in ")
-        raise ValueError(f"Person {number} of {frame} of the pose keypoints is {_shown(person)}, not a person.")
-    parts = {
-        part: _in_order(part, _points(person.get(key), f"{key} of {where}"), most, f"{key} of {where}")
-        for key, part, most in FRAME_PARTS
-    }
-    found = [point for points in parts.values() for point in points if point is not None]
-    fractions = all(abs(point.x) <= 1 and abs(point.y) <= 1 for point in found)
-    height, width = (1, 1) if fractions else size
+@dataclass(frozen=True)
+class _Reader:
+    """Reads people and animals of one frame. size: height and width of its canvas in pixels."""
 
-    def read(point: Keypoint | None) -> Keypoint | None:
-        if point is None or point.score <= minimum_score:
-            return None
-        return Keypoint(point.x / width, point.y / height, min(point.score, 1.0))
+    size: tuple[int, int]
+    minimum_score: float
 
-    read_parts = {part: tuple(read(point) for point in points) for part, points in parts.items()}
-    return Pose(**{part: points if any(points) else () for part, points in read_parts.items()})
+    def person(self, person: Any, where: str) -> Pose:
+        if not isinstance(person, Mapping):
+            number, _, frame = where.removeprefix("person ").partition(" in ")
+            raise ValueError(f"Person {number} of {frame} of the pose keypoints is {_shown(person)}, not a person.")
+        points = {
+            part: (_points(person.get(key), f"{key} of {where}"), most, f"{key} of {where}")
+            for key, part, most in (*FRAME_PARTS, *MORE_PARTS)
+        }
+        parts = {part: _in_order(part, *found) for part, found in points.items()}
+        body = points["body"][0]
+        if len(body) == _BODY_25_POINTS and not any(parts["feet"]):
+            parts["feet"] = body[_BODY_25_FEET]
+        return self._pose(parts)
+
+    def animal(self, animal: Any, where: str) -> Pose:
+        points = _points(animal, f"The list of {where}")
+        if len(points) > ANIMAL_POINTS:
+            raise ValueError(f"The list of {where} holds {len(points)} points; at most {ANIMAL_POINTS} are known.")
+        return self._pose({"animal": points})
+
+    def _pose(self, parts: Mapping[str, Keypoints]) -> Pose:
+        """The parts as fractions of the canvas, those without a point left out."""
+        found = [point for points in parts.values() for point in points if point is not None]
+        fractions = all(abs(point.x) <= 1 and abs(point.y) <= 1 for point in found)
+        height, width = (1, 1) if fractions else self.size
+
+        def read(point: Keypoint | None) -> Keypoint | None:
+            if point is None or point.score <= self.minimum_score:
+                return None
+            return Keypoint(point.x / width, point.y / height, min(point.score, 1.0))
+
+        read_parts = {part: tuple(read(point) for point in points) for part, points in parts.items()}
+        return Pose(**{part: points if any(points) else () for part, points in read_parts.items()})
 
 
 def _in_order(part: str, points: Keypoints, most: int, where: str) -> Keypoints:

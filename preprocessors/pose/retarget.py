@@ -8,9 +8,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from .keypoints import (
+    LEFT_ANKLE,
     LEFT_WRIST,
     NECK,
     NOSE,
+    RIGHT_ANKLE,
     RIGHT_WRIST,
     Keypoint,
     Keypoints,
@@ -28,6 +30,8 @@ PARENTS = {
 """For each body point the one at which its limb begins, from the neck outwards; a point comes after its parent."""
 
 HIPS, KNEES, ANKLES = (8, 11), (9, 12), (10, 13)
+_FOOT = 3
+"""Points of the left foot, which come before those of the right."""
 _GROUPS = {
     "head": (14, 15, 16, 17), "neck": (0,), "shoulders": (2, 5), "arms": (3, 4, 6, 7), "torso": HIPS,
     "legs": (*KNEES, *ANKLES),
@@ -56,6 +60,11 @@ class Body:
         return float(np.mean([self.factors.get(4, 1.0), self.factors.get(7, 1.0)]))
 
     @property
+    def legs(self) -> float:
+        """The shins' common factor: feet grow with it."""
+        return float(np.mean([self.factors.get(point, 1.0) for point in ANKLES]))
+
+    @property
     def head(self) -> float:
         """The head's common factor: the face grows with it."""
         return float(np.mean([self.factors.get(point, 1.0) for point in _GROUPS["head"]]))
@@ -71,7 +80,8 @@ def retarget(frames: Sequence[PoseFrame], body: Body | Sequence[PoseFrame], anch
 
     body: factors, or frames of a reference person, whose proportions everybody gets at their own size. The first person
     of the reference counts. anchor: what stays where it is: the middle of the hips, the lower foot, or the neck.
-    Hands follow their wrist and the face the nose. Raises ValueError for a reference without a body.
+    Hands follow their wrist, feet their ankle and the face the nose; an animal stays as it is. Raises ValueError for a
+    reference without a body.
     """
     reference = None if isinstance(body, Body) else limb_lengths(_first_person(body))
     moved: list[dict[int, Pose]] = [{} for _ in frames]
@@ -133,11 +143,16 @@ def _rebuilt(pose: Pose, frame: PoseFrame, body: Body, anchor: Anchor) -> Pose:
     held = _anchor_points(before, anchor)
     shift = np.mean([before[index] - after[index] for index in held], axis=0) if held else np.zeros(2)
     after = {index: point + shift for index, point in after.items()}
-    return Pose(
+    feet = zip((pose.feet[:_FOOT], pose.feet[_FOOT:]), (LEFT_ANKLE, RIGHT_ANKLE), strict=True)
+    moved_feet = [_follow(foot, None, before.get(at), after.get(at), body.legs, frame) for foot, at in feet]
+    return replace(
+        pose,
         body=_fractions(pose.body, after, frame),
         left_hand=_follow(pose.left_hand, 0, before.get(LEFT_WRIST), after.get(LEFT_WRIST), body.arms, frame),
         right_hand=_follow(pose.right_hand, 0, before.get(RIGHT_WRIST), after.get(RIGHT_WRIST), body.arms, frame),
         face=_follow(pose.face, None, before.get(NOSE), after.get(NOSE), body.head, frame),
+        face_mesh=_follow(pose.face_mesh, None, before.get(NOSE), after.get(NOSE), body.head, frame),
+        feet=(*moved_feet[0], *moved_feet[1]),
     )
 
 

@@ -1,7 +1,7 @@
 """Some of the people and parts of a film's poses."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from .keypoints import Keypoints, Pose, PoseFrame
@@ -9,7 +9,7 @@ from .keypoints import Keypoints, Pose, PoseFrame
 PeopleOrder = Literal["as found", "largest", "leftmost", "rightmost", "most central"]
 PEOPLE_ORDERS: tuple[PeopleOrder, ...] = get_args(PeopleOrder)
 
-PART_NAMES = ("body", "left_hand", "right_hand", "face")
+PART_NAMES = tuple(field.name for field in fields(Pose))
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Box:
 class Selection:
     """Which people and parts of every frame stay.
 
-    body, hands, face: the parts. order, count: the first `count` people in this order; 0 keeps all. minimum_score:
-    points with a lower score count as not found, 0..1.
+    body, hands, face: the parts; feet and animals go with bodies, meshes with faces. order, count: the first `count`
+    people in this order; 0 keeps all. minimum_score: points with a lower score count as not found, 0..1.
     """
 
     body: bool = True
@@ -74,8 +74,9 @@ def _people(frame: PoseFrame, selection: Selection) -> Iterable[Pose]:
 
 
 def _parts(pose: Pose, selection: Selection) -> Pose:
-    wanted = {"body": selection.body, "left_hand": selection.hands, "right_hand": selection.hands}
-    wanted["face"] = selection.face
+    wanted = dict.fromkeys(("body", "feet", "animal"), selection.body)
+    wanted |= dict.fromkeys(("left_hand", "right_hand"), selection.hands)
+    wanted |= dict.fromkeys(("face", "face_mesh"), selection.face)
     return Pose(**{part: _certain(getattr(pose, part), selection) if keep else () for part, keep in wanted.items()})
 
 

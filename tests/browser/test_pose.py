@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.poses import HOSTILE_POSES
 from zeroconv.preprocessors.pose.document import parse_poses
-from zeroconv.preprocessors.pose.draw import draw_poses
+from zeroconv.preprocessors.pose.drawing.poses import draw_poses
 
 from .conftest import Canvas
 from .pads import LEFT_WRIST, PosePage

@@ -5,6 +5,7 @@ At the official widths only shapes are computed: that shows devices and dtypes. 
 
 import copy
 import importlib
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -18,9 +19,11 @@ from zeroconv.host.preprocessing import networks as host_networks
 from zeroconv.host.preprocessing.networks import HostNetworks
 from zeroconv.host.preprocessing.run import LARGEST_CHUNK, run_preprocessor
 from zeroconv.preprocessors.catalogue import preprocessors
+from zeroconv.preprocessors.networks import vitpose
 from zeroconv.preprocessors.networks.hed import HED
 from zeroconv.preprocessors.networks.rtmpose import Plan, RTMPose
 from zeroconv.preprocessors.networks.teed import TEED
+from zeroconv.preprocessors.networks.vitpose import ViTPose
 from zeroconv.preprocessors.networks.yolox import YOLOX
 from zeroconv.preprocessors.running import Options
 from zeroconv.preprocessors.weights.catalogue import weights_of
@@ -31,8 +34,8 @@ def runs_in_torch(row: str) -> bool:
     return not weights_of(row).file.endswith((".tflite", ".task"))
 
 
-NEED_VALUES = ("openpose", "dwpose", "oneformer_ade20k", "oneformer_coco")
-"""OpenPose and DWPose find people everywhere in answers full of ones; OneFormer checks sums of what it reads."""
+NEED_VALUES = ("openpose", "dwpose", "vitpose", "animal_pose", "oneformer_ade20k", "oneformer_coco")
+"""OpenPose, DWPose and their like find people everywhere in answers full of ones; OneFormer checks its sums."""
 METHODS = {
     name: method
     for name, method in preprocessors().items()
@@ -121,13 +124,19 @@ def test_a_video_loads_its_network_once(folder):
 
 
 SMALL_BODY = Plan(8, (1, 1, 1, 1), points=133, kernel=7, hidden=32, key=16, height=384, width=288)
+SMALL_ANIMAL = replace(SMALL_BODY, points=17, height=256, width=256)
 DWPOSE = preprocessors()["dwpose"]
 
 
 @pytest.fixture
 def people(monkeypatch):
-    """DWPose of small networks that see somebody in every picture."""
-    networks = {"dwpose_det": YOLOX(8, 1, 80), "dwpose_pose": RTMPose(SMALL_BODY)}
+    """DWPose, ViTPose and animal pose of small networks that see somebody in every picture."""
+    networks = {
+        "dwpose_det": YOLOX(8, 1, 80),
+        "dwpose_pose": RTMPose(SMALL_BODY),
+        "rtmpose_animal": RTMPose(SMALL_ANIMAL),
+        "vitpose_b_wholebody": ViTPose(vitpose.Plan(384, 1, 133, (8, 8))),
+    }
     generator = torch.Generator().manual_seed(0)
     for network in networks.values():
         for name, parameter in network.eval().requires_grad_(False).named_parameters():
@@ -160,16 +169,20 @@ def test_people_of_a_batch_are_found_on_the_gpu_and_are_those_of_the_cpu(people,
     assert sum(close) > 0.98 * len(close) > 10, "where two bins are equal but for rounding, either may win"
 
 
-def test_all_pictures_of_a_batch_pass_both_networks_of_dwpose_together(people):
-    settings = {"minimum_score": 0.05, "detector": "none"}
+@pytest.mark.parametrize("name", ["dwpose", "vitpose", "animal_pose"])
+def test_all_pictures_of_a_batch_pass_both_networks_together(people, name):
+    method, settings = preprocessors()[name], {"minimum_score": 0.05, "detector": "none"}
     counts = []
     with pretended_gpu() as gpu:
         for count in (1, 6):
-            run_preprocessor(DWPOSE, film(count), settings, Options())
+            run_preprocessor(method, film(count), settings, Options())
             gpu.clear()
-            run_preprocessor(DWPOSE, film(count), settings, Options())
+            run_preprocessor(method, film(count), settings, Options())
+            assert not gpu.on_cpu
             counts.append((gpu.launches, len(gpu.reads)))
-    assert counts[0] == counts[1], "as many launches and as many reads for six pictures as for one"
+    (launches, reads), (launches_of_six, reads_of_six) = counts
+    assert reads == reads_of_six
+    assert launches_of_six <= launches + 1, "what lies in order for one picture is copied once for six"
 
 
 def test_a_video_of_people_needs_no_more_memory_than_a_chunk(people):

@@ -8,9 +8,11 @@ import pytest
 import torch
 from skimage import data
 from zeroconv.benchmarks.sides.reference_packages import reference_file
-from zeroconv.preprocessors.description import Inputs
+from zeroconv.preprocessors.description import Hint, Inputs
+from zeroconv.preprocessors.methods.pose_face_mesh import FACE_MESH, detect_face_meshes
 from zeroconv.preprocessors.methods.pose_mediapipe import MEDIAPIPE_POSE, detect_mediapipe
 from zeroconv.preprocessors.pose.blaze import FACE, PALM, PERSON, anchors
+from zeroconv.preprocessors.pose.drawing import face_mesh
 
 FILES = {
     "pose_detection": "pose_detection/pose_detection",
@@ -19,6 +21,7 @@ FILES = {
     "hand_landmark": "hand_landmark/hand_landmark_full",
     "face_detection": "face_detection/face_detection_short_range",
     "face_landmark": "face_landmark/face_landmark",
+    "iris_landmark": "iris_landmark/iris_landmark",
 }
 
 
@@ -109,3 +112,28 @@ def test_a_batch_equals_a_loop_and_an_empty_picture_is_black(networks, astronaut
     assert torch.equal(hint[:1], MEDIAPIPE_POSE.run(Inputs(images[:1], settings, networks)).image)
     assert hint[0].amax() == 1
     assert hint[1].amax() == 0
+
+
+def test_the_mesh_has_the_pupils_in_the_eyes_and_is_drawn_in_its_colors(networks, astronaut):
+    inputs = Inputs(torch.from_numpy(astronaut)[None], FACE_MESH.settings(), networks)
+    hint = FACE_MESH.run(inputs)
+    assert isinstance(hint, Hint)
+    assert hint.poses is not None
+    (face,) = hint.poses[0].poses
+    mesh = [point for point in pixels(face.face_mesh, astronaut) if point is not None]
+    assert len(mesh) == 478
+    for pupil, outer, inner, upper, lower in ((468, 33, 133, 159, 145), (473, 263, 362, 386, 374)):
+        width = abs(mesh[outer][0] - mesh[inner][0])
+        assert math.dist(mesh[pupil], (mesh[outer] + mesh[inner]) / 2) < 0.3 * width
+        assert mesh[upper][1] - 3 < mesh[pupil][1] < mesh[lower][1] + 3
+        # A pupil is darker than what is around the eye.
+        column, row = (int(value) for value in mesh[pupil])
+        around = astronaut[row - 12 : row + 12, column - 12 : column + 12].mean()
+        assert astronaut[row - 1 : row + 2, column - 1 : column + 2].mean() < 0.8 * around
+    found = {tuple(color) for color in (hint.image[0].reshape(-1, 3) * 255).round().byte().unique(dim=0).tolist()}
+    colors = {color for _, color in face_mesh.CONTOURS}
+    assert found == colors | {(0, 0, 0), (250, 200, 10), (10, 200, 250)}
+    flipped = torch.from_numpy(astronaut[:, ::-1].copy())[None]
+    (frame,) = detect_face_meshes(flipped, FACE_MESH.settings(), networks)
+    mirrored = pixels(frame.poses[0].face_mesh, astronaut)
+    assert math.dist(mirrored[468], (512 - mesh[473][0], mesh[473][1])) < 3

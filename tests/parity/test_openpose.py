@@ -12,7 +12,9 @@ from zeroconv.benchmarks.sides.reference_packages import controlnet_aux
 from zeroconv.preprocessors.methods.pose_openpose import hand_maps
 from zeroconv.preprocessors.networks import openpose
 from zeroconv.preprocessors.pose.assembly import assemble_people
-from zeroconv.preprocessors.pose.draw import LIMBS, draw_poses, xinsir_style
+from zeroconv.preprocessors.pose.drawing.canvas import xinsir_style
+from zeroconv.preprocessors.pose.drawing.openpose import LIMBS
+from zeroconv.preprocessors.pose.drawing.poses import draw_poses
 from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose
 from zeroconv.preprocessors.pose.parts import Square, face_square, hand_keypoints, hand_square
 

@@ -33,6 +33,16 @@ def fold_named_batch_norms(state_dict: Mapping[str, Tensor], epsilon: float) -> 
     return folded
 
 
+def fold_transposed_batch_norm(state_dict: Mapping[str, Tensor], layer: str, norm: str, name: str) -> dict[str, Tensor]:
+    """The same of one transposed convolution called `layer`, which gets another name."""
+    folded = dict(state_dict)
+    # Its kernel has the channels that come out second.
+    folded[f"{layer}.weight"] = folded[f"{layer}.weight"].transpose(0, 1)
+    _fold(folded, layer, norm, EPSILON)
+    kernel, bias = folded.pop(f"{layer}.weight"), folded.pop(f"{layer}.bias")
+    return {**folded, f"{name}.weight": kernel.transpose(0, 1).contiguous(), f"{name}.bias": bias}
+
+
 def _fold(weights: dict[str, Tensor], layer: str, norm: str, epsilon: float) -> None:
     """Multiply a norm into the layer before it, and take it out."""
     try:

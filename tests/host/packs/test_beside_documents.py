@@ -40,14 +40,11 @@ def test_what_is_said_to_be_missing_is_missing():
     """The ids of the nodes that the document leaves out, so that it is changed when one of them comes."""
     missing = (
         "MeshGraphormer-DepthMapPreprocessor",
-        "AnimalPosePreprocessor",
-        "RenderAnimalKps",
         "DensePosePreprocessor",
         "DSINE-NormalMapPreprocessor",
         "Metric3D-DepthMapPreprocessor",
         "Metric3D-NormalMapPreprocessor",
         "Zoe_DepthAnythingPreprocessor",
-        "MediaPipe-FaceMeshPreprocessor",
         "SAMPreprocessor",
         "AnimeFace_SemSegPreprocessor",
         "Unimatch_OptFlowPreprocessor",

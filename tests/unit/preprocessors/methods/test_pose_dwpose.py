@@ -199,6 +199,7 @@ def test_points_keep_their_meaning_and_unsure_ones_are_missing():
     assert [i for i, point in enumerate(pose.body) if point is None] == [1, 4, 5, 17]
     assert pose.left_hand == ()
     assert len(pose.right_hand) == 21
+    assert len(pose.feet) == 6
 
 
 def test_nobody_is_a_black_picture():

@@ -6,8 +6,8 @@ from zeroconv.benchmarks.models.official_weights import golden_state_dict
 from zeroconv.preprocessors.description import Inputs
 from zeroconv.preprocessors.methods.pose_openpose import OPENPOSE, detect_openpose
 from zeroconv.preprocessors.networks import openpose
-from zeroconv.preprocessors.pose.draw import draw_frames
-from zeroconv.preprocessors.pose.style import pose_style
+from zeroconv.preprocessors.pose.drawing.poses import draw_frames
+from zeroconv.preprocessors.pose.drawing.style import pose_style
 
 BUILDS = {"body": openpose.build_body, "hand": openpose.build_hand, "face": openpose.build_face}
 

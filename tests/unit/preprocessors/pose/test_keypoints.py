@@ -18,7 +18,7 @@ def random_pose(seed):
         found = tuple(None if lost else Keypoint(*point) for lost, point in zip(missing, points, strict=True))
         return found if any(found) else ()
 
-    return Pose(part(18), part(21), part(21), part(70))
+    return Pose(part(18), part(21), part(21), part(70), part(6), part(478))
 
 
 @given(st.integers(0, 2**32), st.integers(64, 2048), st.integers(64, 2048))
@@ -26,11 +26,33 @@ def test_poses_survive_the_way_out_and_in(seed, height, width):
     pose = random_pose(seed)
     (frame,) = from_pose_keypoint(to_pose_keypoint([PoseFrame(height, width, (pose,))]))
     assert (frame.height, frame.width) == (height, width)
-    for name in ("body", "left_hand", "right_hand", "face"):
+    for name in ("body", "left_hand", "right_hand", "face", "feet", "face_mesh"):
         before, after = getattr(pose, name), getattr(frame.poses[0], name)
         assert [p is None for p in before] == [p is None for p in after]
         for old, new in zip(before, after, strict=True):
             assert new == (None if old is None else pytest.approx(old, abs=1e-6))
+
+
+def test_animals_survive_the_way_out_and_in_beside_people():
+    places = np.random.default_rng(0).uniform(0.01, 1, (17, 3))
+    dog = Pose(animal=tuple(Keypoint(*point) for point in places.tolist()))
+    person = Pose(body=(Keypoint(0.5, 0.25, 0.5), *[None] * 17))
+    written = to_pose_keypoint([PoseFrame(300, 400, (dog, person)), PoseFrame(300, 400, ())])
+    assert [len(frame["people"]) for frame in written] == [1, 0]
+    assert [(frame["version"], len(frame["animals"])) for frame in written] == [("ap10k", 1), ("ap10k", 0)]
+    first, second = from_pose_keypoint(written)
+    assert first.poses[0].body[0] == pytest.approx(person.body[0])
+    assert np.allclose(first.poses[1].animal, places)
+    assert second.poses == ()
+
+
+def test_feet_are_written_only_where_they_were_found():
+    """Other packs read no such part; ComfyUI's SDPose does, under this name."""
+    foot = (Keypoint(0.5, 0.5, 0.25), *[None] * 5)
+    with_feet, without = to_pose_keypoint([PoseFrame(100, 200, (Pose(feet=foot), Pose()))])[0]["people"]
+    assert with_feet["foot_keypoints_2d"] == [100, 50, 0.25, *[0] * 15]
+    assert "foot_keypoints_2d" not in without
+    assert "face_mesh_keypoints_2d" not in with_feet
 
 
 def test_scores_are_true_and_every_part_has_its_full_length():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zeroconv.preprocessors.pose.keypoints import Keypoint, Pose, PoseFrame
-from zeroconv.preprocessors.pose.retarget import ANCHORS, PARENTS, PROPORTIONS, proportions, retarget
+from zeroconv.preprocessors.pose.retarget import ANCHORS, PARENTS, PROPORTIONS, Body, proportions, retarget
 from zeroconv.preprocessors.pose.select import Selection, select_poses
 from zeroconv.preprocessors.pose.smoothing import Smoothing, smooth_poses, without_trembling
 from zeroconv.preprocessors.pose.tracking import track_people
@@ -217,3 +217,28 @@ def test_what_is_not_in_the_picture_stays_away_and_the_rest_follows():
 def test_a_reference_without_a_body_is_refused():
     with pytest.raises(ValueError, match="shows nobody's body"):
         retarget(film(person()), film(Pose(face=person().face)), "hips")
+
+
+def test_feet_follow_their_ankles_and_a_mesh_the_nose():
+    """Retargeted to itself nobody changes; longer shins carry each foot along, larger by as much."""
+    feet = tuple(Keypoint(0.3 + 0.02 * index, 0.95) for index in range(6))
+    mesh = tuple(Keypoint(0.5 + index / 5000, 0.2) for index in range(478))
+    frame = PoseFrame(400, 400, (Pose(body=person().body, feet=feet, face_mesh=mesh),))
+    (same,) = retarget([frame], Body({}))
+    assert np.allclose(same.poses[0].feet, feet)
+    assert np.allclose(same.poses[0].face_mesh, mesh)
+    (longer,) = retarget([frame], Body({10: 2.0, 13: 2.0}), anchor="neck")
+    before, after = frame.poses[0], longer.poses[0]
+    for foot, ankle in ((slice(0, 3), 13), (slice(3, 6), 10)):
+        for old, new in zip(before.feet[foot], after.feet[foot], strict=True):
+            assert new.x - after.body[ankle].x == pytest.approx(2 * (old.x - before.body[ankle].x))
+            assert new.y - after.body[ankle].y == pytest.approx(2 * (old.y - before.body[ankle].y))
+    assert np.allclose(after.face_mesh, mesh)
+
+
+def test_animals_are_selected_with_bodies_and_stay_as_they_are():
+    dog = Pose(animal=tuple(Keypoint(0.1 * (index % 5), 0.05 * index, 0.5) for index in range(17)))
+    frame = PoseFrame(400, 400, (dog,))
+    assert retarget([frame], Body({10: 2.0}))[0].poses[0].animal == dog.animal
+    assert select_poses([frame], Selection(hands=False, face=False))[0].poses == (dog,)
+    assert select_poses([frame], Selection(body=False))[0].poses == ()

@@ -67,6 +67,8 @@ def test_lost_parts_people_and_frames_are_left_out() -> None:
 def test_a_body_of_25_points_is_openposes_larger_model() -> None:
     """BODY_25 has the middle of the hips at 8, and feet from 19 on."""
     assert body(flat(POINTS)) == [pytest.approx(POINTS[index][:2]) for index in (*range(8), *range(9, 19))]
+    (pose,) = from_pose_keypoint(frame({"pose_keypoints_2d": flat(POINTS)}))[0].poses
+    assert [(point.x * 512, point.y * 1024) for point in pose.feet] == [pytest.approx(at[:2]) for at in POINTS[19:]]
 
 
 def test_a_body_of_17_points_is_cocos_and_gets_its_neck() -> None:
@@ -103,7 +105,10 @@ PERSON = {"pose_keypoints_2d": flat(POINTS[:18])}
         (frame({"pose_keypoints_2d": [0.5] * 3 * 133}), "133 points"),
         (frame({"face_keypoints_2d": [0.5] * 3 * 478}), "478 points"),
         (frame({"hand_left_keypoints_2d": [0.5] * 3 * 22}), "22 points"),
-        ({"canvas_width": 64, "canvas_height": 64, "animals": [[0.5] * 51]}, "animals"),
+        (frame(animals=7), "animals of frame 0"),
+        (frame(animals=[[0.5] * 54]), "animal 1 in frame 0 holds 18 points"),
+        (frame(animals=[["a", "b", "c"]]), "animal 1 in frame 0"),
+        (frame({"foot_keypoints_2d": [0.5] * 3 * 7}), "7 points"),
     ],
 )
 def test_what_cannot_be_read_is_named(frames: object, words: str) -> None:

@@ -1,8 +1,12 @@
 """The settings that all pose methods share, and the style of drawing that they ask for."""
 
-from ..description import Hint, Inputs, Parameter, Settings
-from .draw import PoseStyle, draw_frames, xinsir_style
-from .keypoints import PoseFrame
+from dataclasses import replace
+from typing import cast
+
+from ...description import Hint, Inputs, Parameter, Settings
+from ..keypoints import PoseFrame
+from .canvas import SKELETONS, PoseStyle, Skeleton, xinsir_style
+from .poses import draw_frames
 
 STYLE_PARAMETERS = (
     Parameter("body", "Body", True, "Draw the body."),
@@ -14,15 +18,24 @@ STYLE_PARAMETERS = (
         False,
         "Draw limbs thicker on larger pictures, as xinsir's SDXL OpenPose and union ControlNets were trained with.",
     ),
+    Parameter(
+        "skeleton",
+        "Skeleton",
+        SKELETONS[0],
+        "How bodies are drawn. openpose: as nearly all pose ControlNets expect them. openpose_feet: with the feet as "
+        "dots. body_25: as OpenPose's larger model, with feet. coco_wholebody: thin lines in mmpose's colors, with "
+        "feet.",
+        choices=SKELETONS,
+        appended=True,
+    ),
 )
 
 
 def pose_style(settings: Settings, height: int, width: int) -> PoseStyle:
     """How to draw on a canvas of height x width pixels. settings: values of `STYLE_PARAMETERS` by name."""
     body, hands, face = (bool(settings[name]) for name in ("body", "hands", "face"))
-    if settings["thick_limbs"]:
-        return xinsir_style(height, width, body, hands, face)
-    return PoseStyle(body, hands, face)
+    style = xinsir_style(height, width, body, hands, face) if settings["thick_limbs"] else PoseStyle(body, hands, face)
+    return replace(style, skeleton=cast(Skeleton, settings["skeleton"]))
 
 
 def pose_hint(frames: list[PoseFrame], inputs: Inputs) -> Hint:
