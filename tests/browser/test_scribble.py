@@ -8,7 +8,7 @@ import torch
 from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME, write_models
 from zeroconv.demo.scenes.measures import agreement, color_name, floor_names, object_mask
-from zeroconv.demo.templates import write_copies
+from zeroconv.demo.templates import SCRIBBLE, write_copies
 
 from .conftest import Canvas
 from .pads import PadPage
@@ -26,7 +26,7 @@ def model(server: ComfyServer) -> None:
 
 def test_from_stroke_to_picture(canvas: Canvas, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     write_copies(tmp_path)
-    canvas.open(tmp_path / "scribble.json")
+    canvas.open(tmp_path / f"{SCRIBBLE}.json")
     assert canvas.unknown_nodes() == []
     assert canvas.dialogs() == []
     pad = PadPage(canvas.page)
