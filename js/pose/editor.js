@@ -91,7 +91,7 @@ export class PoseEditor extends Editor {
     this.edit({ people: this.poses.people.with(index, person) })
   }
 
-  /** @param {import("./people.js").Preset} preset */
+  /** @param {import("./presets.js").Preset} preset */
   addPerson(preset) {
     const { width, height, people } = this.poses
     this.selected = people.length

@@ -2,7 +2,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DocumentError } from "../../../js/editor/limits.js"
 import { nearestJoint, parsePoses, writePoses } from "../../../js/pose/document.js"
-import { boxOf, mirrored, newPerson, PRESET_NAMES, withFace, withHands, withJoint } from "../../../js/pose/people.js"
+import { boxOf, mirrored, newPerson, withFace, withHands, withJoint } from "../../../js/pose/people.js"
+import { PRESET_NAMES } from "../../../js/pose/presets.js"
 
 const person = (preset = "standing") => withFace(withHands(newPerson(preset, 512, 512)))
 
@@ -63,4 +64,15 @@ test("what is not an OpenPose frame is refused with a reason", () => {
   for (const text of ["{", "[]", 7, ...texts.map((each) => JSON.stringify(each))]) {
     assert.throws(() => parsePoses(text), DocumentError, String(text))
   }
+})
+
+test("twelve presets, none the same as another or its mirror image", () => {
+  const bodies = PRESET_NAMES.flatMap((preset) => [newPerson(preset, 512, 512), mirrored(newPerson(preset, 512, 512))])
+  assert.equal(PRESET_NAMES.length, 12)
+  bodies.forEach((one, place) => {
+    for (const other of bodies.slice(place + 2 - (place % 2))) {
+      const apart = one.body.map((joint, at) => Math.hypot(joint.x - other.body[at].x, joint.y - other.body[at].y))
+      assert.ok(Math.max(...apart) > 30, "a joint lies elsewhere by some hundredths of the canvas")
+    }
+  })
 })
