@@ -38,6 +38,9 @@ export class Live {
     }
   }
 
+  /** Called when there is nothing to run; whoever has a place for words says so. */
+  nothing() {}
+
   get on() {
     return this.listening !== null
   }
@@ -68,7 +71,10 @@ export class Live {
     const targets = this.goals().map((goal) => pathOf(goal)).filter((path) => path && path in output)
     const needs = JSON.stringify(needed(output, targets))
     if (!this.on || needs === this.seen) return
-    if (!targets.length) return this.switch(false)
+    if (!targets.length) {
+      this.switch(false)
+      return this.nothing()
+    }
     this.seen = needs
     this.targets = targets
     if (!this.running) return this.#run()

@@ -58,6 +58,7 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
   if (node.comfyClass === made) {
     traceWiredImage(node, editor)
     editor.live = new Live(node, () => outputsAfter(node), () => editor.refresh(), true)
+    editor.live.nothing = () => editor.warn(editor.traits.say("live_nothing"))
     editor.refresh()
     const before = node.onExecuted
     node.onExecuted = (/** @type {any} */ output) => {

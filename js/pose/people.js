@@ -24,6 +24,9 @@ const FACE_SIDES = [
 
 const WRISTS = { leftHand: [6, 7], rightHand: [3, 4] }
 
+/** The body joint that each hand hangs on. */
+export const HAND_WRISTS = { leftHand: WRISTS.leftHand[1], rightHand: WRISTS.rightHand[1] }
+
 /** Where newcomers stand, beside who is there already: parts of the width. */
 const PLACES = [0.5, 0.75, 0.25, 0.625, 0.375]
 

@@ -13,6 +13,7 @@ export class PoseToolbar extends EditorToolbar {
     super(editor)
     this.add = this.#presetPicker()
     this.mirror = iconButton("mirror", say("mirror"), () => editor.mirrorPerson())
+    this.bones = iconButton("bone", say("bones"), () => editor.toggleBones())
     this.remove = iconButton("close", say("remove"), () => editor.deletePerson())
     this.hands = iconButton("hand", say("hands"), () => editor.toggleHands())
     this.face = iconButton("face", say("face_part"), () => editor.toggleFace())
@@ -20,7 +21,7 @@ export class PoseToolbar extends EditorToolbar {
     this.wired = iconButton("wired", say("wired"), () => editor.takeWired())
     this.element.append(
       group(say("add"), this.add),
-      group(say("person_tools"), this.mirror, this.hands, this.face, this.hide, this.remove),
+      group(say("person_tools"), this.mirror, this.hands, this.face, this.hide, this.remove, this.bones),
       group(say("edit"), this.undo, this.redo, this.clear, this.wired),
       group(say("canvas"), ...this.canvasSize),
       group(say("show"), editor.traced.button, editor.traced.opacity, this.live, this.fit, this.large),
@@ -33,6 +34,7 @@ export class PoseToolbar extends EditorToolbar {
     const { person, joint, text } = this.editor
     const inUse = this.editor.jointInUse()
     for (const button of [this.mirror, this.remove, this.hands, this.face]) button.disabled = !person
+    press(this.bones, this.editor.keepsBones)
     press(this.hands, Boolean(person?.leftHand.length || person?.rightHand.length))
     press(this.face, Boolean(person?.face.length))
     press(this.hide, inUse?.score === 0)
@@ -44,7 +46,8 @@ export class PoseToolbar extends EditorToolbar {
   /** A button that opens the presets as pictures; one press adds a person. */
   #presetPicker() {
     const choices = PRESET_NAMES.map((preset) => {
-      const button = element("button", { type: "button", "data-preset": preset }, thumbnail(preset), say(preset))
+      const described = { type: "button", "data-preset": preset, "aria-label": say(preset) }
+      const button = element("button", described, thumbnail(preset), say(preset))
       button.addEventListener("click", () => {
         picker.open = false
         this.editor.addPerson(preset)
