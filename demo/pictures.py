@@ -17,7 +17,7 @@ from .learning.evaluate import save_picture
 from .scenes.hints import edges, scribble
 from .scenes.render import render
 from .scenes.world import COLOR_NAMES, FLOOR_NAMES, SHAPES, Scenes, captions, draw_scenes
-from .templates import PHOTO, PROMPTS, SAMPLING, SIDE, demo_copy
+from .templates import CANNY, PHOTO, PROMPTS, SAMPLING, SIDE, demo_copy
 
 LEFT_PHOTO, SCRIBBLE = "zeroconv-demo-ball.png", "zeroconv-demo-scribble.png"
 PAIR_PROMPT = "a red ball and a blue cone on a grey floor"
@@ -93,7 +93,7 @@ def demo_graph() -> DemoGraph:
         network = workflow.load_control(control_name(kind))
         return workflow.apply(prompts, network, hint, Control(strength))
 
-    one = Prompts(workflow.encode_prompt(checkpoint.clip, PROMPTS["canny"]), empty)
+    one = Prompts(workflow.encode_prompt(checkpoint.clip, PROMPTS[CANNY]), empty)
     edges = workflow.canny(workflow.load_image(PHOTO))
     first = [("hint: Canny", workflow.save_image(edges)), ("without control", picture(one))]
     first += [(f"strength {strength}", picture(applied(one, "canny", edges, strength))) for strength in (0.5, 1.0)]

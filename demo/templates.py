@@ -16,13 +16,14 @@ from .scenes.hints import HINTS
 SIDE = 128
 PHOTO = "zeroconv-demo-cone.png"
 SAMPLING = Sampling(seed=3, steps=20, cfg=3.0, sampler="euler", scheduler="normal")
+CANNY, SCRIBBLE, TWO = "01 Edges (Canny)", "02 Draw It (Scribble)", "07 Two ControlNets"
 PROMPTS = {
-    "canny": "a purple cone on a white floor",
-    "two-controlnets": "a purple cone on a white floor",
-    "scribble": "a yellow ball and a purple cone on a white floor",
+    CANNY: "a purple cone on a white floor",
+    TWO: "a purple cone on a white floor",
+    SCRIBBLE: "a yellow ball and a purple cone on a white floor",
 }
 """The workflows whose hints the small model knows, and what their photo or drawing shows."""
-WITHOUT_A_HINT = ("preprocess-folder", "train")
+WITHOUT_A_HINT = ("12 Hints of a Folder", "13 Train Your Own")
 """Workflows that any model runs as they are."""
 NOT_KNOWN = (
     "**The small model of this demo does not know this hint.** Its picture will not follow it; choose a checkpoint and "

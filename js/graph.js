@@ -46,3 +46,26 @@ export function ownHistory(host) {
 export function hideFromHistory(event) {
   for (const key of ["ctrlKey", "metaKey"]) Object.defineProperty(event, key, { value: false })
 }
+
+const MOST_NODES = 500
+
+/**
+ * A node and those that its wires lead to, the nearest first.
+ * @param {any} node
+ * @returns {Generator<any>}
+ */
+export function* following(node) {
+  const waiting = [node]
+  const seen = new Set(waiting)
+  while (waiting.length && seen.size < MOST_NODES) {
+    const next = waiting.shift()
+    yield next
+    for (const link of (next.outputs ?? []).flatMap((/** @type {any} */ output) => output.links ?? [])) {
+      const target = node.graph?.getNodeById(node.graph.getLink(link)?.target_id)
+      if (target && !seen.has(target)) {
+        seen.add(target)
+        waiting.push(target)
+      }
+    }
+  }
+}

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from .preprocess.method_choice import MethodChoice
+
 MOST_SHOWN = 30
 """Choices that a message lists."""
 
@@ -139,6 +141,7 @@ def _shown(value: Any) -> str:
 
 
 CHECKS = (
+    (MethodChoice, lambda declared, value: _choice(declared, declared.meant(value))),
     (io.Combo.Input, _choice),
     (io.Int.Input, _whole_number),
     (io.Float.Input, _number),

@@ -46,8 +46,8 @@ DEPTH_MEANINGS: dict[DepthKind, str] = {
     "meters": "the distance in meters",
 }
 SEE_IT = (
-    "**See it first.** On the node, *Preview* runs it alone, *Live* runs it again after each change of a setting, and "
-    "*Compare* lays the hint over the image, with a slider."
+    "**See it first.** On the node, *Preview* runs it alone, *Live* runs it again after each change of a setting or "
+    "of what is wired to it, and *Compare* lays the hint over the image, with a slider."
 )
 MASK = "| `mask` | | White (1) where the picture is masked. Any size; one for all images or one for each. |"
 

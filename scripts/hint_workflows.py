@@ -1,14 +1,12 @@
-"""Write the workflows that differ only in the hint, `workflows/<name>.json`, from `workflows/canny.json`.
+"""Write the workflows that differ only in the hint, `workflows/<title>.json`, from that of Canny.
 
-`python scripts/hint_workflows.py` writes them; a test fails while a file is not what this would write. With a
-directory of weights as argument it also draws the thumbnails, photo and hint, of those whose weights are there.
+`python scripts/hint_workflows.py` writes them; a test fails while a file is not what this would write.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ from zeroconv.preprocessors.catalogue import preprocessors
 from zeroconv.preprocessors.description import Parameter, Preprocessor
 
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
+BASE, FOLDER = "01 Edges (Canny)", "12 Hints of a Folder"
+"""Templates are shown by the names of their files, as titles; the numbers keep them in an order that teaches."""
 HUB = "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main"
 PACK = {"cnr_id": "zeroconv-controlnet", "ver": "0.1.0"}
 CANNY = 6
@@ -27,7 +27,6 @@ FOLDER_NOTE = (
     "**Hints of a whole folder.** First put your photos into a folder of ComfyUI's input folder, reload the page, and "
     "choose it in *Folder*. The hints go to output/hints.\n\nAny other preprocessor can take the place of Canny.\n"
 )
-THUMBNAIL = 256
 
 
 @dataclass(frozen=True)
@@ -43,63 +42,59 @@ class Template:
     prompt: str
     note: str
     advice: str
-    photo: str = "coffee"
 
 
 TEMPLATES = {
-    "lines": Template(
+    "08 Straight Lines": Template(
         "lines_lsd",
         "control_v11p_sd15_mlsd_fp16.safetensors",
         "a modern concrete building at dusk, clean architecture",
         "**Straight lines steer the picture.** Rooms, houses and streets keep their shape; what is round is free.",
         "Too many short lines: raise *Minimum length*. *M-LSD Straight Lines* finds cleaner ones; it needs weights.",
-        "brick",
     ),
-    "scribble-from-photo": Template(
+    "03 Scribble of a Photo": Template(
         "scribble_hed",
         "control_v11p_sd15_scribble_fp16.safetensors",
         "an oil painting, bold brush strokes, rich colors",
         "**A scribble of your photo steers the picture.** Only the main contours are kept, as if drawn by hand.",
-        "Strokes are one width, whatever the photo. To draw the scribble yourself open the workflow *scribble*.",
+        "Strokes are one width, whatever the photo. To draw the scribble yourself open *02 Draw It (Scribble)*.",
     ),
-    "soft-edges": Template(
+    "04 Soft Edges": Template(
         "hed",
         "control_v11p_sd15_softedge_fp16.safetensors",
         "a marble statue in a museum, soft daylight",
         "**Soft edges steer the picture.** Grey contours say where a line is sure; less strict than Canny.",
         "Turn *Safe* on when the picture repeats textures of the photo.",
-        "astronaut",
     ),
-    "pose": Template(
+    "05 Pose": Template(
         "mediapipe_pose",
         "control_v11p_sd15_openpose_fp16.safetensors",
         "a knight in shining armour in front of a castle, fantasy illustration",
         "**A pose steers the picture.** The people stand as in your photo; everything else is the prompt's.",
         "The weights are free for any use. *OpenPose* and *DWPose* find several people better; mind their licenses.",
-        "astronaut",
     ),
-    "segmentation": Template(
+    "11 Segmentation": Template(
         "uniformer_segmentation",
         "control_v11p_sd15_seg_fp16.safetensors",
         "an autumn landscape, golden light, impressionist painting",
         "**A map of classes steers the picture.** Sky stays sky and floor stays floor; shapes within are free.",
         "The colors are names, never smooth them. *OneFormer* draws finer borders.",
     ),
-    "depth": Template(
+    "06 Depth": Template(
         "depth_anything_v2",
         "control_v11f1p_sd15_depth_fp16.safetensors",
         "a miniature made of clay, studio light, shallow focus",
         "**Depth steers the picture.** What is near stays near; surfaces and colors are free.",
         "White is near. The small model is free for any use.",
     ),
-    "normals": Template(
+    "10 Surface Normals": Template(
         "normal_bae",
         "control_v11p_sd15_normalbae_fp16.safetensors",
         "a bronze sculpture, dramatic side light",
         "**Surface normals steer the picture.** Each color says which way a surface faces: relief is kept exactly.",
         "Use *Normals from Depth* where you have a depth image already.",
     ),
-    "line-drawing": Template(
+    "09 Line Drawing": Template(
         "lineart_anime",
         "control_v11p_sd15s2_lineart_anime_fp16.safetensors",
         "anime illustration, clean lines, flat pastel colors",
@@ -112,7 +107,7 @@ TEMPLATES = {
 def workflow(name: str, template: Template) -> dict[str, Any]:
     """The workflow as ComfyUI saves it."""
     method = preprocessors()[template.method]
-    graph: dict[str, Any] = copy.deepcopy(json.loads((WORKFLOWS / "canny.json").read_text(encoding="utf-8")))
+    graph: dict[str, Any] = copy.deepcopy(json.loads((WORKFLOWS / f"{BASE}.json").read_text(encoding="utf-8")))
     graph["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"zeroconv/{name}"))
     nodes = {node["id"]: node for node in graph["nodes"]}
     _become(nodes[CANNY], method)
@@ -156,8 +151,8 @@ def _note(template: Template, method: Preprocessor) -> str:
 
 
 def folder_workflow() -> dict[str, Any]:
-    """Hints of all images of a folder: the photo, the preprocessor and the saving node of canny.json, rewired."""
-    graph: dict[str, Any] = copy.deepcopy(json.loads((WORKFLOWS / "canny.json").read_text(encoding="utf-8")))
+    """Hints of all images of a folder: photo, preprocessor and saving node of the Canny workflow, rewired."""
+    graph: dict[str, Any] = copy.deepcopy(json.loads((WORKFLOWS / f"{BASE}.json").read_text(encoding="utf-8")))
     nodes = {node["id"]: node for node in graph["nodes"]}
     load, hint, save, note = (nodes[number] for number in (LOAD_IMAGE, CANNY, SAVE, NOTE))
     load["type"] = "LoadImageDataSetFromFolder"
@@ -167,8 +162,8 @@ def folder_workflow() -> dict[str, Any]:
     load["widgets_values"] = ["photos"]
     hint["inputs"][0]["link"], hint["outputs"][0]["links"] = 1, [2]
     save["inputs"][0]["link"], save["widgets_values"] = 2, ["hints/hint"]
-    places = ((load, [0, 0], [400, 120]), (note, [0, 180], [400, 340]), (hint, [440, 0], [400, 560]))
-    for order, (node, position, size) in enumerate((*places, (save, [880, 0], [680, 560]))):
+    places = ((load, [0, 0], [360, 110]), (note, [0, 170], [360, 350]), (hint, [390, 0], [360, 520]))
+    for order, (node, position, size) in enumerate((*places, (save, [780, 0], [540, 520]))):
         node.update(pos=position, size=size, order=order)
     note["widgets_values"] = [FOLDER_NOTE]
     graph.update(
@@ -184,46 +179,14 @@ def folder_workflow() -> dict[str, Any]:
 def written() -> dict[Path, str]:
     """The text of every file."""
     texts = {name: json.dumps(workflow(name, template), indent=2) for name, template in TEMPLATES.items()}
-    texts["preprocess-folder"] = json.dumps(folder_workflow(), indent=2)
+    texts[FOLDER] = json.dumps(folder_workflow(), indent=2)
     return {WORKFLOWS / f"{name}.json": f"{text}\n" for name, text in texts.items()}
 
 
-def draw_thumbnail(name: str, template: Template, folder: Path) -> None:
-    """Photo and hint side by side, where the weights are there."""
-    import numpy as np
-    import torch
-    from PIL import Image
-    from skimage import data
-    from zeroconv.preprocessors.running import Options, preprocess
-    from zeroconv.preprocessors.sizes import resize
-    from zeroconv.preprocessors.weights.catalogue import find, weights_of
-    from zeroconv.preprocessors.weights.local_networks import LocalNetworks
-
-    method = preprocessors()[template.method]
-    if not all(find(weights_of(row), [folder]) for row in method.weights):
-        return
-    picture = getattr(data, template.photo)()
-    picture = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
-    side = min(picture.shape[:2])
-    left = (picture.shape[1] - side) // 2
-    photo = torch.from_numpy(picture[:side, left : left + side].copy()).float()[None] / 255
-    hint = preprocess(method, photo, LocalNetworks([folder]), options=Options(512)).image
-    both = torch.cat([resize(one, (THUMBNAIL, THUMBNAIL)) for one in (photo, hint)], dim=2)
-    pixels = both[0].mul(255).round().byte().numpy()
-    Image.fromarray(pixels).save(WORKFLOWS / f"{name}.jpg", quality=85, optimize=True)
-
-
 def main() -> None:
-    """Write the workflows, and the thumbnails that can be drawn."""
+    """Write the workflows."""
     for path, text in written().items():
         path.write_text(text, encoding="utf-8")
-    for folder in map(Path, sys.argv[1:]):
-        everything = {
-            "canny": Template("canny", "", "", "", ""),
-            **TEMPLATES,
-        }
-        for name, template in everything.items():
-            draw_thumbnail(name, template, folder)
 
 
 if __name__ == "__main__":

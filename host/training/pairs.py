@@ -62,4 +62,4 @@ def hint_maker(method: str) -> HintMaker | None:
     def make(image: Tensor) -> Tensor:
         return preprocess(preprocessor, image, networks, {}, Options(result_size="input")).image
 
-    return HintMaker(method, make)
+    return HintMaker(preprocessor.id, make)

@@ -1,9 +1,12 @@
 import { api } from "../../../scripts/api.js"
+import { following } from "../graph.js"
 
 /** @typedef {Record<string, number[]>} Positions of the steps, for each counting */
 
-const MOST_NODES = 500
 const MOST_ANSWERS = 50
+
+/** Has the settings of a sampler, and is none. */
+const FORECAST = "ZeroConvPreviewSteps"
 
 /** What a sampler node calls the settings that say where its steps are. */
 const SETTINGS = ["steps", "sampler_name", "scheduler", "denoise", "start_at_step", "end_at_step"]
@@ -14,25 +17,16 @@ const SETTINGS = ["steps", "sampler_name", "scheduler", "denoise", "start_at_ste
  * @returns {Record<string, string> | null}
  */
 export function samplerBehind(node) {
-  const waiting = [node]
-  const seen = new Set(waiting)
-  while (waiting.length && seen.size < MOST_NODES) {
-    const next = waiting.shift()
+  for (const next of following(node)) {
     const settings = settingsOf(next)
     if (settings) return settings
-    for (const link of (next.outputs ?? []).flatMap((/** @type {any} */ output) => output.links ?? [])) {
-      const target = node.graph?.getNodeById(node.graph.getLink(link)?.target_id)
-      if (target && !seen.has(target)) {
-        seen.add(target)
-        waiting.push(target)
-      }
-    }
   }
   return null
 }
 
 /** @param {any} node @returns {Record<string, string> | null} */
 function settingsOf(node) {
+  if (node.comfyClass === FORECAST) return null
   const values = Object.fromEntries((node.widgets ?? []).map((/** @type {any} */ { name, value }) => [name, value]))
   if (!("steps" in values && "scheduler" in values)) return null
   return Object.fromEntries(SETTINGS.filter((name) => name in values).map((name) => [name, String(values[name])]))

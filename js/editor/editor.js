@@ -35,6 +35,8 @@ export class Editor {
     /** Whether the text cannot be read: it is kept as it is until the person starts anew. */
     this.broken = false
     this.history = /** @type {History<Content>} */ (new History(empty))
+    /** Runs what follows after each change; whoever makes the editor a widget gives it. @type {import("../live.js").Live | null} */
+    this.live = null
     this.traced = new Traced()
     this.sheet = element("div", { class: "sheet" }, this.traced.image)
     this.stage = element(

@@ -26,6 +26,8 @@ export class EditorToolbar {
     this.swap = iconButton("swap", say("swap"), () => this.#swap())
     this.sizes = this.#sizePicker()
     this.fit = iconButton("fit", say("fit"), () => editor.view.fit())
+    this.live = iconButton("live", say("live"), () => editor.live?.switch(!editor.live.on))
+    this.live.hidden = true
     this.large = iconButton("large", say("large"), () => editor.toggleLarge())
     this.element = element("div", { class: "toolbar", role: "toolbar", "aria-label": say("tools") })
   }
@@ -37,12 +39,15 @@ export class EditorToolbar {
 
   /** Show what the editor is set to. */
   refresh() {
-    const { history, isBlank, broken, dialog, traits } = this.editor
+    const { history, isBlank, broken, dialog, live, traits } = this.editor
     this.undo.disabled = !history.past.length
     this.redo.disabled = !history.future.length
     this.clear.disabled = isBlank && !broken
     this.width.value = String(history.content.width)
     this.height.value = String(history.content.height)
+    this.live.hidden = !live
+    press(this.live, Boolean(live?.on))
+    this.live.classList.toggle("running", Boolean(live?.running))
     press(this.large, dialog.open)
     name(this.large, traits.say(dialog.open ? "small" : "large"))
   }

@@ -1,6 +1,7 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
-import { noteChange } from "../graph.js"
+import { following, noteChange } from "../graph.js"
+import { Live } from "../live.js"
 import { loadStrings } from "../strings.js"
 
 const LEAST_WIDTH = 460
@@ -44,6 +45,7 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
     widget.callback?.(widget.value)
     node.setDirtyCanvas?.(true)
     noteChange()
+    editor.live?.changed()
   })
   const widget = node.addDOMWidget(input, type, editor.element, {
     getValue: () => editor.text,
@@ -55,6 +57,9 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
   keepSettings(node, editor, type)
   if (node.comfyClass === made) {
     traceWiredImage(node, editor)
+    editor.live = new Live(node, () => outputsAfter(node), () => editor.refresh(), true)
+    editor.live.nothing = () => editor.warn(editor.traits.say("live_nothing"))
+    editor.refresh()
     const before = node.onExecuted
     node.onExecuted = (/** @type {any} */ output) => {
       before?.call(node, output)
@@ -64,6 +69,12 @@ function widgetOf({ node: made, type, surroundings, Editor, ran }, node, input) 
     }
   }
   return { widget, minWidth: LEAST_WIDTH, minHeight: LEAST_HEIGHT + surroundings }
+}
+
+/** The nodes that show or save what comes of a node. @param {any} node @returns {any[]} */
+function outputsAfter(node) {
+  const after = [...following(node)].filter((each) => each !== node)
+  return after.filter((each) => each.constructor?.nodeData?.output_node)
 }
 
 /**

@@ -1,9 +1,10 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 import { element, icon, press } from "../elements.js"
+import { Live } from "../live.js"
+import { pathOf, runOnly } from "../partialRun.js"
 import { loadStrings, sayer } from "../strings.js"
 import { openComparison } from "./comparison.js"
-import { runAlone } from "./partialRun.js"
 import { WeightsButton } from "./weights.js"
 
 const CATEGORY = "ZeroConv/preprocess"
@@ -11,8 +12,6 @@ const CATEGORY = "ZeroConv/preprocess"
 const HEIGHT = 40
 const MARGIN = 5
 const PICTURE_HEIGHT = 240
-/** Milliseconds without a change after which a live preview runs. */
-const PATIENCE = 250
 /** The widget of the node that offers all methods. */
 const METHOD = "method"
 
@@ -30,42 +29,38 @@ class HintTools {
   constructor(node) {
     this.node = node
     this.running = false
-    this.waiting = false
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined
     /** Addresses of the input's picture and the hint's. @type {[string, string] | null} */
     this.pictures = null
     this.preview = this.#button("play", "preview", () => this.run())
-    this.live = this.#button("live", "live", () => this.#toggleLive())
+    this.live = new Live(
+      node,
+      () => [node],
+      () => this.#showLive(),
+    )
+    this.liveButton = this.#button("live", "live", () => this.live.switch(!this.live.on))
     this.compare = this.#button("compare", "compare", () => this.pictures && openComparison(...this.pictures))
     this.compare.disabled = true
     this.weights = new WeightsButton(() => this.#method(), (lacks) => this.#lacksWeights(lacks))
     this.element = this.#host()
   }
 
-  get isLive() {
-    return this.live.getAttribute("aria-pressed") === "true"
-  }
-
   async run() {
-    this.waiting = this.running
-    if (this.running) return
+    const target = pathOf(this.node)
+    if (this.running || !target) return
     this.running = true
     this.preview.classList.add("running")
     try {
-      if (!(await runAlone(this.node))) this.#setLive(false)
+      await runOnly([target], this.node.title)
     } finally {
       this.running = false
       this.preview.classList.remove("running")
     }
-    if (this.waiting) await this.run()
   }
 
   /** A setting of the node is another one. @param {string} name */
   changed(name) {
     if (name === METHOD) this.weights.look()
-    clearTimeout(this.timer)
-    if (this.isLive) this.timer = setTimeout(() => this.run(), PATIENCE)
+    this.live.changed()
   }
 
   /** The chosen method of a node that offers all, else the node, which is a method's. */
@@ -76,7 +71,7 @@ class HintTools {
 
   /** Without its weights a method does not run: what fetches them takes that place. @param {boolean} lacks */
   #lacksWeights(lacks) {
-    for (const button of [this.preview, this.live, this.compare]) button.hidden = lacks
+    for (const button of [this.preview, this.liveButton, this.compare]) button.hidden = lacks
   }
 
   /** @param {any} output of the run */
@@ -87,14 +82,9 @@ class HintTools {
     this.compare.disabled = !this.pictures
   }
 
-  #toggleLive() {
-    this.#setLive(!this.isLive)
-    if (this.isLive) this.run()
-  }
-
-  /** @param {boolean} live */
-  #setLive(live) {
-    press(this.live, live)
+  #showLive() {
+    press(this.liveButton, this.live.on)
+    this.liveButton.classList.toggle("running", this.live.running)
   }
 
   /** @param {import("../elements.js").Icon} picture @param {string} name @param {() => void} act */
@@ -107,9 +97,9 @@ class HintTools {
   #host() {
     const host = element("div", { class: "zeroconv-hint" })
     const style = element("link", { rel: "stylesheet", href: new URL("./hint.css", import.meta.url).href })
-    const tools = [this.weights.element, this.preview, this.live, this.compare]
+    const tools = [this.weights.element, this.preview, this.liveButton, this.compare]
     const row = element("div", { class: "tools", role: "toolbar", "aria-label": say("tools") }, ...tools)
-    press(this.live, false)
+    press(this.liveButton, false)
     host.attachShadow({ mode: "open" }).append(style, row)
     for (const name of ["pointerdown", "dblclick"]) row.addEventListener(name, (event) => event.stopPropagation())
     return host

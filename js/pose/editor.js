@@ -22,6 +22,8 @@ export class PoseEditor extends Editor {
     /** What the last run brought by wire. @type {Poses} */
     this.wired = EMPTY
     this.selected = 0
+    /** Whether limbs keep their lengths when a joint is moved. */
+    this.keepsBones = false
     /** The joint that keys and tools act on. @type {Address | null} */
     this.joint = null
 
@@ -91,7 +93,7 @@ export class PoseEditor extends Editor {
     this.edit({ people: this.poses.people.with(index, person) })
   }
 
-  /** @param {import("./people.js").Preset} preset */
+  /** @param {import("./presets.js").Preset} preset */
   addPerson(preset) {
     const { width, height, people } = this.poses
     this.selected = people.length
@@ -106,6 +108,18 @@ export class PoseEditor extends Editor {
 
   mirrorPerson() {
     if (this.person) this.replace(this.selected, mirrored(this.person))
+  }
+
+  toggleBones() {
+    this.keepsBones = !this.keepsBones
+    this.keep({ keepsBones: this.keepsBones })
+    this.refresh()
+  }
+
+  /** @param {{keepsBones?: unknown}} settings */
+  recall({ keepsBones }) {
+    this.keepsBones = keepsBones === true
+    this.refresh()
   }
 
   /** Add both hands to the person, or take them away. */

@@ -1,28 +1,11 @@
-/** Presets, hands and faces to start from, and changes to whole people. */
+import { PRESETS } from "./presets.js"
+
+/** Hands and faces to start from, and changes to whole people. */
 
 /** @typedef {import("./document.js").Joint} Joint */
 /** @typedef {import("./document.js").Part} Part */
 /** @typedef {import("./document.js").Person} Person */
-
-/** @typedef {keyof typeof PRESETS} Preset */
-
-/** The 18 body joints, x and y in hundredths of a person's height, from the middle of the canvas. */
-const PRESETS = {
-  standing: [
-    0, -40, 0, -30, -9.5, -30, -12.5, -14, -13.5, 1, 9.5, -30, 12.5, -14, 13.5, 1, -6, 3, -6.5, 25, -7, 47, 6, 3, 6.5,
-    25, 7, 47, -2, -42, 2, -42, -4.5, -41, 4.5, -41,
-  ],
-  sitting: [
-    0, -36, 0, -25, -10, -25, -14, -9, -9, 3, 10, -25, 14, -9, 9, 3, -7, 9, -11, 19, -10.5, 42, 7, 9, 11, 19, 10.5, 42,
-    -2, -38, 2, -38, -4.5, -37, 4.5, -37,
-  ],
-  walking: [
-    4, -40, 1, -30, -5, -29.5, -13, -16, -9, -2, 7, -29.5, 9, -14, 18, -4, -4, 3, -10, 24, -23, 42, 5, 3, 12, 23, 15,
-    46, 2.5, -42, 5, -42, -1.5, -41, 5.8, -41.5,
-  ],
-}
-
-export const PRESET_NAMES = /** @type {Preset[]} */ (Object.keys(PRESETS))
+/** @typedef {import("./presets.js").Preset} Preset */
 
 /** A hand from its wrist, the fingers upwards: five fingers of four joints, in hundredths of a forearm. */
 const HAND = [
@@ -40,6 +23,9 @@ const FACE_SIDES = [
 ]
 
 const WRISTS = { leftHand: [6, 7], rightHand: [3, 4] }
+
+/** The body joint that each hand hangs on. */
+export const HAND_WRISTS = { leftHand: WRISTS.leftHand[1], rightHand: WRISTS.rightHand[1] }
 
 /** Where newcomers stand, beside who is there already: parts of the width. */
 const PLACES = [0.5, 0.75, 0.25, 0.625, 0.375]
@@ -172,7 +158,10 @@ export function withJoint(person, part, place, change) {
 }
 
 /** @param {number} x @param {number} y @returns {Joint} */
-const joint = (x, y) => ({ x: Math.round(x * 10) / 10, y: Math.round(y * 10) / 10, score: 1 })
+const joint = (x, y) => ({ x: tenths(x), y: tenths(y), score: 1 })
+
+/** Rounded; plus zero, as the negative zero is written as another text than it is read from. @param {number} value */
+const tenths = (value) => Math.round(value * 10) / 10 + 0
 
 /** Numbers downwards, both ends included. @param {number} from @param {number} to */
 function range(from, to) {

@@ -39,6 +39,18 @@ export function picturesOf({ people }, selected) {
   return people.length > 1 && people[selected] ? [frameOf(people[selected]), ...pictures] : pictures
 }
 
+/** The limbs of people alone, as lines that stay as wide at any size. @param {readonly Person[]} people @returns {SVGElement[]} */
+export function skeletonsOf(people) {
+  return people.flatMap(({ body }) =>
+    LIMBS.flatMap(([start, end], place) => {
+      const [one, other] = [body[start], body[end]]
+      if (!one || !other) return []
+      const ends = { x1: one.x, y1: one.y, x2: other.x, y2: other.y }
+      return svg("line", { class: "line", ...ends, stroke: rgb(COLORS[place]) })
+    }),
+  )
+}
+
 /** What tells the selected person from the others. @param {Person} person */
 function frameOf(person) {
   const { left, top, right, bottom } = boxOf(person)

@@ -1,3 +1,4 @@
+import { turnedTo } from "./bones.js"
 import { nearestJoint } from "./document.js"
 import { middleOf, moved, withJoint } from "./people.js"
 
@@ -20,6 +21,7 @@ const KEYS = {
   backspace: (editor) => editor.toggleJoint(),
   enter: (editor) => editor.toggleJoint(),
   m: (editor) => editor.mirrorPerson(),
+  l: (editor) => editor.toggleBones(),
   "+": (editor) => scale(editor, 1.05),
   "-": (editor) => scale(editor, 1 / 1.05),
 }
@@ -72,7 +74,8 @@ export class PosePointers {
     const at = this.#place(event)
     const [dx, dy] = [at.x - drag.from.x, at.y - drag.from.y]
     if (!drag.now && Math.hypot(dx, dy) < drag.slack * editor.view.pixel) return
-    drag.now = event.shiftKey || !drag.joint ? shifted(drag.person, dx, dy) : jointShifted(drag.person, drag.joint, dx, dy)
+    const whole = event.shiftKey || !drag.joint
+    drag.now = whole ? shifted(drag.person, dx, dy) : this.#jointShifted(drag.person, drag.joint, dx, dy)
     editor.show({ ...editor.poses, people: editor.poses.people.with(drag.index, drag.now) })
   }
 
@@ -136,8 +139,17 @@ export class PosePointers {
     const { person, joint } = editor
     if (!person) return
     const whole = event.shiftKey || !joint
-    const next = whole ? shifted(person, dx * step, dy * step) : jointShifted(person, joint, dx * step, dy * step)
+    const next = whole ? shifted(person, dx * step, dy * step) : this.#jointShifted(person, joint, dx * step, dy * step)
     editor.replace(editor.selected, next)
+  }
+
+  /** @param {Person} person @param {Address | null} joint @param {number} dx @param {number} dy */
+  #jointShifted(person, joint, dx, dy) {
+    const old = joint && person[joint.part][joint.place]
+    if (!old) return person
+    const to = { x: old.x + dx, y: old.y + dy }
+    if (this.editor.keepsBones && joint.part === "body") return turnedTo(person, joint.place, to)
+    return withJoint(person, joint.part, joint.place, to)
   }
 
   /** Bring a joint into view that the Tab key has reached. @param {Address} address */
@@ -162,12 +174,6 @@ function addressOf(target) {
 
 /** @param {Person} person @param {number} dx @param {number} dy */
 const shifted = (person, dx, dy) => moved(person, ({ x, y }) => ({ x: x + dx, y: y + dy }))
-
-/** @param {Person} person @param {Address} joint @param {number} dx @param {number} dy */
-function jointShifted(person, { part, place }, dx, dy) {
-  const old = person[part][place]
-  return old ? withJoint(person, part, place, { x: old.x + dx, y: old.y + dy }) : person
-}
 
 /** @param {PoseEditor} editor @param {number} factor */
 function scale(editor, factor) {

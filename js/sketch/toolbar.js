@@ -45,7 +45,7 @@ export class Toolbar extends EditorToolbar {
       group(say("edit"), this.undo, this.redo, this.clear),
       group(say("help"), this.mirror, pad.traced.button, pad.traced.opacity),
       group(say("canvas"), this.paper, ...this.canvasSize),
-      group(say("show"), this.fit, this.large),
+      group(say("show"), this.live, this.fit, this.large),
     )
   }
 

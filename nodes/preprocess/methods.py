@@ -16,6 +16,7 @@ from ...preprocessors.sizes import LARGEST, RESULT_SIZES, ResultSize
 from ...preprocessors.weights.catalogue import weights_of
 from ..compat import schema
 from ..sockets import POSE_KEYPOINT
+from .method_choice import MethodChoice
 
 PREVIEWS = 8
 """Images of a batch that a node shows."""
@@ -161,6 +162,9 @@ def _node_of(preprocessor: Preprocessor) -> type[io.ComfyNode]:
     return type(preprocessor.node_id, (PreprocessorNode,), body)
 
 
+METHOD = MethodChoice("method", tooltip="What makes the hint.")
+
+
 class ZeroConvPreprocess(NetworkOwner):
     """All preprocessors by name, and a sheet to choose by."""
 
@@ -182,7 +186,7 @@ class ZeroConvPreprocess(NetworkOwner):
             inputs=[
                 io.Image.Input("image", tooltip=IMAGE),
                 _resolution(),
-                io.Combo.Input("method", options=list(preprocessors()), tooltip="What makes the hint."),
+                METHOD,
                 _result_size(),
                 io.Boolean.Input("compare", default=False, tooltip=compare),
                 io.String.Input("settings", default="", tooltip=settings),
@@ -194,6 +198,10 @@ class ZeroConvPreprocess(NetworkOwner):
                 io.Mask.Output(display_name="depth", tooltip=ANY_DEPTH),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, method: str | None = None) -> bool | str:
+        return METHOD.accepts(method)
 
     @classmethod
     def execute(

@@ -21,7 +21,7 @@ class ZeroConvPreviewSteps(io.ComfyNode):
             category="ZeroConv/report",
             description=(
                 "Shows on which steps each ControlNet of a prompt will run and how strongly, for a model, scheduler, "
-                "number of steps and denoise. Give it the settings of your KSampler."
+                "number of steps and denoise. The fields take the settings of the KSampler that the prompt is wired to."
             ),
             search_aliases=["active steps", "start percent", "strength plot"],
             inputs=[

@@ -6,12 +6,21 @@ import torch
 from comfy_api.latest import io, ui
 
 from ...host.training.pairs import FROM_DATASET, hint_maker, list_folders, source_of_images, source_of_input_folder
-from ...preprocessors.catalogue import preprocessors
 from ...training.pairs.dataset import Preparation
 from ..compat import schema
+from ..preprocess.method_choice import MethodChoice
 from ..sockets import DATASET
 
 CATEGORY = "ZeroConv/train"
+
+
+def _hints(given: str) -> MethodChoice:
+    tooltip = f"{given}, or a preprocessor that makes them from the pictures. It then also measures adherence."
+    return MethodChoice("hints", tooltip, first=(FROM_DATASET,))
+
+
+def _accepts(hints: str | None) -> bool | str:
+    return _hints("").accepts(hints)
 
 
 def _shared_inputs(given: str) -> list[io.Input]:
@@ -25,12 +34,7 @@ def _shared_inputs(given: str) -> list[io.Input]:
             tooltip="Side of a square picture in pixels. Other shapes are kept, with about as many pixels.",
         ),
         io.Boolean.Input("flip", default=False, tooltip="Train on a mirrored copy of every pair as well."),
-        io.Combo.Input(
-            "hints",
-            options=[FROM_DATASET, *preprocessors()],
-            default=FROM_DATASET,
-            tooltip=f"{given}, or a preprocessor that makes them from the pictures. It then also measures adherence.",
-        ),
+        _hints(given),
     ]
 
 
@@ -64,6 +68,10 @@ class ZeroConvTrainingFolder(io.ComfyNode):
         return float("nan")
 
     @classmethod
+    def validate_inputs(cls, hints: str | None = None) -> bool | str:
+        return _accepts(hints)
+
+    @classmethod
     def execute(cls, folder: str, resolution: int, flip: bool, hints: str) -> io.NodeOutput:
         source = source_of_input_folder(folder, Preparation(resolution, flip, hint_maker(hints)))
         return io.NodeOutput(source, ui=ui.PreviewText(source.summary()))
@@ -94,6 +102,10 @@ class ZeroConvTrainingImages(io.ComfyNode):
             ],
             outputs=[DATASET.Output(display_name="dataset", tooltip="For Train ControlNet.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, hints: str | None = None) -> bool | str:
+        return _accepts(hints)
 
     @classmethod
     def execute(

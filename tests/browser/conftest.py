@@ -21,7 +21,7 @@ SIZE: ViewportSize = {"width": 1920, "height": 1200}
 SAVE = """(index) => {
     const save = LiteGraph.createNode('SaveImage')
     save.pos = [1500, 150]
-    const from = app.graph.nodes[index]
+    const from = app.graph.nodes.toSorted((one, other) => one.id - other.id)[index]
     app.graph.add(save)
     from.connect(0, save, 0)
 }"""
@@ -99,7 +99,7 @@ class Canvas:
         self.page.keyboard.press("Control+Enter")
 
     def save_output_of(self, index: int = 0) -> None:
-        """Wire the first output of a node to a new one that saves it."""
+        """Wire the first output of a node, counted in the order in which they were made, to a new one that saves it."""
         self.page.evaluate(SAVE, index)
 
     def saved_picture(self, timeout: float = 120_000) -> np.ndarray:

@@ -152,7 +152,8 @@ class PosePage(EditorPage):
     node, name = "ZeroConvPose", "zeroconv-pose"
 
     def add_person(self, preset: str, index: int = 0) -> None:
-        self.editor(index).locator("select.preset").select_option(preset)
+        self.editor(index).locator(".presets summary").click()
+        self.editor(index).locator(f"[data-preset={preset}]").click()
 
     def joint(self, place: int, index: int = 0, person: int = 0) -> Locator:
         name = f'.joint[data-person="{person}"][data-part="body"][data-place="{place}"]'

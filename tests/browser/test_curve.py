@@ -135,3 +135,39 @@ def test_marked_steps_are_those_of_the_sampler(server: ComfyServer) -> None:
     assert karras["sigma"] == pytest.approx(expected, rel=1e-3)
     half = server.get("/zeroconv/steps?steps=10&sampler_name=euler&scheduler=normal&denoise=0.5")
     assert half["timesteps"][0] == pytest.approx(0.5, abs=0.03)
+
+
+FORECAST = """() => {
+    app.graph.clear()
+    const add = (type, x) => {
+        const node = LiteGraph.createNode(type)
+        node.pos = [x, 150]
+        app.graph.add(node)
+        return node
+    }
+    const [apply, forecast] = [add('ZeroConvApply', 150), add('ZeroConvPreviewSteps', 600)]
+    const sampler = add('KSampler', 1100)
+    const set = (name, value) => { sampler.widgets.find((widget) => widget.name === name).value = value }
+    set('steps', 7), set('scheduler', 'karras'), set('denoise', 0.5)
+    apply.connect(0, forecast, forecast.findInputSlot('conditioning'))
+    apply.connect(0, sampler, 1)
+}"""
+FORECAST_VALUES = """async () => {
+    const { output } = await app.graphToPrompt()
+    const inputs = Object.values(output).find((node) => node.class_type === 'ZeroConvPreviewSteps').inputs
+    const node = app.graph.nodes.find((node) => node.type === 'ZeroConvPreviewSteps')
+    const seen = Object.fromEntries(node.widgets.map((widget) => [widget.name, widget.value]))
+    return [inputs, seen].map(({ steps, scheduler, denoise }) => [steps, scheduler, denoise])
+}"""
+
+
+def test_a_forecast_takes_the_settings_of_the_sampler_that_its_prompt_goes_to(canvas: Canvas) -> None:
+    """As queued and as seen on the node; on its own again it keeps what a person enters."""
+    page = canvas.page
+    page.evaluate(FORECAST)
+    assert page.evaluate(FORECAST_VALUES) == [[7, "karras", 0.5]] * 2
+    page.evaluate("() => { app.graph.nodes.find((n) => n.type === 'KSampler').widgets[2].value = 9 }")
+    assert page.evaluate(FORECAST_VALUES) == [[9, "karras", 0.5]] * 2
+    page.evaluate("() => app.graph.remove(app.graph.nodes.find((n) => n.type === 'KSampler'))")
+    canvas.set_widget("ZeroConvPreviewSteps", "steps", 11)
+    assert page.evaluate(FORECAST_VALUES) == [[11, "karras", 0.5]] * 2

@@ -6,6 +6,7 @@ from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.demo.photo import photo
 
 from .conftest import Canvas
+from .pads import NOWHERE
 
 ADD = """() => {
     app.graph.clear()
@@ -60,3 +61,27 @@ def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: Comfy
     page.wait_for_function(f"(first) => ({HINT})() !== first", arg=first, timeout=60_000)
     assert set((server.base / "output").iterdir()) == before
     assert canvas.errors == []
+
+
+def test_live_follows_what_the_node_gets(canvas: Canvas, server: ComfyServer) -> None:
+    """Another photo makes another hint; what does not lead to the node makes none."""
+    page = canvas.page
+    photo().resize((64, 96)).save(server.base / "input" / "other.png")
+    page.evaluate(ADD)
+    row = page.locator(".zeroconv-hint")
+    row.get_by_role("button", name="Live").click()
+    page.wait_for_function(HINT, timeout=60_000)
+    expect(row.locator(".running")).to_have_count(0)
+    runs = len(server.get("/history"))
+    canvas.set_widget("SaveImage", "filename_prefix", "elsewhere")
+    canvas.set_widget("LoadImage", "image", "other.png")
+    page.mouse.click(*NOWHERE)  # as any click of a person, it lets the front end look for changes
+    page.wait_for_function(
+        "async (runs) => Object.keys(await (await fetch('/history')).json()).length > runs", arg=runs, timeout=60_000
+    )
+    expect(row.locator(".running")).to_have_count(0)
+    page.mouse.click(*NOWHERE)
+    page.wait_for_timeout(600)
+    assert canvas.images("ZeroConvCanny") == [[64, 96]]
+    assert len(server.get("/history")) == runs + 1
+    assert row.get_by_role("button", name="Live").get_attribute("aria-pressed") == "true"

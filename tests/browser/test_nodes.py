@@ -102,3 +102,31 @@ def test_own_sockets_have_colors_with_every_palette(canvas: Canvas) -> None:
     finally:
         canvas.page.evaluate(f"async (palette) => {{ await {palettes} }}", "dark")
     assert canvas.errors == []
+
+
+SEARCH = """(words) => {
+    const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s
+    return stores.get('nodeDef').nodeSearchService.searchNode(words, [], { limit: 64 }).map((node) => node.name)
+}"""
+"""What the front end's own search lists, best first."""
+
+
+WANTED = {
+    "controlnet": ("ZeroConvLoad", "ZeroConvApply"),
+    "control": ("ZeroConvLoad", "ZeroConvApply"),
+    "hint": ("ZeroConvPreprocess",),
+    "draw": ("ZeroConvSketch",),
+    "sketch": ("ZeroConvSketch",),
+    "canny": ("ZeroConvCanny",),
+    "openpose": ("ZeroConvOpenpose",),
+    "any preprocessor": ("ZeroConvPreprocess",),
+}
+"""What people type, and the nodes that must be among the first then."""
+FIRST = 7
+"""Newer hosts have five nodes of their own whose names begin with these words."""
+
+
+def test_what_people_type_finds_the_nodes(canvas: Canvas) -> None:
+    found = {words: canvas.page.evaluate(SEARCH, words) for words in WANTED}
+    places = {words: [found[words].index(node) for node in nodes] for words, nodes in WANTED.items()}
+    assert all(max(each) < FIRST for each in places.values()), places

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from support.poses import HOSTILE_POSES
 from zeroconv.preprocessors.pose.document import parse_poses
 from zeroconv.preprocessors.pose.drawing.poses import draw_poses
@@ -45,6 +46,24 @@ def test_keys_move_hide_and_undo(poses: PosePage) -> None:
     poses.page.keyboard.press("Control+Shift+Z")
     assert poses.place_of(LEFT_WRIST)[0] == pytest.approx(x + 8)
     assert poses.page.evaluate("app.graph.nodes.length") == 1
+
+
+def test_a_joint_turns_about_the_one_it_hangs_on_when_limbs_keep_their_lengths(poses: PosePage) -> None:
+    elbow, wrist = np.array(poses.place_of(LEFT_WRIST - 1)[:2]), np.array(poses.place_of(LEFT_WRIST)[:2])
+    poses.press("Keep the lengths")
+    poses.drag(LEFT_WRIST, 0.2, -0.4)
+    dragged = np.array(poses.place_of(LEFT_WRIST)[:2])
+    pointer = wrist + np.array([0.2 * 512, -0.4 * 512])
+    length = np.linalg.norm(wrist - elbow)
+    assert dragged == pytest.approx(elbow + length * (pointer - elbow) / np.linalg.norm(pointer - elbow), abs=1)
+    poses.reload()
+    assert poses.editor().get_by_role("button", name="Keep the lengths").get_attribute("aria-pressed") == "true"
+
+
+def test_live_says_when_nothing_follows(poses: PosePage) -> None:
+    poses.press("Live")
+    expect(poses.editor().locator(".status.warning")).to_contain_text("Nothing after this node")
+    assert poses.editor().get_by_role("button", name="Live").get_attribute("aria-pressed") == "false"
 
 
 def test_reload_and_copy_keep_poses_apart(poses: PosePage) -> None:

@@ -20,7 +20,7 @@ from zeroconv.demo.scenes.hints import object_mask as true_mask
 from zeroconv.demo.scenes.measures import agreement, color_name, floor_names, object_mask
 from zeroconv.demo.scenes.render import render
 from zeroconv.demo.scenes.world import Scenes
-from zeroconv.demo.templates import SIDE
+from zeroconv.demo.templates import CANNY, SIDE
 
 HALF = SIDE // 2
 
@@ -68,8 +68,8 @@ def test_two_chained_controls_both_act(rows: list[list[torch.Tensor]]) -> None:
 
 
 def test_a_saved_workflow_draws_what_its_hint_shows(server: ComfyServer, rows: list[list[torch.Tensor]]) -> None:
-    """workflows/canny.json as the demo serves it, read as the canvas reads it."""
-    graph, saving = saved_graph(REPOSITORY / "workflows" / "canny.json", server.object_info())
+    """The Canny workflow as the demo serves it, read as the canvas reads it."""
+    graph, saving = saved_graph(REPOSITORY / "workflows" / f"{CANNY}.json", server.object_info())
     (file,) = server.queue(graph).files(saving)
     assert overlap(read(file), PHOTO_SCENE) >= 0.8
 

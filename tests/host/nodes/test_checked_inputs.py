@@ -93,3 +93,15 @@ def test_values_that_fit_are_left_as_they_are() -> None:
 def test_a_file_of_a_folder_is_found_with_either_separator() -> None:
     schema = io.Schema("Test", inputs=[io.Combo.Input("file", options=["a\\b.safetensors", "c.safetensors"])])
     assert check_inputs(schema, {"file": "a/b.safetensors"}) == {"file": "a\\b.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["Canny Edges", "canny", "CannyEdgePreprocessor"])
+def test_a_method_is_known_by_its_label_its_id_and_names_of_other_packs(name: str) -> None:
+    """People choose labels; workflows that were saved before, and programs, give ids."""
+    node = NODES["ZeroConvPreprocess"]
+    (declared,) = [each for each in node.define_schema().inputs if each.id == "method"]
+    assert check_inputs(node.define_schema(), {"method": name}) == {"method": "Canny Edges"}
+    assert "Canny Edges" in (declared.options or ())
+    assert "canny" not in (declared.options or ())
+    assert node.validate_inputs(method=name) is True
+    assert "No method is called 'cany'" in node.validate_inputs(method="cany")

@@ -2,7 +2,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DocumentError } from "../../../js/editor/limits.js"
 import { nearestJoint, parsePoses, writePoses } from "../../../js/pose/document.js"
-import { boxOf, mirrored, newPerson, PRESET_NAMES, withFace, withHands, withJoint } from "../../../js/pose/people.js"
+import { turnedTo } from "../../../js/pose/bones.js"
+import { boxOf, mirrored, newPerson, withFace, withHands, withJoint } from "../../../js/pose/people.js"
+import { PRESET_NAMES } from "../../../js/pose/presets.js"
 
 const person = (preset = "standing") => withFace(withHands(newPerson(preset, 512, 512)))
 
@@ -63,4 +65,33 @@ test("what is not an OpenPose frame is refused with a reason", () => {
   for (const text of ["{", "[]", 7, ...texts.map((each) => JSON.stringify(each))]) {
     assert.throws(() => parsePoses(text), DocumentError, String(text))
   }
+})
+
+test("twelve presets, none the same as another or its mirror image", () => {
+  const bodies = PRESET_NAMES.flatMap((preset) => [newPerson(preset, 512, 512), mirrored(newPerson(preset, 512, 512))])
+  assert.equal(PRESET_NAMES.length, 12)
+  bodies.forEach((one, place) => {
+    for (const other of bodies.slice(place + 2 - (place % 2))) {
+      const apart = one.body.map((joint, at) => Math.hypot(joint.x - other.body[at].x, joint.y - other.body[at].y))
+      assert.ok(Math.max(...apart) > 30, "a joint lies elsewhere by some hundredths of the canvas")
+    }
+  })
+})
+
+test("a joint that turns keeps the length of every bone, and what does not hang on it stays", () => {
+  const bones = [[1, 2], [2, 3], [3, 4], [1, 5], [5, 6], [6, 7], [1, 8], [8, 9], [9, 10], [1, 0], [0, 14], [14, 16]]
+  const before = person("dancing")
+  const length = (who, [one, other]) => Math.hypot(who.body[one].x - who.body[other].x, who.body[one].y - who.body[other].y)
+  for (let joint = 0; joint < 18; joint++) {
+    const after = turnedTo(before, joint, { x: 300.5, y: 17 })
+    for (const bone of bones) assert.ok(Math.abs(length(after, bone) - length(before, bone)) < 1e-9, `${joint}: ${bone}`)
+  }
+  const arm = turnedTo(before, 3, { x: 0, y: 0 })
+  const [shoulder, elbow] = [arm.body[2], arm.body[3]]
+  const towards = Math.atan2(-shoulder.y, -shoulder.x) - Math.atan2(elbow.y - shoulder.y, elbow.x - shoulder.x)
+  assert.ok(Math.abs(towards) < 1e-9, "the elbow lies in the direction of the pointer")
+  const changed = before.body.flatMap((each, place) => (each.x === arm.body[place].x ? [] : place))
+  assert.deepEqual(changed, [3, 4])
+  assert.notDeepEqual(arm.rightHand, before.rightHand)
+  assert.deepEqual([arm.leftHand, arm.face], [before.leftHand, before.face])
 })

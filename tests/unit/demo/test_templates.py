@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zeroconv.comfy_client.server import REPOSITORY
 from zeroconv.demo.checkpoint import CHECKPOINT_NAME
-from zeroconv.demo.templates import PROMPTS, SIDE, write_copies
+from zeroconv.demo.templates import PROMPTS, SIDE, WITHOUT_A_HINT, write_copies
 
 ORIGINALS = {
     path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (REPOSITORY / "workflows").glob("*.json")
@@ -23,7 +23,7 @@ def test_every_workflow_is_served_for_the_small_model_or_says_first_that_it_is_n
             assert values["EmptyLatentImage"] == [SIDE, SIDE, 1]
             assert "zeroconv-demo-" in values["ZeroConvLoad"][0]
             assert not any("models" in node["properties"] for node in workflow["nodes"]), "nothing is to be downloaded"
-        elif name in ("preprocess-folder", "train"):
+        elif name in WITHOUT_A_HINT:
             assert workflow == ORIGINALS[name], "any model runs them as they are"
         else:
             assert values["MarkdownNote"][0].startswith("**The small model of this demo does not know")

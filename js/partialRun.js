@@ -1,26 +1,28 @@
-import { api } from "../../../scripts/api.js"
-import { app } from "../../../scripts/app.js"
+import { api } from "../../scripts/api.js"
+import { app } from "../../scripts/app.js"
 
 const ENDS = ["execution_success", "execution_error", "execution_interrupted"]
 
 /**
- * Run one node with all that it needs and nothing else, before what waits in the queue. Unlike a run of the whole
+ * Run some nodes with all that they need and nothing else, before what waits in the queue. Unlike a run of the whole
  * workflow it draws no new seeds.
- * @param {any} node
+ * @param {string[]} targets as `pathOf` gives them
+ * @param {string} title of what runs, for the message of an error
+ * @param {(id: string) => void} begun called with the number of the run
  * @returns {Promise<boolean>} whether it ran to its end
  */
-export async function runAlone(node) {
-  const target = pathOf(node, /** @type {any} */ (app).rootGraph ?? app.graph)
-  if (!target) return false
+export async function runOnly(targets, title, begun = () => {}) {
   const ended = listenForEnds()
   try {
     const prompt = await app.graphToPrompt()
-    const options = /** @type {any} */ ({ partialExecutionTargets: [target] })
+    const options = /** @type {any} */ ({ partialExecutionTargets: targets })
     const { prompt_id: id } = await api.queuePrompt(-1, prompt, options)
-    return id !== undefined && (await ended.of(id)) === "execution_success"
+    if (id === undefined) return false
+    begun(id)
+    return (await ended.of(id)) === "execution_success"
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    app.extensionManager?.toast?.add({ severity: "error", summary: node.title, detail: message, life: 8000 })
+    app.extensionManager?.toast?.add({ severity: "error", summary: title, detail: message, life: 8000 })
     return false
   } finally {
     ended.stop()
@@ -58,7 +60,7 @@ function listenForEnds() {
  * @param {any} graph
  * @returns {string | undefined}
  */
-function pathOf(node, graph) {
+export function pathOf(node, graph = /** @type {any} */ (app).rootGraph ?? app.graph) {
   if (graph.getNodeById(node.id) === node) return String(node.id)
   for (const { id, subgraph } of graph.nodes) {
     const inside = subgraph && pathOf(node, subgraph)
