@@ -41,10 +41,6 @@ def test_what_is_said_to_be_missing_is_missing():
     missing = (
         "MeshGraphormer-DepthMapPreprocessor",
         "DensePosePreprocessor",
-        "DSINE-NormalMapPreprocessor",
-        "Metric3D-DepthMapPreprocessor",
-        "Metric3D-NormalMapPreprocessor",
-        "Zoe_DepthAnythingPreprocessor",
         "SAMPreprocessor",
         "AnimeFace_SemSegPreprocessor",
         "Unimatch_OptFlowPreprocessor",
