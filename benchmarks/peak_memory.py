@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..preprocessors.catalogue import preprocessors
+from ..preprocessors.networks.official import Ops
 from ..preprocessors.running import preprocess
 from ..preprocessors.weights.catalogue import weights_of
 from .models.official_weights import random_state_dict
@@ -31,6 +32,8 @@ STATE_DICTS = {
     "dwpose_pose": "dw_ll_ucoco_384",
     "dav2_vits": "depth_anything_v2_vits",
     "dav2_indoor_vits": "depth_anything_v2_vits",
+    "zoe_da_indoor": "depth_anything_metric_depth",
+    "zoe_da_outdoor": "depth_anything_metric_depth",
 }
 """Lists of the official shapes that are not named as their rows in weights.toml, or serve for one like it."""
 
@@ -42,12 +45,12 @@ def megabytes(field: str) -> float:
     return int(found[1]) / 1024
 
 
-def network_of(row: str, state_dict: dict[str, torch.Tensor] | None = None) -> nn.Module:
+def network_of(row: str, state_dict: dict[str, torch.Tensor] | None = None, ops: Ops = nn) -> nn.Module:
     """The network of a row, with random weights or those given."""
     module, _, builder = weights_of(row).network.partition(":")
     build = getattr(importlib.import_module(f"..preprocessors.networks.{module}", __package__), builder or "build")
     state_dict = state_dict or random_state_dict(STATE_DICTS.get(row, row))
-    return build({"model": state_dict} if row == "zoe" else state_dict)
+    return build({"model": state_dict} if row.startswith("zoe") else state_dict, ops)
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ At the official widths only shapes are computed: that shows devices and dtypes. 
 """
 
 import copy
-import importlib
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,7 +13,7 @@ from safetensors.torch import save_file
 from support.gpu import GIB, Ledger, pretended_gpu
 from torch import nn
 from zeroconv.benchmarks.models.official_weights import golden_state_dict
-from zeroconv.benchmarks.peak_memory import STATE_DICTS
+from zeroconv.benchmarks.peak_memory import STATE_DICTS, network_of
 from zeroconv.host.preprocessing import networks as host_networks
 from zeroconv.host.preprocessing.networks import HostNetworks
 from zeroconv.host.preprocessing.run import LARGEST_CHUNK, run_preprocessor
@@ -45,10 +44,7 @@ METHODS = {
 
 def build_shapes(row: str, folders: object, ops: object = nn) -> nn.Module:
     """The network of a row with weights of no values."""
-    module, _, builder = weights_of(row).network.partition(":")
-    build = getattr(importlib.import_module(f"zeroconv.preprocessors.networks.{module}"), builder or "build")
-    state_dict = golden_state_dict(STATE_DICTS.get(row, row))
-    return build({"model": state_dict} if row == "zoe" else state_dict, ops)
+    return network_of(row, golden_state_dict(STATE_DICTS.get(row, row)), ops)
 
 
 @pytest.fixture
