@@ -53,7 +53,7 @@ def test_preview_runs_only_its_branch_and_compares(canvas: Canvas, server: Comfy
     slider.press("Home")
     expect(after).to_have_css("clip-path", "inset(0px 100% 0px 0px)")
     page.keyboard.press("Escape")
-    assert page.locator(".zeroconv-comparison").count() == 0
+    expect(page.locator(".zeroconv-comparison")).to_have_count(0)
 
     row.get_by_role("button", name="Live").click()
     expect(row.locator(".running")).to_have_count(0)

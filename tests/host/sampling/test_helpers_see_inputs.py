@@ -69,7 +69,7 @@ def residuals(name, image, strength=1.0, prompt=1.0):
         return torch.cat([value.flatten() for part in given.values() for value in list(part) if value is not None])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "stable cascade large"])
 def test_each_input_moves_the_residuals_of_the_hosts_families(name, moved_enough):
     white = torch.ones(1, 64, 96, 3)
     plain = residuals(name, white)

@@ -30,7 +30,7 @@ FOLDER, ZEROED, TRAINED, TESTS = "small-world", "zeroed.safetensors", "learned",
 if os.environ.get("FROM_NEW") == "1":
     START, SIDE, STEPS, BATCH, PAIRS = "none: a new one", 64, 300, 8, 640
 else:
-    START, SIDE, STEPS, BATCH, PAIRS = ZEROED, 128, 20, 4, 24
+    START, SIDE, STEPS, BATCH, PAIRS = ZEROED, 64, 20, 4, 24
 SAMPLING = Sampling(steps=8, cfg=3.0)
 pytestmark = pytest.mark.timeout(3600)
 
