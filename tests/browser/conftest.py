@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, ViewportSize
+from playwright.sync_api import Browser, Error, Page, ViewportSize, expect
 from zeroconv.comfy_client.browser import SETTINGS, VIEW, at_rest, chromium, executable, open_canvas
 from zeroconv.comfy_client.server import REPOSITORY, ComfyServer
 
@@ -75,8 +75,7 @@ class Canvas:
 
     def dialogs(self) -> list[str]:
         """Texts of the dialogs that stand open."""
-        visible = self.page.locator("[role=dialog]:visible")
-        return [visible.nth(index).inner_text() for index in range(visible.count())]
+        return self.page.locator("[role=dialog]:visible").all_inner_texts()
 
     def images(self, node_type: str) -> list[list[int]]:
         """Width and height of every picture that the nodes of a type have received and can show."""
@@ -141,7 +140,7 @@ def canvas(server: ComfyServer, window: Page) -> Iterator[Canvas]:
     window.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     window.wait_for_function("() => app.graph.nodes.length === 0")
     opened = Canvas(window, server, [])
-    assert opened.dialogs() == []
+    expect(window.locator("[role=dialog]:visible")).to_have_count(0)  # they take a moment to close
     assert window.evaluate("Object.keys(app.nodeOutputs)") == [], "pictures of another test would count for this one"
 
     def note(error: Error) -> None:
