@@ -4,6 +4,8 @@ Sources: Yu et al., "AP-10K" (arXiv 2108.12617); Jiang et al., "RTMPose" (arXiv 
 2107.08430).
 """
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from ..description import Hint, Inputs, Networks, Parameter, Preprocessor, Settings
@@ -11,7 +13,14 @@ from ..pose.drawing.poses import draw_frames
 from ..pose.keypoints import Pose, PoseFrame
 from ..pose.landmarks import rtmpose_reader
 from ..pose.people import ANIMALS
-from ..pose.whole_body import NO_DETECTOR, Finder, certain_points, find_points
+from ..pose.whole_body import (
+    MINIMUM_SCORE,
+    NO_DETECTOR,
+    REFERENCE_CHANNELS,
+    Finder,
+    certain_points,
+    find_points,
+)
 
 _CROP = (256, 256)
 """Height and width of what the pose network sees."""
@@ -43,15 +52,7 @@ ANIMAL_POSE = Preprocessor(
     run=_run,
     gives_poses=True,
     parameters=(
-        Parameter(
-            "minimum_score",
-            "Minimum score",
-            0.3,
-            "How sure the detector must be of an animal.",
-            minimum=0.05,
-            maximum=0.95,
-            step=0.05,
-        ),
+        replace(MINIMUM_SCORE, tooltip="How sure the detector must be of an animal."),
         Parameter(
             "point_score",
             "Point score",
@@ -61,11 +62,8 @@ ANIMAL_POSE = Preprocessor(
             maximum=0.95,
             step=0.05,
         ),
-        Parameter(
-            "reference_channels",
-            "Reference channels",
-            False,
-            "Give the detector red and blue exchanged, as other annotators do by mistake.",
+        replace(
+            REFERENCE_CHANNELS, tooltip="Give the detector red and blue exchanged, as other annotators do by mistake."
         ),
         Parameter(
             "detector",

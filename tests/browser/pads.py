@@ -15,6 +15,15 @@ ADD = """([type, x, y]) => {
     node.pos = [x, y]
     app.graph.add(node)
 }"""
+NEW_GRAPH = """() => {
+    app.graph.clear()
+    const add = (type, x) => {
+        const node = LiteGraph.createNode(type)
+        node.pos = [x, 150]
+        app.graph.add(node)
+        return node
+    }"""
+"""The beginning of a function of the page that builds a graph: `add(type, x)` puts a node into it."""
 STYLED = "(stage) => getComputedStyle(stage).overflow !== 'visible'"
 """Whether the style sheets have come, by which the editor gets its size."""
 

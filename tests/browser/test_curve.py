@@ -9,6 +9,7 @@ from zeroconv.controlnet.strength.schedule import INTERPOLATIONS, Keyframe, Sche
 from zeroconv.controlnet.strength.timeline import COUNTINGS
 
 from .conftest import Canvas
+from .pads import NEW_GRAPH
 
 MISTAKES = [
     "", " ", "0: 1, 0.5 0.6", "0: 1, 0.5: fast", "0: 1 quick, 1: 0", "0: 1, 1.5: 0", "0: 1, 0.6: 0, 0.4: 1", "-1: 1",
@@ -63,14 +64,9 @@ def test_browser_reads_and_evaluates_as_a_run_does(canvas: Canvas) -> None:
             assert same_again, text
 
 
-ADD = """() => {
-    app.graph.clear()
-    const add = (type, x) => {
-        const node = LiteGraph.createNode(type)
-        node.pos = [x, 150]
-        app.graph.add(node)
-        return node
-    }
+ADD = (
+    NEW_GRAPH
+    + """
     const [schedule, apply, sampler] = [add('ZeroConvSchedule', 150), add('ZeroConvApply', 700), add('KSampler', 1100)]
     schedule.connect(0, apply, apply.findInputSlot('schedule'))
     apply.connect(0, sampler, 1)
@@ -78,6 +74,7 @@ ADD = """() => {
     app.canvas.ds.offset = [0, 0]
     app.canvas.setDirty(true, true)
 }"""
+)
 PLACES = """() => {
     const root = document.querySelector('.zeroconv-curve').shadowRoot
     const dot = root.querySelectorAll('.handle .dot')[1].getBoundingClientRect()
@@ -137,14 +134,9 @@ def test_marked_steps_are_those_of_the_sampler(server: ComfyServer) -> None:
     assert half["timesteps"][0] == pytest.approx(0.5, abs=0.03)
 
 
-FORECAST = """() => {
-    app.graph.clear()
-    const add = (type, x) => {
-        const node = LiteGraph.createNode(type)
-        node.pos = [x, 150]
-        app.graph.add(node)
-        return node
-    }
+FORECAST = (
+    NEW_GRAPH
+    + """
     const [apply, forecast] = [add('ZeroConvApply', 150), add('ZeroConvPreviewSteps', 600)]
     const sampler = add('KSampler', 1100)
     const set = (name, value) => { sampler.widgets.find((widget) => widget.name === name).value = value }
@@ -152,6 +144,7 @@ FORECAST = """() => {
     apply.connect(0, forecast, forecast.findInputSlot('conditioning'))
     apply.connect(0, sampler, 1)
 }"""
+)
 FORECAST_VALUES = """async () => {
     const { output } = await app.graphToPrompt()
     const inputs = Object.values(output).find((node) => node.class_type === 'ZeroConvPreviewSteps').inputs

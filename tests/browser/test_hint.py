@@ -6,16 +6,11 @@ from zeroconv.comfy_client.server import ComfyServer
 from zeroconv.demo.photo import photo
 
 from .conftest import Canvas
-from .pads import NOWHERE
+from .pads import NEW_GRAPH, NOWHERE
 
-ADD = """() => {
-    app.graph.clear()
-    const add = (type, x) => {
-        const node = LiteGraph.createNode(type)
-        node.pos = [x, 150]
-        app.graph.add(node)
-        return node
-    }
+ADD = (
+    NEW_GRAPH
+    + """
     const [load, canny, save] = [add('LoadImage', 150), add('ZeroConvCanny', 700), add('SaveImage', 1200)]
     load.widgets[0].value = 'example.png'
     load.connect(0, canny, 0)
@@ -24,6 +19,7 @@ ADD = """() => {
     app.canvas.ds.offset = [0, 0]
     app.canvas.setDirty(true, true)
 }"""
+)
 HINT = "() => app.nodeOutputs?.[app.graph.nodes.find((n) => n.type === 'ZeroConvCanny').id]?.images?.[0]?.filename"
 
 
