@@ -29,7 +29,9 @@ ANSWER_SECONDS = 10.0
 MOST_MORE = 12
 """Threads and open files at the end beyond those after the first prompts."""
 MOST_GROWTH = 1.1
-"""Resident memory at the end as a multiple of that half-way: what was used once has its room by then."""
+"""Resident memory at the end as a multiple of that half-way."""
+SETTLED = 200
+"""Prompts until the allocator has room for every size of picture and batch; before, memory still rises to it."""
 
 
 @dataclass
@@ -159,8 +161,9 @@ def table_of(outcome: Outcome) -> Table:
     grown = [name for name in ("threads", "open files") if last.get(name, 0) > first.get(name, 0) + MOST_MORE]
     grown += [name for name in ("parts and locks left",) if last[name]]
     grown += [name for name in ("tensors held, MB",) if last[name] > first[name] + 1]
-    resident = "resident memory, MB"
-    grown += [name for name in (resident,) if last.get(name, 0) > MOST_GROWTH * half.get(name, 0)]
+    if sum(outcome.kinds.values()) >= 2 * SETTLED:
+        resident = "resident memory, MB"
+        grown += [name for name in (resident,) if last.get(name, 0) > MOST_GROWTH * half.get(name, 0)]
     table.faults += [f"{name}: {first[name]} -> {last[name]}" for name in grown]
     kinds = ", ".join(f"{count} {kind}" for kind, count in outcome.kinds.most_common())
     table.rows.append((f"prompts: {kinds}", WARM, "", sum(outcome.kinds.values())))
